@@ -1,5 +1,5 @@
-//! Runs a file of Lua: `cargo run --release -p limpid-lua --example run -- file.lua`. For comparing
-//! the interpreter with others; it has `print`, and nothing else that reaches outside.
+//! Runs a Lua file: `cargo run --release -p limpid-lua --example run -- file.lua`. For comparisons
+//! with other interpreters; besides the libraries it only has `print` and `os.clock`.
 
 use std::io::Write as _;
 use std::time::Instant;

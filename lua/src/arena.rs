@@ -1,17 +1,17 @@
-//! Objects of one kind, named by their index, with the collector's marks beside them.
+//! Arenas: storage for objects of one type, addressed by index, with the marks of the collector.
 
-/// What the collector knows of a slot.
+/// The collector's state of a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Mark {
-    /// Not reached so far.
+    /// Not reached in this cycle.
     White,
     /// Reached.
     Black,
-    /// Holds no object.
+    /// Unused.
     Free,
 }
 
-/// Objects of one kind.
+/// An arena of objects of one type.
 #[derive(Clone, Debug)]
 pub(crate) struct Arena<T> {
     items: Vec<T>,
@@ -24,7 +24,7 @@ impl<T> Arena<T> {
         Arena { items: Vec::new(), marks: Vec::new(), free: Vec::new() }
     }
 
-    /// Keeps an object and names it.
+    /// Adds an object and returns its index.
     pub(crate) fn add(&mut self, item: T) -> u32 {
         match self.free.pop() {
             Some(id) => {
@@ -40,8 +40,8 @@ impl<T> Arena<T> {
         }
     }
 
-    /// Marks an object as reached. Whether it was not before, so that what it refers to has to be
-    /// reached as well.
+    /// Marks an object as reached. Returns whether it was not marked before, so that its references
+    /// must be followed as well.
     pub(crate) fn mark(&mut self, id: u32) -> bool {
         let mark = &mut self.marks[id as usize];
         let first = *mark == Mark::White;
@@ -56,7 +56,8 @@ impl<T> Arena<T> {
         self.marks[id as usize] == Mark::Black
     }
 
-    /// Frees what was not reached and forgets the marks. `gone` clears each object that goes.
+    /// Frees all objects that were not reached, and clears the marks. `gone` is called for each
+    /// freed object and must clear it.
     pub(crate) fn sweep(&mut self, mut gone: impl FnMut(u32, &mut T)) {
         for (id, mark) in self.marks.iter_mut().enumerate() {
             match mark {

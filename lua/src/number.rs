@@ -1,7 +1,7 @@
-//! Numbers as text and back: C's `strtod` and the floating conversions of `printf` in the C locale,
-//! the same on every platform.
+//! Parsing and formatting of numbers: C's `strtod` and the floating-point conversions of `printf`
+//! in the C locale, the same on every platform.
 
-/// Appends a number as `tostring` prints it: C's `%.14g`.
+/// Appends a number as `tostring` formats it: C's `%.14g`.
 pub(crate) fn write_number(out: &mut Vec<u8>, n: f64) {
     if n == n.trunc() && n.abs() < 1e14 && (n != 0.0 || n.is_sign_positive()) {
         let mut digits = [0u8; 20];
@@ -37,7 +37,7 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
-    /// Appends a number by `e`, `f`, `g`, or one of their capitals.
+    /// Appends a number formatted by `e`, `f`, `g`, or the upper-case variants.
     pub(crate) fn write(self, out: &mut Vec<u8>, conversion: u8, n: f64) {
         let upper = conversion.is_ascii_uppercase();
         let magnitude = n.abs();
@@ -64,14 +64,14 @@ impl Spec {
         spec.pad(out, self.sign(n.is_sign_negative()), digits.as_bytes());
     }
 
-    /// Appends an integer by `d`.
+    /// Appends an integer formatted by `d`.
     pub(crate) fn write_signed(self, out: &mut Vec<u8>, n: i64) {
         let digits = self.integer(n.unsigned_abs().to_string());
         let spec = Spec { zero: self.zero && self.precision.is_none(), ..self };
         spec.pad(out, self.sign(n < 0), digits.as_bytes());
     }
 
-    /// Appends an integer by `u`, `o`, `x` or `X`.
+    /// Appends an integer formatted by `u`, `o`, `x` or `X`.
     pub(crate) fn write_unsigned(self, out: &mut Vec<u8>, conversion: u8, n: u64) {
         let (prefix, digits) = match conversion {
             b'o' => ("", format!("{n:o}")),
@@ -88,7 +88,7 @@ impl Spec {
         spec.pad(out, prefix, digits.as_bytes());
     }
 
-    /// Appends a text by `s` or `c`: cut to the precision, padded to the width.
+    /// Appends a text formatted by `s` or `c`: truncated to the precision, padded to the width.
     pub(crate) fn write_text(self, out: &mut Vec<u8>, text: &[u8]) {
         let text = &text[..text.len().min(self.precision.unwrap_or(usize::MAX))];
         Spec { zero: false, ..self }.pad(out, "", text);
@@ -103,7 +103,8 @@ impl Spec {
         }
     }
 
-    /// The digits of an integer under a precision: at least so many, and none for zero if it is 0.
+    /// The digits of an integer, padded with zeros to the precision; none for zero with precision
+    /// 0.
     fn integer(self, digits: String) -> String {
         match self.precision {
             Some(0) if digits == "0" => String::new(),
@@ -128,7 +129,7 @@ impl Spec {
     }
 }
 
-/// The mantissa's digits with their point, and the exponent.
+/// The digits of the mantissa with their decimal point, and the exponent.
 fn split(n: f64, precision: usize) -> (String, i32) {
     let text = format!("{n:.precision$e}");
     match text.split_once('e') {
@@ -173,8 +174,8 @@ fn trim(mut digits: String, keep_zeros: bool) -> String {
     digits
 }
 
-/// A number from outside: of a NaN only the sign is kept.
-pub(crate) fn settled(n: f64) -> f64 {
+/// Normalizes a number from outside: of a NaN only the sign is kept.
+pub(crate) fn normalized(n: f64) -> f64 {
     match n.is_nan() {
         true => f64::NAN.abs().copysign(n),
         false => n,
@@ -186,8 +187,8 @@ pub(crate) fn is_space(b: u8) -> bool {
     matches!(b, b' ' | b'\t'..=b'\r')
 }
 
-/// The number that a string stands for as a whole, spaces around it aside. As in PUC Lua it is a C
-/// string, so it ends at a zero byte.
+/// Parses a whole string as a number, ignoring spaces around it. As in PUC Lua it ends at a NUL
+/// byte, like a C string.
 pub(crate) fn parse_number(text: &[u8]) -> Option<f64> {
     let (n, used) = strtod(text)?;
     let rest = &text[used..];
@@ -195,7 +196,7 @@ pub(crate) fn parse_number(text: &[u8]) -> Option<f64> {
     matches!(rest.get(end), None | Some(0)).then_some(n)
 }
 
-/// C's `strtod`: the longest prefix that is a number, and its length.
+/// C's `strtod`: parses the longest prefix that is a number, and returns its length as well.
 pub(crate) fn strtod(text: &[u8]) -> Option<(f64, usize)> {
     let mut at = text.iter().position(|&b| !is_space(b))?;
     let negative = match text[at] {
@@ -245,7 +246,7 @@ pub(crate) fn strtod(text: &[u8]) -> Option<(f64, usize)> {
     Some((signed(n), at + used))
 }
 
-/// The digits of a hexadecimal floating-point number after its `0x`.
+/// Parses the digits of a hexadecimal floating-point number after its `0x`.
 fn hexadecimal(text: &[u8]) -> Option<(f64, usize)> {
     let mut mantissa: u64 = 0;
     let mut exponent: i32 = 0;
@@ -272,7 +273,7 @@ fn hexadecimal(text: &[u8]) -> Option<(f64, usize)> {
                 exponent = exponent.saturating_sub(4);
             }
         } else {
-            // Digits that no longer fit only tell whether the rest is zero.
+            // Digits that no longer fit only decide whether the rest is zero.
             mantissa |= u64::from(digit != 0);
             if !point {
                 exponent = exponent.saturating_add(4);
@@ -299,7 +300,7 @@ fn hexadecimal(text: &[u8]) -> Option<(f64, usize)> {
     Some((libm::ldexp(mantissa as f64, exponent), used))
 }
 
-/// C's `strtoul` on a whole string, spaces around it aside (`tonumber` with a base).
+/// C's `strtoul` on a whole string, ignoring spaces around it (`tonumber` with a base).
 pub(crate) fn parse_unsigned(text: &[u8], base: u32) -> Option<f64> {
     let mut at = text.iter().position(|&b| !is_space(b))?;
     let negative = match text[at] {

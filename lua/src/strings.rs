@@ -1,20 +1,20 @@
-//! Interned strings: equal bytes are kept once, so equality is equality of handles.
+//! Interned strings: equal strings are stored once, so that equality is equality of handles.
 
 use std::sync::Arc;
 
 use crate::arena::Arena;
 use crate::value::Str;
 
-/// What a string costs besides its bytes, in the books of the memory limit: its place among the
-/// strings and in the buckets, which have room for twice as many, and the counts of its owners.
+/// The accounted size of a string besides its bytes: its slots in the vector of strings and in the
+/// hash buckets, both with spare capacity for twice as many, and its reference counts.
 pub(crate) const STRING_COST: u64 = 80;
 
-// The books are the same on every platform, and at least what it takes on this one.
+// The accounted size is the same on every platform, and at least the real size on this one.
 const _: () = assert!(STRING_COST as usize >= 2 * (size_of::<Interned>() + 1 + 4) + 16);
 
 const NONE: u32 = u32::MAX;
 
-/// One string.
+/// An interned string.
 #[derive(Clone, Debug)]
 struct Interned {
     bytes: Option<Arc<[u8]>>,
@@ -22,7 +22,7 @@ struct Interned {
     next: u32,
 }
 
-/// All strings of an interpreter.
+/// The string table of an interpreter.
 #[derive(Clone, Debug)]
 pub(crate) struct Strings {
     items: Arena<Interned>,
@@ -30,8 +30,8 @@ pub(crate) struct Strings {
     count: usize,
 }
 
-/// The hash of PUC Lua 5.1: its seed is the length, and of a long string about 32 bytes count. The
-/// order in which `pairs` visits string keys follows from it.
+/// The string hash of PUC Lua 5.1: its seed is the length, and of a long string only about 32 bytes
+/// are hashed. It determines the order in which `pairs` visits string keys.
 fn hash(bytes: &[u8]) -> u32 {
     let mut h = bytes.len() as u32;
     let step = (bytes.len() >> 5) + 1;
@@ -48,7 +48,7 @@ impl Strings {
         Strings { items: Arena::new(), buckets: vec![NONE; 64], count: 0 }
     }
 
-    /// The string with these bytes. `mem` grows if it is new.
+    /// Interns a string. `mem` is increased if it is new.
     pub(crate) fn intern(&mut self, bytes: &[u8], mem: &mut u64) -> Str {
         let hash = hash(bytes);
         let mut at = self.buckets[hash as usize & (self.buckets.len() - 1)];
@@ -89,7 +89,7 @@ impl Strings {
         self.items[s.id].bytes.as_deref().unwrap_or(b"")
     }
 
-    /// The bytes, shared.
+    /// The bytes as a shared reference.
     pub(crate) fn share(&self, s: Str) -> Arc<[u8]> {
         self.items[s.id].bytes.clone().unwrap_or_else(|| Arc::from(&b""[..]))
     }
@@ -102,9 +102,9 @@ impl Strings {
         self.items.is_marked(s.id)
     }
 
-    /// Drops the strings that were not reached.
+    /// Frees the strings that were not marked.
     pub(crate) fn sweep(&mut self, mem: &mut u64) {
-        // Unlink first: a chain leads through strings that are about to go.
+        // Unlink first, since a chain may lead through strings that are about to be freed.
         for bucket in 0..self.buckets.len() {
             let mut kept = NONE;
             let mut at = self.buckets[bucket];

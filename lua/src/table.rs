@@ -1,16 +1,16 @@
-//! Tables: an array part and a hash part, laid out as in PUC Lua 5.1.5, because scripts see the
-//! layout: the order of `pairs`, and which border `#` finds in an array with holes.
+//! Tables: an array part and a hash part, laid out as in PUC Lua 5.1.5, since scripts can observe
+//! the layout: by the order of `pairs`, and by the border that `#` finds in an array with holes.
 
 use crate::value::{Table, Value};
 
-/// What an empty table costs in the books of the memory limit: its place among the tables, which have
-/// room for twice as many.
+/// The accounted size of an empty table: its slot in the arena, which has spare capacity for twice
+/// as many.
 pub(crate) const TABLE_COST: u64 = 136;
 const _: () = assert!(TABLE_COST as usize >= 2 * (size_of::<TableData>() + 1));
 const NODE_COST: u64 = 40;
 const SLOT_COST: u64 = 16;
 
-/// Neither part has more than 2^26 slots.
+/// The largest size of either part, as a power of two.
 const MAX_BITS: usize = 26;
 
 const NONE: u32 = u32::MAX;
@@ -28,22 +28,22 @@ const EMPTY: Node = Node { key: Value::Nil, value: Value::Nil, next: NONE };
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TableData {
     array: Vec<Value>,
-    /// As many as a power of two, or none.
+    /// A power of two of nodes, or none.
     nodes: Vec<Node>,
-    /// Every node from here on is in use.
+    /// All nodes from here on are in use.
     last_free: u32,
     pub(crate) meta: Option<Table>,
-    /// One bit for each of the first metamethods: it is known that this table, as a metatable,
-    /// lacks it.
+    /// A cache with one bit for each of the first metamethods: set if this table, as a metatable,
+    /// is known to lack it.
     pub(crate) lacks: u8,
-    /// Writes are refused (`redis`, and the globals of the sandbox).
+    /// Whether scripts cannot write to it (`redis`, and the globals of the sandbox).
     pub(crate) readonly: bool,
 }
 
-/// Why a table refused something; the texts are PUC's.
+/// Why a table operation was refused; the texts are PUC's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// A key that is no key, or a table that cannot grow.
+    /// An invalid key, or a table that cannot grow.
     Text(&'static str),
 }
 
@@ -55,7 +55,7 @@ fn hash_number(n: f64) -> u32 {
     (bits as u32).wrapping_add((bits >> 32) as u32)
 }
 
-/// The index that a key has if it is one of an array.
+/// The index of a key in the array part, if it can be one.
 #[inline]
 fn array_index(key: Value) -> Option<u32> {
     match key {
@@ -72,7 +72,7 @@ fn ceil_log2(x: usize) -> u32 {
 }
 
 impl TableData {
-    /// A table with room for so many elements and so many pairs.
+    /// A table with capacity for this many elements and pairs.
     pub(crate) fn with_room(array: usize, pairs: usize) -> TableData {
         let mut t = TableData::default();
         t.array.resize(array.min(1 << MAX_BITS), Value::Nil);
@@ -176,8 +176,8 @@ impl TableData {
         }
     }
 
-    /// Replaces the value of a key that the table has a slot for, with a value that is not nil.
-    /// Whether it has one.
+    /// Replaces the value of a key with a value that is not nil, if the table has a slot for the
+    /// key. Returns whether it has.
     #[inline]
     pub(crate) fn replace(&mut self, key: Value, value: Value) -> bool {
         if let Some(slot) = self.slot(key)
@@ -189,7 +189,7 @@ impl TableData {
         false
     }
 
-    /// Sets the value of a key that the table has a slot for. Whether it has one.
+    /// Sets the value of a key, if the table has a slot for it. Returns whether it has.
     #[inline]
     pub(crate) fn assign(&mut self, key: Value, value: Value) -> bool {
         match self.slot(key) {
@@ -215,7 +215,7 @@ impl TableData {
         }
     }
 
-    /// Sets the value of a key. `mem` follows what the table costs.
+    /// Sets the value of a key. `mem` is adjusted by the change of the table's accounted size.
     pub(crate) fn set(&mut self, key: Value, value: Value, mem: &mut u64) -> Result<(), Refused> {
         self.lacks = 0;
         if let Some(slot) = self.slot(key) {
@@ -235,8 +235,8 @@ impl TableData {
         self.set(Value::Num(key as f64), value, mem)
     }
 
-    /// Adds a key that has no slot. If its main position is taken by a key that is not at home
-    /// there, that one moves; else the new key goes to a free node.
+    /// Adds a key that has no slot. If its main position is taken by a key that belongs elsewhere,
+    /// that key moves to a free node; otherwise the new key goes to a free node.
     fn insert(&mut self, key: Value, value: Value, mem: &mut u64) -> Result<(), Refused> {
         if self.nodes.is_empty() {
             self.rehash(key, mem)?;
@@ -277,10 +277,10 @@ impl TableData {
         None
     }
 
-    /// Gives both parts the sizes that fit what the table holds, and one key more: the array is the
-    /// largest power of two of which more than half is in use.
+    /// Resizes both parts to fit the current entries and one more key: the array gets the largest
+    /// power of two of which more than half is in use.
     fn rehash(&mut self, extra: Value, mem: &mut u64) -> Result<(), Refused> {
-        // counts[i]: keys in (2^(i-1), 2^i]
+        // counts[i]: the number of keys in (2^(i-1), 2^i]
         let mut counts = [0usize; MAX_BITS + 1];
         let mut candidates = 0;
         let mut total = 0;
@@ -352,7 +352,8 @@ impl TableData {
         Ok(())
     }
 
-    /// Makes the array part at least so long, for a constructor that knows what comes.
+    /// Grows the array part to at least this size, for a constructor with a known number of
+    /// elements.
     pub(crate) fn reserve_array(&mut self, size: usize, mem: &mut u64) -> Result<(), Refused> {
         if size > self.array.len() && size <= 1 << MAX_BITS {
             self.resize(size, self.nodes.len(), mem)?;
@@ -360,7 +361,7 @@ impl TableData {
         Ok(())
     }
 
-    /// A border: an index whose element is there while the next one's is not (`#`).
+    /// A border: an index whose element exists while the next one's does not (`#`).
     pub(crate) fn len(&self) -> i64 {
         let n = self.array.len();
         if n > 0 && self.array[n - 1].is_nil() {
@@ -384,7 +385,7 @@ impl TableData {
             low = high;
             high *= 2;
             if high > i64::from(i32::MAX) {
-                // Somebody made a table for this; count.
+                // A pathological table (as in PUC's `unbound_search`): search linearly.
                 let mut i = 1;
                 while !self.get_int(i).is_nil() {
                     i += 1;
@@ -403,7 +404,7 @@ impl TableData {
         low
     }
 
-    /// The entry after a key, or the first after nil. `Err` if there is no such key.
+    /// The entry after a key, or the first one after nil. `Err` if there is no such key.
     pub(crate) fn next(&self, key: Value) -> Result<Option<(Value, Value)>, Refused> {
         let from = match key {
             Value::Nil => 0,
@@ -470,7 +471,7 @@ impl TableData {
         &self.array
     }
 
-    /// Exchanges two elements, if both are in the array part. Whether they are.
+    /// Exchanges two elements, if both are in the array part. Returns whether they are.
     pub(crate) fn swap(&mut self, i: i64, j: i64) -> bool {
         let inside = |i: i64| i >= 1 && i as u64 <= self.array.len() as u64;
         let can = !self.readonly && inside(i) && inside(j);
@@ -480,8 +481,8 @@ impl TableData {
         can
     }
 
-    /// For the collector: clears entries that `drop` says go, and calls `reach` on the rest. Keys of
-    /// empty entries turn into [`Value::Dead`].
+    /// For the collector: removes entries for which `drop` returns true, and turns the keys of
+    /// removed entries into [`Value::Dead`].
     pub(crate) fn traverse(&mut self, mut drop: impl FnMut(Value, Value) -> bool) {
         for (i, v) in self.array.iter_mut().enumerate() {
             if !v.is_nil() && drop(Value::Num((i + 1) as f64), *v) {

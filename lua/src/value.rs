@@ -1,6 +1,6 @@
-//! Values: what a variable of a script holds.
+//! Lua values.
 
-/// A string of a [`Lua`](crate::Lua): a handle to interned bytes, with their hash, so that a table
+/// A string: a handle to interned bytes of a [`Lua`](crate::Lua), with their hash, so that a table
 /// lookup needs nothing else. Two strings are equal if their handles are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Str {
@@ -19,49 +19,49 @@ macro_rules! handles {
 handles! {
     /// A handle to a table.
     Table;
-    /// A handle to a function that was written in Lua.
+    /// A handle to a Lua function.
     Function;
-    /// A handle to a function of a library or of the host.
+    /// A handle to a native function, of a library or of the host.
     Native;
     /// A handle to a coroutine.
     Thread;
-    /// A handle to a userdata, which in this interpreter only `newproxy` makes.
+    /// A handle to a userdata, which only `newproxy` creates in this interpreter.
     Userdata;
 }
 
-/// A Lua value. Handles in it belong to the [`Lua`](crate::Lua) that made them (and to its clones),
-/// and stay good as long as that interpreter can reach the object.
+/// A Lua value. Its handles belong to the [`Lua`](crate::Lua) that created them (and to its
+/// clones), and are valid as long as the object is reachable there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
     /// `nil`
     Nil,
     /// `true` or `false`
     Bool(bool),
-    /// A number; Lua 5.1 has only doubles.
+    /// A number, always a double in Lua 5.1.
     Num(f64),
-    /// A string of bytes.
+    /// A byte string.
     Str(Str),
     /// A table.
     Table(Table),
-    /// A function written in Lua.
+    /// A Lua function.
     Function(Function),
-    /// A function of a library or of the host.
+    /// A native function, of a library or of the host.
     Native(Native),
     /// A coroutine.
     Thread(Thread),
     /// A userdata.
     Userdata(Userdata),
-    /// A light userdata: a bare number that the host chose. 0 is `cjson.null`.
+    /// A light userdata: an integer chosen by the host. 0 is `cjson.null`.
     Light(u32),
-    /// A key whose entry is gone and whose object may be; only inside tables, so that a traversal
-    /// that stands on it can go on.
+    /// The key of a removed entry, whose object may have been freed; only inside tables, so that a
+    /// traversal that has reached it can continue.
     #[doc(hidden)]
     Dead(u8, u32),
 }
 
 impl Value {
-    /// A copy that is made half by half if it is a number. A value whose halves have just been
-    /// written would have to wait in the processor to be read as a whole.
+    /// A copy, which for a number is made in two halves. Reading a value as a whole right after its
+    /// halves were written would stall on store forwarding in the processor.
     #[inline(always)]
     pub(crate) fn copied(&self) -> Value {
         match self {
@@ -70,7 +70,7 @@ impl Value {
         }
     }
 
-    /// Whether a condition takes it for false: `nil` and `false` are.
+    /// Whether it counts as false in a condition: `nil` and `false` do.
     pub fn is_false(self) -> bool {
         matches!(self, Value::Nil | Value::Bool(false))
     }
@@ -80,7 +80,7 @@ impl Value {
         matches!(self, Value::Nil)
     }
 
-    /// The name of its type, as `type` gives it.
+    /// The name of its type, as returned by `type`.
     pub fn type_name(self) -> &'static str {
         match self {
             Value::Nil | Value::Dead(..) => "nil",
@@ -94,7 +94,7 @@ impl Value {
         }
     }
 
-    /// What stays in a table of a key that the collector may free: its kind and its handle.
+    /// The dead key that replaces a key which the collector may free: its type and its handle.
     pub(crate) fn dead(self) -> Value {
         match self {
             Value::Str(s) => Value::Dead(0, s.id),
@@ -120,7 +120,7 @@ impl From<bool> for Value {
     }
 }
 
-/// A number as the integer it stands for, rounded towards zero; what no `i64` can hold becomes
+/// Converts a number to an integer, rounding towards zero; what does not fit into an `i64` becomes
 /// `i64::MIN`, as on x86-64.
 pub(crate) fn to_int(n: f64) -> i64 {
     if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&n) {

@@ -1,4 +1,4 @@
-//! Sources and data from strangers: no panic, bounded memory, bounded slices.
+//! Hostile sources and data: no panic, bounded memory, bounded slices.
 
 use limpid_lua::{Lua, Step};
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ fn run(source: &[u8]) -> Option<Step> {
     lua.start(main, &[]);
     for _ in 0..200 {
         let step = lua.run(5_000);
-        // A library function may make one object before the limit is looked at.
+        // A library function may create one object before the limit is checked.
         assert!(lua.memory() < 3 * LIMIT, "{} bytes", lua.memory());
         if step != Step::Paused {
             return Some(step);
@@ -22,7 +22,7 @@ fn run(source: &[u8]) -> Option<Step> {
     Some(Step::Paused)
 }
 
-/// Pieces of which sources are made that nearly compile.
+/// Fragments for sources that nearly compile.
 const PIECES: &[&str] = &[
     "local ",
     "a",
@@ -153,7 +153,7 @@ fn memory_is_limited() {
 }
 
 #[test]
-fn what_is_nested_too_deep_fails() {
+fn too_deep_nesting_fails() {
     for source in [
         "local function f() return f() + 1 end f()",
         "local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k] end return t.x",

@@ -1,5 +1,5 @@
-//! What the whole program takes while scripts reach the memory limit. One test, since the allocator
-//! counts for the program.
+//! The real memory use of the process while scripts reach the memory limit. There is only one test,
+//! since the allocator counts for the whole process.
 
 use limpid_lua::{Lua, Step};
 use peak_alloc::PeakAlloc;
@@ -7,15 +7,15 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// The books of the interpreter.
+/// The memory limit of the interpreter.
 const LIMIT: u64 = 32 << 20;
 
-/// What is not in the books: the objects that the collector has found and not yet gone through, and what
-/// is copied while a string or a table is made.
-const BESIDE: u64 = LIMIT / 5 * 2;
+/// Memory that the interpreter does not account for: the work list of the collector, and copies
+/// made while a string or a table is created.
+const UNACCOUNTED: u64 = LIMIT / 5 * 2;
 
 #[test]
-fn the_program_takes_little_more_than_the_books_of_the_interpreter_allow() {
+fn the_process_takes_little_more_than_the_memory_limit() {
     for source in [
         "local t = {} for i = 1, 1e9 do t[#t + 1] = 'string ' .. i end",
         "local t = {} for i = 1, 1e9 do t['string ' .. i] = i end",
@@ -39,6 +39,6 @@ fn the_program_takes_little_more_than_the_books_of_the_interpreter_allow() {
         assert!(matches!(end, Step::Failed(_)), "{source}: {end:?}");
         let took = MEMORY.peak_usage() as u64 - before;
         println!("{took} bytes for {source}");
-        assert!(took <= LIMIT + BESIDE, "{took} bytes for {source}");
+        assert!(took <= LIMIT + UNACCOUNTED, "{took} bytes for {source}");
     }
 }

@@ -1,14 +1,14 @@
-//! What scripts print is what PUC Lua 5.1.5 prints, error texts, the order of `pairs` and the number
-//! of comparisons of a sort included; in slices of any size, and in a clone made in the middle.
+//! Scripts print what PUC Lua 5.1.5 prints, including error messages, the order of `pairs` and the
+//! number of comparisons of a sort; in slices of any size, and in a clone made in the middle.
 //!
-//! `puc/*.lua` are the scripts, `puc/*.txt` what `lua5.1` prints for them.
+//! `puc/*.lua` are the scripts, `puc/*.txt` the output of `lua5.1` for them.
 
 use limpid_lua::{Lua, Step, Value};
 
 const PRINT: u32 = 1;
 const CLOCK: u32 = 2;
 
-/// A script on its way, and what it has printed.
+/// A script in progress, and its output so far.
 #[derive(Clone)]
 struct Run {
     lua: Lua,
@@ -21,7 +21,7 @@ impl Run {
         let globals = lua.globals();
         let print = lua.host_function(PRINT);
         lua.raw_set_name(globals, "print", print);
-        // What the stand-alone interpreter has besides; the scripts only ask whether it is there.
+        // Part of the stand-alone interpreter; the scripts only check whether it exists.
         let os = lua.table(0, 1);
         let clock = lua.host_function(CLOCK);
         lua.raw_set_name(os, "clock", clock);
@@ -35,7 +35,7 @@ impl Run {
         Run { lua, printed: Vec::new() }
     }
 
-    /// Runs for so many instructions; whether it has ended.
+    /// Runs for this many instructions. Returns whether the script has ended.
     fn step(&mut self, budget: u64) -> bool {
         match self.lua.run(budget) {
             Step::Done => return true,

@@ -1,4 +1,4 @@
-//! Bitmaps: strings taken as rows of bits, the highest bit of the first byte being bit 0.
+//! Bitmap commands: strings as arrays of bits, the highest bit of the first byte being bit 0.
 
 use super::meta::{acl, flag, key};
 use super::{Class, CommandError, Ctx, Group, Handler, KeySpec, Row};
@@ -159,7 +159,8 @@ fn bitpos(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         None => -1,
         Some((first, last)) => match find_bit(bytes, bit, first, last) {
             Some(position) => position as i64,
-            // Behind the end all bits are clear, unless the end was given.
+            // All bits behind the end of the string are clear, unless the range has an explicit
+            // end.
             None if !bit && end.is_none() => last as i64 + 1,
             None => -1,
         },
@@ -171,7 +172,7 @@ fn bitpos(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 fn bitop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let word = ctx.args.at(1);
     let not = word.eq_ignore_ascii_case(b"not");
-    // A loop for each operation, so that many bytes are combined at a time.
+    // One loop per operation, so that the compiler can vectorise each.
     let combine: fn(&mut [u8], &[u8]) = if word.eq_ignore_ascii_case(b"and") {
         |all, bytes| combine_bytes(all, bytes, |a, b| a & b)
     } else if word.eq_ignore_ascii_case(b"or") {
@@ -214,7 +215,7 @@ fn bitop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         }
     } else {
         let created = db.set_string(key, StringRef::Bytes(&result), NewExpire::Never);
-        // However short it is, the result calls itself `raw`.
+        // The result has the encoding `raw`, however short it is.
         db.edit_string(key, 0, |_| ());
         ctx.stored(name, created);
         ctx.changed(Class::String, "set", name);
@@ -223,7 +224,7 @@ fn bitop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Combines bytes with others, behind whose end there are zeros.
+/// Combines bytes with others, which are padded with zeros.
 #[inline]
 fn combine_bytes(all: &mut [u8], bytes: &[u8], combine: impl Fn(u8, u8) -> u8) {
     let (common, rest) = all.split_at_mut(bytes.len().min(all.len()));
@@ -254,7 +255,8 @@ fn string_len(db: &mut DbMut<'_>, name: &[u8]) -> Result<Option<usize>, CommandE
     }
 }
 
-/// The number of a bit. With `width`, `#n` is the beginning of the `n`th field of that width.
+/// Parses the offset of a bit. With `width`, `#n` is the beginning of the `n`th field of that
+/// width.
 fn bit_offset(ctx: &Ctx<'_>, text: &[u8], width: Option<u32>) -> Result<u64, CommandError> {
     let (digits, factor) = match (text, width) {
         ([b'#', rest @ ..], Some(width)) => (rest, i64::from(width)),
@@ -268,7 +270,7 @@ fn bit_offset(ctx: &Ctx<'_>, text: &[u8], width: Option<u32>) -> Result<u64, Com
     Ok(offset)
 }
 
-/// Whether a range counts bits.
+/// Parses the unit of a range: whether it counts bits.
 fn parse_unit(word: &[u8]) -> Result<bool, CommandError> {
     if word.eq_ignore_ascii_case(b"bit") {
         Ok(true)
@@ -279,7 +281,7 @@ fn parse_unit(word: &[u8]) -> Result<bool, CommandError> {
     }
 }
 
-/// The first and the last bit of a range given in bytes or in bits; `None` if it is empty.
+/// The first and the last bit of a range in bytes or in bits; `None` if it is empty.
 fn bit_range(start: i64, end: i64, bits: bool, len: usize) -> Option<(u64, u64)> {
     let total = if bits { len as i64 * 8 } else { len as i64 };
     let place = |n: i64| if n < 0 { n.saturating_add(total).max(0) } else { n };
@@ -324,7 +326,7 @@ fn find_bit(bytes: &[u8], bit: bool, first: u64, last: u64) -> Option<u64> {
         return Some(found);
     }
     at += 1;
-    // In pieces, which can be compared many bytes at a time.
+    // In blocks, whose comparison the compiler can vectorise.
     const PIECE: usize = 256;
     if let Some(rest) = bytes.get(at..=to) {
         let without = |piece: &&[u8]| piece.iter().fold(0, |odd, byte| odd | (byte ^ none)) == 0;

@@ -1,4 +1,4 @@
-//! Commands that wait for a list or a sorted set to have something to give.
+//! Blocking commands on lists and sorted sets: BLPOP, BZPOPMIN and related commands.
 
 use super::context::{EmptyReply, Wait};
 use super::lists::ends;
@@ -87,7 +87,7 @@ const fn zset(name: &'static str, arity: i16, handler: Handler) -> Row<Handler> 
 
 fn pop_list(ctx: &mut Ctx<'_>, end: End) -> Result<(), CommandError> {
     let last = ctx.args.len() - 1;
-    let patience = timeout(ctx.arg(last))?;
+    let timeout = parse_timeout(ctx.arg(last))?;
     for index in 1..last {
         let name = ctx.arg(index);
         let taken = ends::take(ctx, name, end, |ctx, text| {
@@ -101,46 +101,46 @@ fn pop_list(ctx: &mut Ctx<'_>, end: End) -> Result<(), CommandError> {
             return Ok(());
         }
     }
-    wait(ctx, 1..last, patience, EmptyReply::NullArray, Type::List);
+    wait(ctx, 1..last, timeout, EmptyReply::NullArray, Type::List);
     Ok(())
 }
 
 fn blmpop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let (keys, end, count) = ends::parse_mpop(ctx, 2)?;
-    let patience = timeout(ctx.arg(1))?;
+    let timeout = parse_timeout(ctx.arg(1))?;
     for index in keys.clone() {
         if ends::take_with_key(ctx, ctx.arg(index), end, count)? {
             return Ok(());
         }
     }
-    wait(ctx, keys, patience, EmptyReply::NullArray, Type::List);
+    wait(ctx, keys, timeout, EmptyReply::NullArray, Type::List);
     Ok(())
 }
 
 fn blmove(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let (from, to) = (ends::parse_end(ctx.arg(3))?, ends::parse_end(ctx.arg(4))?);
-    let patience = timeout(ctx.arg(5))?;
+    let timeout = parse_timeout(ctx.arg(5))?;
     if ends::move_element(ctx, ctx.arg(1), ctx.arg(2), from, to)? {
         ctx.effects.propagate(ctx.db, [b"LMOVE", ctx.arg(1), ctx.arg(2), ctx.arg(3), ctx.arg(4)]);
     } else {
-        wait(ctx, 1..2, patience, EmptyReply::Null, Type::List);
+        wait(ctx, 1..2, timeout, EmptyReply::Null, Type::List);
     }
     Ok(())
 }
 
 fn brpoplpush(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
-    let patience = timeout(ctx.arg(3))?;
+    let timeout = parse_timeout(ctx.arg(3))?;
     if ends::move_element(ctx, ctx.arg(1), ctx.arg(2), End::Right, End::Left)? {
         ctx.effects.propagate(ctx.db, [b"RPOPLPUSH", ctx.arg(1), ctx.arg(2)]);
     } else {
-        wait(ctx, 1..2, patience, EmptyReply::Null, Type::List);
+        wait(ctx, 1..2, timeout, EmptyReply::Null, Type::List);
     }
     Ok(())
 }
 
 fn pop_zset(ctx: &mut Ctx<'_>, extreme: pop::Extreme) -> Result<(), CommandError> {
     let last = ctx.args.len() - 1;
-    let patience = timeout(ctx.arg(last))?;
+    let timeout = parse_timeout(ctx.arg(last))?;
     for index in 1..last {
         let name = ctx.arg(index);
         if pop::take(ctx, name, extreme, 1, pop::Shape::KeyFlat)?.is_some() {
@@ -148,13 +148,13 @@ fn pop_zset(ctx: &mut Ctx<'_>, extreme: pop::Extreme) -> Result<(), CommandError
             return Ok(());
         }
     }
-    wait(ctx, 1..last, patience, EmptyReply::NullArray, Type::ZSet);
+    wait(ctx, 1..last, timeout, EmptyReply::NullArray, Type::ZSet);
     Ok(())
 }
 
 fn bzmpop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let (keys, extreme, count) = pop::parse_mpop(ctx, 2)?;
-    let patience = timeout(ctx.arg(1))?;
+    let timeout = parse_timeout(ctx.arg(1))?;
     for index in keys.clone() {
         let name = ctx.arg(index);
         if let Some(n) = pop::take(ctx, name, extreme, count, pop::Shape::KeyPairs)? {
@@ -162,15 +162,15 @@ fn bzmpop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
             return Ok(());
         }
     }
-    wait(ctx, keys, patience, EmptyReply::NullArray, Type::ZSet);
+    wait(ctx, keys, timeout, EmptyReply::NullArray, Type::ZSet);
     Ok(())
 }
 
-/// Lets the caller wait, or answers at once where waiting is not allowed.
+/// Blocks the client, or replies at once where blocking is not allowed.
 fn wait(
     ctx: &mut Ctx<'_>,
     keys: core::ops::Range<usize>,
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
     empty: EmptyReply,
     kind: Type,
 ) {
@@ -182,11 +182,11 @@ fn wait(
         return;
     }
     let keys = keys.map(|index| ctx.arg(index).into()).collect();
-    ctx.wait = Some(Wait { keys, patience, empty, kind, args: None, or_gone: false });
+    ctx.wait = Some(Wait { keys, timeout, empty, kind, args: None, unblock_on_nokey: false });
 }
 
-/// How long to wait: seconds, with fractions, of which whole milliseconds count. 0 is for ever.
-fn timeout(text: &[u8]) -> Result<Option<Duration>, CommandError> {
+/// Parses a timeout: seconds with fractions, of which whole milliseconds count. 0 is for ever.
+fn parse_timeout(text: &[u8]) -> Result<Option<Duration>, CommandError> {
     let seconds = parse_double(text)
         .ok_or(CommandError::text("ERR timeout is not a float or out of range"))?;
     // Rounded up first: less than a millisecond below zero is for ever, as zero is.

@@ -1,4 +1,4 @@
-//! What the commands on collections share: ranges, counts, scans, and telling of changes.
+//! What the commands on collections share: ranges, counts, scans, and reporting of changes.
 
 use core::ops::Range;
 
@@ -10,22 +10,22 @@ use crate::resp::request::Args;
 use crate::store::value::{Item, Limits};
 
 impl Ctx<'_> {
-    /// The thresholds of the compact forms.
+    /// The thresholds of the compact encodings.
     pub fn limits(&mut self) -> Limits {
         let seed = self.keyspace.seed();
         self.config.limits(seed)
     }
 
-    /// Tells of `n` changes to a key at once.
+    /// Reports `n` changes to a key at once.
     #[inline]
     pub(super) fn changed_times(&mut self, n: u64, class: Class, event: &'static str, key: &[u8]) {
         self.effects.dirty += n;
         if self.effects.consumers().follow_keys() {
-            self.tell_of_change(class, event, key);
+            self.report_change(class, event, key);
         }
     }
 
-    /// Tells that a key has gone with the last of its elements, if it has.
+    /// Reports that a key was deleted with its last element, if `gone`.
     pub(super) fn gone(&mut self, key: &[u8], gone: bool) {
         if gone {
             self.effects.event(self.db, Class::Generic, "del", key);
@@ -33,7 +33,7 @@ impl Ctx<'_> {
     }
 }
 
-/// How sets, and sorted sets, are combined.
+/// The operations on sets and sorted sets.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     Union,
@@ -41,13 +41,13 @@ pub(super) enum Operation {
     Difference,
 }
 
-/// A count that must not be negative; the same error stands for what is no integer.
+/// Parses a count that must not be negative; `error` also stands for what is not an integer.
 pub(super) fn positive(text: &[u8], error: &'static str) -> Result<usize, CommandError> {
     parse_i64(text).and_then(|n| usize::try_from(n).ok()).ok_or(CommandError::text(error))
 }
 
-/// The count of LRANGE-like commands: indexes from `start` to `stop`, both included, negative ones
-/// counted from the end.
+/// The range of LRANGE and similar commands: indexes from `start` to `stop`, both included,
+/// negative ones counted from the end.
 pub(super) fn index_range(start: i64, stop: i64, len: usize) -> Range<usize> {
     let len = len as i64;
     let from_end = |n: i64| if n < 0 { n.saturating_add(len) } else { n };
@@ -56,8 +56,8 @@ pub(super) fn index_range(start: i64, stop: i64, len: usize) -> Range<usize> {
     if start > stop || start >= len { 0..0 } else { start as usize..stop as usize + 1 }
 }
 
-/// The count of HRANDFIELD and its kin: negative if elements may repeat. Whether the argument
-/// behind it is `word`, which asks for `pairs`, is the second result.
+/// The count of HRANDFIELD, SRANDMEMBER and ZRANDMEMBER: negative if elements may repeat. The
+/// second result is whether the next argument is `word`, which asks for pairs.
 pub(super) fn random_count(args: Args<'_>, word: &[u8]) -> Result<(i64, bool), CommandError> {
     let count = parse_i64(args.at(2)).ok_or(CommandError::NotAnInteger)?;
     if count == i64::MIN {
@@ -79,11 +79,11 @@ pub(super) fn random_count(args: Args<'_>, word: &[u8]) -> Result<(i64, bool), C
     Ok((count, true))
 }
 
-/// Numbers below `len`, each at most once, in no particular order: `count` of them, or all.
+/// `count` different numbers below `len` (or all of them), in no particular order.
 pub(super) fn distinct(rng: &mut crate::rng::Rng, len: usize, count: usize) -> Vec<usize> {
     let count = count.min(len);
     if count * 3 > len {
-        // Many of them: shuffle as far as needed.
+        // For a large share: a partial shuffle.
         let mut all: Vec<usize> = (0..len).collect();
         for i in 0..count {
             let j = i + rng.below((len - i) as u64) as usize;
@@ -140,22 +140,22 @@ impl<'a> Scan<'a> {
         Ok(scan)
     }
 
-    /// Whether an element is to be shown.
+    /// Whether an element matches the pattern.
     pub(super) fn wants(&self, item: Item<'_>) -> bool {
         self.pattern
             .is_none_or(|pattern| glob::matches(pattern, item.bytes(&mut itoa::Buffer::new())))
     }
 }
 
-/// Writes the reply of a scan that found nothing and is over.
+/// Writes the reply of a finished scan without elements.
 pub(super) fn empty_scan(reply: &mut Reply<'_>) {
     reply.array(2);
     reply.bulk(b"0");
     reply.array(0);
 }
 
-/// The arguments of LMPOP and ZMPOP from `at` on: the places of the keys, the end that `end` reads
-/// off its word, and how many elements.
+/// Parses the arguments of LMPOP and ZMPOP from `at` on: the positions of the keys, the end (parsed
+/// by `end`), and the number of elements.
 pub(super) fn parse_mpop<E>(
     ctx: &Ctx<'_>,
     at: usize,
@@ -184,8 +184,8 @@ pub(super) fn parse_mpop<E>(
     Ok((first..word_at, end, count.unwrap_or(1)))
 }
 
-/// A double as `strtod` reads it where Redis looks no further than at what is left: blanks may come
-/// before, and no text at all is zero.
+/// Parses a double leniently, as Redis does where it checks only the end of what `strtod` read:
+/// leading blanks are allowed, and an empty text is zero.
 pub(super) fn lenient_double(text: &[u8]) -> Option<f64> {
     let text = text.split(|b| *b == 0).next().unwrap_or_default();
     if text.is_empty() {
@@ -195,7 +195,7 @@ pub(super) fn lenient_double(text: &[u8]) -> Option<f64> {
     parse_double(text.get(blanks..)?)
 }
 
-/// A double, or an error with this text.
+/// Parses a double, or returns an error with this text.
 pub(super) fn double(text: &[u8], error: &'static str) -> Result<f64, CommandError> {
     parse_double(text).ok_or(CommandError::text(error))
 }

@@ -1,4 +1,4 @@
-//! What a handler works with.
+//! The context of a command: what a handler is called with.
 
 use super::{Class, CommandError, Effects, Rest};
 use crate::resp::reply::Reply;
@@ -8,11 +8,11 @@ use crate::store::value::Limits;
 use crate::store::{Keyspace, Type};
 use crate::time::{Duration, Now};
 
-/// A command on data. It either writes one reply and returns `Ok`, or writes nothing, changes
-/// nothing and returns the error.
+/// A handler of a command on data. It either writes one reply and returns `Ok`, or writes nothing,
+/// changes nothing and returns the error.
 pub type Handler = fn(&mut Ctx<'_>) -> Result<(), CommandError>;
 
-/// Everything that one call of a command may see and change.
+/// The context of one call of a command: everything that the handler may see and change.
 pub struct Ctx<'a> {
     /// When the command runs.
     pub now: Now<'a>,
@@ -24,19 +24,19 @@ pub struct Ctx<'a> {
     pub args: Args<'a>,
     /// Where the reply goes.
     pub reply: Reply<'a>,
-    /// Where changes are told.
+    /// Records the changes.
     pub effects: &'a mut Effects,
     /// The server's randomness.
     pub rng: &'a mut Rng,
-    /// What the configuration says about data.
+    /// The configuration that concerns data.
     pub config: &'a DataConfig,
     /// The calling client.
     pub caller: Caller,
-    /// Set by a handler that has written no reply, because its caller shall wait for keys.
+    /// Set by a handler that has written no reply, because its client is to block on keys.
     pub wait: Option<Wait>,
-    /// Set by a handler that has written the beginning of a long reply.
+    /// Set by a handler that has written the beginning of a long reply: the rest of it.
     pub rest: Option<Rest>,
-    /// What the log shall tell at the level `verbose`.
+    /// A message for the log at level `verbose`.
     pub remark: Option<String>,
 }
 
@@ -58,7 +58,7 @@ impl<'a> Ctx<'a> {
         self.now.wall.as_millis()
     }
 
-    /// Tells that `key` is new in the selected database, if it is.
+    /// Reports that `key` is new in the selected database, if it is.
     #[inline]
     pub fn stored(&mut self, key: &[u8], new: bool) {
         if new {
@@ -66,71 +66,71 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// Tells of a change to `key` in the selected database: it counts for persistence, wakes
-    /// watchers, and is published as a keyspace event if events of `class` are enabled.
+    /// Reports a change to `key` in the selected database: it counts as dirty, touches watched
+    /// keys, and is published as a keyspace event if events of `class` are enabled.
     #[inline]
     pub fn changed(&mut self, class: Class, event: &'static str, key: &[u8]) {
         self.effects.dirty += 1;
-        // Mostly no client watches keys or listens to events.
+        // Usually no client watches keys or listens to events.
         if self.effects.consumers().follow_keys() {
-            self.tell_of_change(class, event, key);
+            self.report_change(class, event, key);
         }
     }
 
-    pub(super) fn tell_of_change(&mut self, class: Class, event: &'static str, key: &[u8]) {
+    pub(super) fn report_change(&mut self, class: Class, event: &'static str, key: &[u8]) {
         self.effects.touched(self.db, key);
         self.effects.event(self.db, class, event, key);
     }
 }
 
-/// What a caller waits for. When a key has become ready (see [`Effects::ready`]) its command is
-/// carried out again.
+/// What a client blocks on. When a key becomes ready (see [`Effects::ready`]) the command is
+/// executed again.
 #[derive(Clone, Debug)]
 pub struct Wait {
     /// The keys, in the order of the arguments.
     pub keys: Vec<Box<[u8]>>,
-    /// How long; `None` for ever.
-    pub patience: Option<Duration>,
-    /// What it gets when its patience ends.
+    /// The timeout; `None` for ever.
+    pub timeout: Option<Duration>,
+    /// The reply after the timeout.
     pub empty: EmptyReply,
-    /// The type that a key must have to serve it.
+    /// The type that unblocks the client.
     pub kind: Type,
-    /// The command to carry out again, if it is another than the one that was given: what is
-    /// relative to the moment (`$` of XREAD) has been resolved.
+    /// The command to execute again, if it differs from the original: relative arguments (`$` of
+    /// XREAD) are resolved.
     pub args: Option<OwnedArgs>,
-    /// Whether the command is carried out again, too, when a key is gone or of another type.
-    pub or_gone: bool,
+    /// Whether the command is executed again, too, when a key is deleted or changes its type.
+    pub unblock_on_nokey: bool,
 }
 
-/// The reply of a command that has waited in vain.
+/// The reply of a blocked command whose timeout has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmptyReply {
-    /// Nothing in place of a value.
+    /// A null.
     Null,
-    /// Nothing in place of an array.
+    /// A null array.
     NullArray,
 }
 
-/// What a handler may want to know of its caller.
+/// The properties of the calling client that handlers depend on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Caller {
     /// The client's id; 0 for the server itself.
     pub client: u64,
-    /// Whether reading shall leave access times alone (CLIENT NO-TOUCH).
+    /// Whether reads leave access times alone (CLIENT NO-TOUCH).
     pub no_touch: bool,
-    /// Whether the call comes from the primary of this replica, which alone may write and to
-    /// which no key has expired.
+    /// Whether the call comes from the primary of this replica, which alone may write, and for
+    /// which no key counts as expired.
     pub from_primary: bool,
-    /// Whether it may read every key there may be, named or not.
+    /// Whether the ACL lets it read all keys, also those that the command does not name.
     pub reads_all_keys: bool,
     /// Whether the call must not block (inside MULTI or a script).
     pub deny_blocking: bool,
-    /// Whether a script calls.
+    /// Whether the call comes from a script.
     pub in_script: bool,
 }
 
-/// The part of the configuration that commands on data and the keyspace look at. The names are
-/// those of the directives.
+/// The configuration that commands on data and the keyspace depend on. Each field is named after
+/// its directive.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)] // The directives are described where they are declared.
 pub struct DataConfig {
@@ -157,13 +157,13 @@ pub struct DataConfig {
     pub lazyfree_lazy_user_del: bool,
     pub lazyfree_lazy_user_flush: bool,
     pub rdb_compression: bool,
-    /// No directive: `DEBUG SET-SKIP-CHECKSUM-VALIDATION` sets it.
+    /// Not a directive: `DEBUG SET-SKIP-CHECKSUM-VALIDATION` sets it.
     pub skip_checksum_validation: bool,
 }
 
 impl DataConfig {
-    /// The thresholds of the compact forms, for collections whose order is made unpredictable by
-    /// `seed`.
+    /// The thresholds of the compact encodings. `seed` makes the order of hash tables
+    /// unpredictable.
     pub fn limits(&self, seed: u64) -> Limits {
         let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         Limits {
@@ -211,30 +211,30 @@ impl Default for DataConfig {
     }
 }
 
-/// What goes first when memory is full.
+/// The eviction policy: which keys are evicted when memory is full.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum MaxmemoryPolicy {
-    /// Nothing: writes are refused.
+    /// No eviction: writes are refused.
     #[default]
     NoEviction,
     /// Keys with an expiry time, least recently used first.
     VolatileLru,
     /// Keys with an expiry time, least frequently used first.
     VolatileLfu,
-    /// Keys with an expiry time, any.
+    /// Keys with an expiry time, at random.
     VolatileRandom,
-    /// Keys with an expiry time, the nearest first.
+    /// Keys with an expiry time, the next to expire first.
     VolatileTtl,
-    /// Least recently used first.
+    /// All keys, least recently used first.
     AllkeysLru,
-    /// Least frequently used first.
+    /// All keys, least frequently used first.
     AllkeysLfu,
-    /// Any.
+    /// All keys, at random.
     AllkeysRandom,
 }
 
 impl MaxmemoryPolicy {
-    /// The words of `maxmemory-policy`, in the order in which Redis lists them.
+    /// The values of `maxmemory-policy`, in the order in which Redis lists them.
     pub const WORDS: [(&'static str, Self); 8] = [
         ("volatile-lru", Self::VolatileLru),
         ("volatile-lfu", Self::VolatileLfu),
@@ -251,12 +251,12 @@ impl MaxmemoryPolicy {
         Self::WORDS.iter().find(|(_, policy)| *policy == self).map_or("", |(name, _)| name)
     }
 
-    /// Whether objects count how often they are used, instead of when they were.
+    /// Whether keys count how often they are used, instead of when they were used last.
     pub fn is_lfu(self) -> bool {
         matches!(self, Self::VolatileLfu | Self::AllkeysLfu)
     }
 
-    /// Whether objects remember when they were used.
+    /// Whether keys record when they were used last.
     pub fn is_lru(self) -> bool {
         matches!(self, Self::VolatileLru | Self::AllkeysLru)
     }

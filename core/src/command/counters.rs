@@ -1,4 +1,4 @@
-//! Strings that are numbers.
+//! Numeric strings: INCR, DECR, INCRBYFLOAT and related commands.
 
 use super::extended::{Extended, Parsed};
 use super::{Class, CommandError, Ctx};

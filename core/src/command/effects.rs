@@ -1,13 +1,13 @@
-//! The one stream of what commands change: what replicas and the append-only file get, what
-//! watchers, subscribers and blocked clients hear.
+//! The effects of commands: what is propagated to replicas and the append-only file, and what
+//! watchers, subscribers and blocked clients are told.
 
 use crate::resp::request::{Args, OwnedArgs};
 
-/// Gathers the effects of one command. The caller says first which consumers there are; what
+/// Collects the effects of one command. The caller sets beforehand which consumers there are; what
 /// has no consumer is not recorded, so that a plain SET allocates nothing here.
 #[derive(Clone, Debug, Default)]
 pub struct Effects {
-    /// How many changes there were (`rdb_changes_since_last_save` counts them).
+    /// The number of changes (`rdb_changes_since_last_save` sums it up).
     pub dirty: u64,
     consumers: Consumers,
     verbatim: Verbatim,
@@ -16,29 +16,29 @@ pub struct Effects {
     touched: Vec<Touched>,
     ready: Vec<(u32, Box<[u8]>)>,
     flushed: Vec<u32>,
-    /// Whether all keys of a database, or of all, were deleted at once.
+    /// Whether a FLUSHDB or FLUSHALL deleted all keys of a database.
     cleared: bool,
-    /// Whether all keys of all databases were deleted at once.
+    /// Whether a FLUSHALL deleted all keys of all databases.
     emptied: bool,
 }
 
-/// A key that has changed or gone.
+/// A key that was changed or deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Touched {
     /// Its database.
     pub db: u32,
     /// The key.
     pub key: Box<[u8]>,
-    /// Whether it has gone by itself: it expired or was evicted.
-    pub by_itself: bool,
+    /// Whether it expired or was evicted, instead of being changed by a command.
+    pub expired_or_evicted: bool,
 }
 
-/// The consumers of effects that there are at the moment.
+/// The current consumers of effects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Consumers {
     /// An append-only file or a replica gets the commands.
     pub propagation: bool,
-    /// A client watches keys or caches them.
+    /// A client watches keys, or caches them (client-side caching).
     pub watching: bool,
     /// A client is blocked on keys.
     pub blocked: bool,
@@ -47,33 +47,33 @@ pub struct Consumers {
 }
 
 impl Consumers {
-    /// Whether there are any for changes of single keys.
+    /// Whether any of them needs changes of single keys.
     #[inline]
     pub fn follow_keys(self) -> bool {
         self.watching || self.events != 0
     }
 }
 
-/// A command to replicate.
+/// A command to propagate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Propagated {
     /// The database it acts on.
     pub db: u32,
     /// Its name and arguments.
     pub args: OwnedArgs,
-    /// Whether it is for replicas, for the append-only file, or for both.
-    pub to: Followers,
+    /// Where it is propagated to.
+    pub to: PropagateTo,
 }
 
-/// Consumers of the effects of commands: the append-only file, replicas, watchers, subscribers.
+/// The targets of a propagated command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Followers {
+pub enum PropagateTo {
     /// The append-only file and the replicas.
     All,
-    /// The replicas: nothing is left of it when it has been carried out.
+    /// The replicas only: it has no effect that lasts.
     Replicas,
-    /// The append-only file, when a script says so.
-    File,
+    /// The append-only file only, at a script's request.
+    Aof,
 }
 
 /// A keyspace event.
@@ -117,7 +117,7 @@ pub enum Class {
     Evicted = 1 << 9,
     /// `t`
     Stream = 1 << 10,
-    /// `m`: reads that missed.
+    /// `m`: key misses.
     KeyMiss = 1 << 11,
     /// `d`: modules.
     Module = 1 << 13,
@@ -145,46 +145,46 @@ impl Effects {
         self.verbatim = Verbatim::IfDirty;
     }
 
-    /// The consumers that there are.
+    /// The current consumers.
     #[inline]
     pub fn consumers(&self) -> Consumers {
         self.consumers
     }
 
-    /// Propagates `args` in place of the command as it was given. May be called several times;
-    /// the commands follow each other.
+    /// Propagates `args` in place of the original command. May be called several times; the
+    /// commands keep their order.
     #[inline]
     pub fn propagate<A: AsRef<[u8]>>(&mut self, db: usize, args: impl IntoIterator<Item = A>) {
         self.verbatim = Verbatim::Never;
         self.also(db, args);
     }
 
-    /// Propagates `args` besides the command as it was given, which comes last.
+    /// Propagates `args` in addition to the original command, which comes last.
     #[inline]
-    pub fn also<A: AsRef<[u8]>>(&mut self, db: usize, args: impl IntoIterator<Item = A>) {
+    pub fn also_propagate<A: AsRef<[u8]>>(&mut self, db: usize, args: impl IntoIterator<Item = A>) {
         if self.consumers.propagation {
             let args = args.into_iter().collect();
-            self.commands.push(Propagated { db: db as u32, args, to: Followers::All });
+            self.commands.push(Propagated { db: db as u32, args, to: PropagateTo::All });
         }
     }
 
-    /// Propagates `args` to the replicas alone.
+    /// Propagates `args` to the replicas only.
     pub fn for_replicas(&mut self, db: usize, args: Args<'_>) {
-        let to = Followers::Replicas;
+        let to = PropagateTo::Replicas;
         self.commands.push(Propagated { db: db as u32, args: args.into(), to });
     }
 
-    /// Does not propagate the command as it was given.
-    pub fn withhold(&mut self) {
+    /// Does not propagate the original command.
+    pub fn prevent_propagation(&mut self) {
         self.verbatim = Verbatim::Never;
     }
 
-    /// Propagates the command as it was given, even if it changed nothing.
-    pub fn force(&mut self) {
+    /// Propagates the original command even if it changed nothing.
+    pub fn force_propagation(&mut self) {
         self.verbatim = Verbatim::Always;
     }
 
-    /// Tells of an event on `key`.
+    /// Records a keyspace event on `key`.
     #[inline]
     pub fn event(&mut self, db: usize, class: Class, name: &'static str, key: &[u8]) {
         if self.consumers.events & class as u16 != 0 {
@@ -196,30 +196,34 @@ impl Effects {
     #[inline]
     pub fn touched(&mut self, db: usize, key: &[u8]) {
         if self.consumers.watching {
-            self.touched.push(Touched { db: db as u32, key: key.into(), by_itself: false });
+            self.touched.push(Touched {
+                db: db as u32,
+                key: key.into(),
+                expired_or_evicted: false,
+            });
         }
     }
 
     /// Records that `key` expired or was evicted, for WATCH.
-    pub fn lost(&mut self, db: usize, key: &[u8]) {
+    pub fn expired_or_evicted(&mut self, db: usize, key: &[u8]) {
         if self.consumers.watching {
-            self.touched.push(Touched { db: db as u32, key: key.into(), by_itself: true });
+            self.touched.push(Touched { db: db as u32, key: key.into(), expired_or_evicted: true });
         }
     }
 
-    /// Tells that all keys of a database have gone or changed places.
+    /// Records that all keys of a database were deleted or exchanged.
     pub fn flushed(&mut self, db: usize) {
         if self.consumers.watching || self.consumers.blocked {
             self.flushed.push(db as u32);
         }
     }
 
-    /// Tells that all keys of a database, or of all, were deleted by FLUSHDB or FLUSHALL.
+    /// Records that all keys of a database, or of all, were deleted by FLUSHDB or FLUSHALL.
     pub fn cleared(&mut self) {
         self.cleared |= self.consumers.watching;
     }
 
-    /// Tells that all keys of all databases were deleted by FLUSHALL.
+    /// Records that all keys of all databases were deleted by FLUSHALL.
     pub fn emptied(&mut self) {
         self.emptied = true;
     }
@@ -232,8 +236,8 @@ impl Effects {
         }
     }
 
-    /// Ends a command: whether it is itself to be propagated as it was given. What else was
-    /// recorded waits in the `take_` methods.
+    /// Ends a command, and decides whether the original command is propagated. Its other effects
+    /// are returned by the `take_` methods.
     #[inline]
     pub fn finish(&mut self, db: usize, args: Args<'_>) {
         let verbatim = match self.verbatim {
@@ -242,17 +246,17 @@ impl Effects {
             Verbatim::Never => false,
         };
         if verbatim && self.consumers.propagation {
-            let to = Followers::All;
+            let to = PropagateTo::All;
             self.commands.push(Propagated { db: db as u32, args: args.into(), to });
         }
     }
 
-    /// Adds commands behind those that are recorded.
+    /// Appends commands to those that are recorded.
     pub fn append(&mut self, mut commands: Vec<Propagated>) {
         self.commands.append(&mut commands);
     }
 
-    /// Adds events behind those that are there.
+    /// Appends events to those that are recorded.
     pub fn append_events(&mut self, mut events: Vec<Event>) {
         self.events.append(&mut events);
     }
@@ -316,7 +320,7 @@ mod tests {
         effects.dirty += 1;
         effects.touched(0, b"k");
         effects.event(0, Class::String, "set", b"k");
-        effects.also(0, ["DEL", "k"]);
+        effects.also_propagate(0, ["DEL", "k"]);
         effects.finish(0, set().as_args());
         assert!(effects.take_commands().is_empty());
         assert!(effects.take_events().is_empty());
@@ -334,7 +338,7 @@ mod tests {
         effects.begin(consumers);
         effects.dirty += 1;
         effects.finish(3, set().as_args());
-        let expected = Propagated { db: 3, args: set(), to: Followers::All };
+        let expected = Propagated { db: 3, args: set(), to: PropagateTo::All };
         assert_eq!(effects.take_commands(), [expected]);
 
         effects.begin(consumers);

@@ -1,20 +1,20 @@
-//! Errors that commands answer, in Redis's words, which clients match on.
+//! Error replies of commands, in Redis's words, which clients match on.
 
 use core::fmt;
 use std::borrow::Cow;
 
 use crate::store::WrongType;
 
-/// Why a command was refused.
+/// The error reply of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandError {
-    /// The key holds another type.
+    /// The key holds a value of another type.
     WrongType,
     /// The arguments do not fit the command's syntax.
     Syntax,
-    /// A value is no integer, or does not fit into 64 bits.
+    /// A value is not an integer, or does not fit into 64 bits.
     NotAnInteger,
-    /// A value is no number.
+    /// A value is not a number.
     NotAFloat,
     /// An index or count lies outside what is allowed.
     OutOfRange,
@@ -30,13 +30,13 @@ impl CommandError {
         CommandError::Text(Cow::Borrowed(text.as_bytes()))
     }
 
-    /// An error with a composed text, code first.
+    /// An error with a formatted text, code first.
     pub fn composed(text: String) -> Self {
         CommandError::Text(Cow::Owned(text.into_bytes()))
     }
 
-    /// An error that quotes what was given, byte for byte until the first NUL, as Redis does.
-    /// `before` starts with the code.
+    /// An error that quotes an argument, byte for byte up to the first NUL, as Redis does. `before`
+    /// starts with the code.
     pub fn quoting(before: &str, given: &[u8], after: &str) -> Self {
         CommandError::Text(Cow::Owned(
             [before.as_bytes(), up_to_nul(given), after.as_bytes()].concat(),
@@ -54,14 +54,15 @@ impl CommandError {
         Self::quoting("ERR unknown subcommand '", given, &format!("'. Try {command} HELP."))
     }
 
-    /// A subcommand that takes other arguments, or none of that name where it looks for itself.
+    /// The subcommand does not take these arguments, or is unknown to a container that checks its
+    /// own subcommands.
     pub fn subcommand_syntax(container: &str, given: &[u8]) -> Self {
         let before = "ERR unknown subcommand or wrong number of arguments for '";
         let given = &given[..given.len().min(128)];
         Self::quoting(before, given, &format!("'. Try {container} HELP."))
     }
 
-    /// What is sent, without the leading dash.
+    /// The text that is sent, without the leading dash.
     pub fn as_bytes(&self) -> &[u8] {
         let text = match self {
             CommandError::WrongType => {
@@ -78,7 +79,7 @@ impl CommandError {
     }
 }
 
-/// What a program whose strings end with NUL sees of this one.
+/// The bytes before the first NUL: what a C string keeps of them.
 pub(crate) fn up_to_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|byte| *byte == 0).next().unwrap_or_default()
 }
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_quoted_is_no_text_and_stays_as_it_is() {
+    fn quoted_bytes_are_unchanged_even_if_not_utf8() {
         let error = CommandError::subcommand("CONFIG", b"\xff\xfe");
         assert_eq!(error.as_bytes(), b"ERR unknown subcommand '\xff\xfe'. Try CONFIG HELP.");
         assert_eq!(CommandError::quoting("ERR ", b"a\0b", "!").as_bytes(), b"ERR a!");

@@ -1,24 +1,25 @@
-//! When keys expire: setting it, asking for it, and taking it back.
+//! Expiry times: EXPIRE, TTL, PERSIST and related commands.
 
 use super::{Class, CommandError, Ctx};
 
 use crate::store::ExpireMode;
 
-/// Under which conditions an expiry time is set.
+/// The conditions under which an expiry time is set.
 #[derive(Clone, Copy, Debug, Default)]
 struct Conditions {
-    /// `NX`: the key has none.
+    /// `NX`: the key has no expiry time.
     none: bool,
-    /// `XX`: the key has one.
+    /// `XX`: the key has an expiry time.
     some: bool,
-    /// `GT`: it is later than the key's.
+    /// `GT`: the new one is later.
     later: bool,
-    /// `LT`: it is earlier than the key's.
+    /// `LT`: the new one is earlier.
     earlier: bool,
 }
 
 impl Conditions {
-    /// A key without an expiry time is taken to expire after all others.
+    /// Whether the conditions allow a new time. Without an expiry time a key counts as expiring
+    /// last.
     fn allow(self, old: Option<u64>, new: i64) -> bool {
         let old = old.map(|at| i64::try_from(at).unwrap_or(i64::MAX));
         !(self.none && old.is_some()
@@ -47,19 +48,19 @@ pub(super) fn pexpireat(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 }
 
 pub(super) fn ttl(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
-    tell(ctx, |at, now| seconds(at.saturating_sub(now)))
+    reply_with_time(ctx, |at, now| seconds(at.saturating_sub(now)))
 }
 
 pub(super) fn pttl(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
-    tell(ctx, |at, now| at.saturating_sub(now))
+    reply_with_time(ctx, |at, now| at.saturating_sub(now))
 }
 
 pub(super) fn expiretime(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
-    tell(ctx, |at, _| seconds(at))
+    reply_with_time(ctx, |at, _| seconds(at))
 }
 
 pub(super) fn pexpiretime(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
-    tell(ctx, |at, _| at)
+    reply_with_time(ctx, |at, _| at)
 }
 
 pub(super) fn persist(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
@@ -81,13 +82,14 @@ pub(super) fn expire_time(given: i64, seconds: bool, base_ms: u64) -> Option<i64
     given.checked_add(i64::try_from(base_ms).ok()?)
 }
 
-/// Whether a key that is to expire at `at` goes at once. Not where others decide when keys go.
+/// Whether a key that expires at `at` is deleted immediately. Not in the modes in which expired keys
+/// are not deleted (see [`ExpireMode`]).
 pub(crate) fn past(ctx: &Ctx<'_>, at: i64) -> bool {
     ctx.keyspace.env.expire_mode == ExpireMode::Delete
         && at <= i64::try_from(ctx.now_ms()).unwrap_or(i64::MAX)
 }
 
-/// The error for an expiry time that cannot be.
+/// The error for an invalid expiry time.
 pub(super) fn invalid(command: &str) -> CommandError {
     CommandError::composed(format!("ERR invalid expire time in '{command}' command"))
 }
@@ -159,9 +161,9 @@ fn parse(ctx: &Ctx<'_>) -> Result<Conditions, CommandError> {
     Ok(conditions)
 }
 
-/// Replies with what `time` makes of the key's expiry time and the present; -1 if the key does not
-/// expire and -2 if it does not exist.
-fn tell(ctx: &mut Ctx<'_>, time: impl Fn(u64, u64) -> u64) -> Result<(), CommandError> {
+/// Replies with `time`, applied to the key's expiry time and the current time; -1 if the key does
+/// not expire and -2 if it does not exist.
+fn reply_with_time(ctx: &mut Ctx<'_>, time: impl Fn(u64, u64) -> u64) -> Result<(), CommandError> {
     let now_ms = ctx.now_ms();
     let mut db = ctx.keyspace.db(ctx.db);
     let answer = match db.inspect(db.key(ctx.args.at(1))).map(|entry| entry.expire()) {
@@ -173,7 +175,7 @@ fn tell(ctx: &mut Ctx<'_>, time: impl Fn(u64, u64) -> u64) -> Result<(), Command
     Ok(())
 }
 
-/// Milliseconds as seconds, rounded.
+/// Converts milliseconds to seconds, rounded.
 fn seconds(ms: u64) -> u64 {
     ms.saturating_add(500) / 1_000
 }

@@ -1,10 +1,10 @@
-//! Numbers with 64 bits of mantissa: the `long double` of x86, in which INCRBYFLOAT and
-//! HINCRBYFLOAT compute, done in integers so that every platform gives the same digits.
+//! Floating-point numbers with a 64-bit mantissa: the `long double` of x86, which INCRBYFLOAT and
+//! HINCRBYFLOAT compute with, emulated in integers so that every platform gives the same digits.
 
 use core::cmp::Ordering;
 
-/// A finite number: `mantissa` × 2^`exponent`, with the mantissa's top bit set unless it is zero
-/// (or so small that it has lost bits).
+/// A finite number: `mantissa` × 2^`exponent`. The mantissa's top bit is set, unless the number is
+/// zero or subnormal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extended {
     negative: bool,
@@ -12,7 +12,7 @@ pub struct Extended {
     exponent: i32,
 }
 
-/// A number as it is read: finite, or an infinity.
+/// A parsed number: finite, or an infinity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
     /// A finite number.
@@ -21,22 +21,22 @@ pub enum Parsed {
     Infinite,
 }
 
-/// The largest exponent of a mantissa of 64 bits.
+/// The largest exponent of a 64-bit mantissa.
 const MAX_EXPONENT: i32 = 16_383 - 63;
-/// The smallest one. Smaller numbers lose bits.
+/// The smallest exponent. Smaller numbers are subnormal.
 const MIN_EXPONENT: i32 = -16_382 - 63;
-/// Redis's `MAX_LONG_DOUBLE_CHARS`: longer texts are no numbers.
+/// Redis's `MAX_LONG_DOUBLE_CHARS`: longer texts are not parsed.
 const MAX_TEXT: usize = 5 * 1024;
-/// Digits behind the point when a number is printed.
+/// The most digits behind the point when a number is printed.
 const PLACES: u32 = 17;
 
 impl Extended {
     /// Zero.
     pub const ZERO: Extended = Extended { negative: false, mantissa: 0, exponent: 0 };
 
-    /// Reads a number as `strtold` does when it must consume all of the text: decimal and
-    /// hexadecimal forms, `inf` and `infinity`. `None` for anything else, for what is too large or
-    /// vanishes, and for NaN.
+    /// Parses a number as `strtold` does when it must consume the whole text: decimal and
+    /// hexadecimal forms, `inf` and `infinity`. `None` for anything else, for overflow and
+    /// underflow, and for NaN.
     pub fn parse(text: &[u8]) -> Option<Parsed> {
         if text.len() >= MAX_TEXT {
             return None;
@@ -56,7 +56,7 @@ impl Extended {
         Some(Parsed::Finite(Extended { negative, ..magnitude }))
     }
 
-    /// The sum, or `None` if it is too large.
+    /// The sum; `None` on overflow.
     pub fn checked_add(self, other: Extended) -> Option<Extended> {
         let (large, small) = match self.magnitude_cmp(&other) {
             Ordering::Less => (other, self),
@@ -67,8 +67,8 @@ impl Extended {
             let negative = large.negative && (large.mantissa != 0 || small.negative);
             return Some(Extended { negative, ..large });
         }
-        // 62 bits below the mantissa, and what is lost below those kept in the lowest bit: enough
-        // to round as if the sum were exact.
+        // 62 bits below the mantissa, with a sticky lowest bit for what is shifted out: enough to
+        // round as if the sum were exact.
         let apart = (large.exponent - small.exponent).unsigned_abs();
         let high = u128::from(large.mantissa) << 62;
         let low = u128::from(small.mantissa) << 62;
@@ -84,10 +84,10 @@ impl Extended {
         Some(Extended { negative: large.negative, ..rounded })
     }
 
-    /// Prints it as Redis prints a long double for people: plain notation, at most 17 digits
-    /// behind the point, without the zeros at the end.
+    /// Formats it as Redis prints a long double for people: plain notation, at most 17 digits
+    /// behind the point, without trailing zeros.
     pub fn format(self) -> Vec<u8> {
-        // The number in units of the last place.
+        // The number in units of the last digit.
         let scale = 10u128.pow(PLACES);
         let units = if self.exponent >= 0 {
             Big::from(u128::from(self.mantissa))
@@ -136,13 +136,13 @@ impl From<i64> for Extended {
     }
 }
 
-/// Half of the last bit rounds to the even neighbour.
+/// Shifts right, rounding to nearest, ties to even.
 fn shift_right_rounding(value: u128, by: u32) -> u128 {
     if by == 0 {
         return value;
     }
     let Some(kept) = value.checked_shr(by) else {
-        // Of all that is shifted out, only what is above half of the last bit counts.
+        // Everything is shifted out: it rounds up only if it is more than half of the lowest bit.
         return u128::from(by == 128 && value > 1 << 127);
     };
     let rest = value & ((1 << by) - 1);
@@ -151,13 +151,13 @@ fn shift_right_rounding(value: u128, by: u32) -> u128 {
     kept + u128::from(up)
 }
 
-/// `value` × 2^`exponent` with 64 bits; `sticky` if a little more is meant. `None` if it is too
-/// large.
+/// `value` × 2^`exponent`, rounded to 64 bits; `sticky` if a little more is meant. `None` on
+/// overflow.
 fn round(value: u128, exponent: i32, sticky: bool) -> Option<Extended> {
     if value == 0 {
         return Some(Extended::ZERO);
     }
-    // The top bit to the top, so that there are bits below the mantissa to round by.
+    // Shift the top bit to the top, so that there are bits below the mantissa to round by.
     let zeros = value.leading_zeros();
     let value = (value << zeros) | u128::from(sticky);
     let exponent = exponent.saturating_sub(zeros as i32);
@@ -195,14 +195,14 @@ fn parse_decimal(text: &[u8]) -> Option<Extended> {
     if digits.is_zero() {
         return Some(Extended::ZERO);
     }
-    // Far outside of what can be represented, and so that the powers below stay small.
+    // Far outside of the range, and a limit for the powers computed below.
     if !(-12_000..=5_000).contains(&power) {
         return None;
     }
     let number = if power >= 0 {
         digits.times_ten_to(power).top_bits(0)
     } else {
-        // Enough bits in front for a quotient of more than 64.
+        // Enough leading bits for a quotient of more than 64 bits.
         let divisor = Big::from(1).times_ten_to(-power);
         let shift = (divisor.bits() + 70).saturating_sub(digits.bits());
         let (quotient, exact) = digits.shl(shift).divide(&divisor);
@@ -242,7 +242,7 @@ fn parse_hexadecimal(text: &[u8]) -> Option<Extended> {
     (rounded.mantissa != 0).then_some(rounded)
 }
 
-/// The exponent behind a number's digits; 0 if there is nothing.
+/// Parses the exponent behind a number's digits; 0 if there is none.
 fn parse_power(text: &[u8], mark: u8) -> Option<i64> {
     let [first, rest @ ..] = text else { return Some(0) };
     if first.to_ascii_lowercase() != mark {
@@ -262,7 +262,7 @@ fn parse_power(text: &[u8], mark: u8) -> Option<i64> {
     Some(if negative { -magnitude } else { magnitude })
 }
 
-/// A natural number of any size: words of 32 bits, least first, without zeros at the end.
+/// An unsigned big integer: 32-bit words, least significant first, without zeros at the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Big(Vec<u32>);
 
@@ -309,7 +309,7 @@ impl Big {
         Big(words).mul(1 << (by % 32), 0).trimmed()
     }
 
-    /// The quotient, and whether nothing remains. Long division, bit by bit: for quotients of
+    /// The quotient, and whether the remainder is zero. Long division, bit by bit: for quotients of
     /// about 70 bits.
     fn divide(self, divisor: &Big) -> (Big, bool) {
         let mut quotient = 0u128;
@@ -342,8 +342,8 @@ impl Big {
         *self = core::mem::take(self).trimmed();
     }
 
-    /// The uppermost 65 to 96 bits (or all), the exponent that goes with them if that of the
-    /// whole is `exponent`, and whether anything was left out.
+    /// The uppermost 65 to 96 bits (or all), their exponent if that of the whole number is
+    /// `exponent`, and whether nonzero bits were left out.
     fn top_bits(&self, exponent: i32) -> (u128, i32, bool) {
         let skip = self.0.len().saturating_sub(3);
         let (low, top) = self.0.split_at(skip);
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_refused() {
+    fn invalid_numbers_are_refused() {
         for text in [
             "",
             " 1",
@@ -447,7 +447,7 @@ mod tests {
         assert_eq!(Extended::parse(b"-Infinity"), Some(Parsed::Infinite));
         assert_eq!(Extended::parse(&[b'1'; 6_000]), None);
         assert_eq!(read("0e999999999"), Extended::ZERO);
-        // Half of the smallest number that there is vanishes, a little more does not.
+        // Half of the smallest number underflows, a little more does not.
         assert_eq!(Extended::parse(b"1.8e-4951"), None);
         assert_eq!(read("1.9e-4951").mantissa, 1);
     }

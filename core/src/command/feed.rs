@@ -1,42 +1,42 @@
-//! Commands as the append-only file and replicas read them: requests of the protocol, with a
-//! SELECT wherever the database changes, and MULTI and EXEC around what belongs together.
+//! Encodes the commands that are propagated, for the append-only file and replicas: requests of the
+//! protocol, with SELECT wherever the database changes, and MULTI and EXEC around atomic groups.
 
 use super::effects::Propagated;
 use crate::resp::request::Args;
 
-/// One reader of the stream of commands: it knows which database that reader has selected.
+/// An encoder for one consumer of propagated commands, which tracks the database selected there.
 ///
-/// The append-only file and the replicas are separate readers, since each begins anew at a moment
-/// of its own.
+/// The append-only file and the replicas have separate encoders, since they start at different
+/// moments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Feed {
     selected: Option<u32>,
 }
 
 impl Feed {
-    /// Makes the next command be preceded by SELECT, because a new reader begins there.
-    pub fn begin_anew(&mut self) {
+    /// Resets the selected database, so that the next command is preceded by SELECT.
+    pub fn reset(&mut self) {
         self.selected = None;
     }
 
-    /// The database that the reader has selected, if that is known.
+    /// The database selected at the consumer, if known.
     pub fn selected(&self) -> Option<u32> {
         self.selected
     }
 
-    /// Says which database the reader has selected, where it has learned that by other means (a
-    /// replica that goes on from where its primary stood).
+    /// Sets the selected database where it is known otherwise (a replica that continues its
+    /// primary's stream).
     pub fn select(&mut self, db: u32) {
         self.selected = Some(db);
     }
 
-    /// Appends commands to `out`. With `whole`, they take effect together or not at all.
+    /// Encodes commands into `out`. With `whole`, they are wrapped in MULTI and EXEC.
     pub fn write(&mut self, out: &mut Vec<u8>, commands: &[Propagated], whole: bool) {
         if commands.is_empty() {
             return;
         }
         if whole {
-            // As Redis does it, SELECT stands inside.
+            // As in Redis, SELECT stands inside the transaction.
             out.extend_from_slice(b"*1\r\n$5\r\nMULTI\r\n");
         }
         for command in commands {
@@ -62,7 +62,7 @@ pub fn write_request(out: &mut Vec<u8>, args: Args<'_>) {
     write_words(out, args.iter());
 }
 
-/// Appends one request that is made of these words.
+/// Appends one request that consists of these words.
 pub fn write_words<'a, I>(out: &mut Vec<u8>, words: I)
 where
     I: IntoIterator<Item = &'a [u8]>,
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     fn command(db: u32, words: &[&str]) -> Propagated {
-        let to = crate::command::effects::Followers::All;
+        let to = crate::command::effects::PropagateTo::All;
         Propagated { db, args: words.iter().collect(), to }
     }
 
@@ -107,12 +107,12 @@ mod tests {
             "*2 $6 SELECT $1 3 *3 $3 SET $1 k $0  "
         );
         assert_eq!(text(&mut feed, std::slice::from_ref(&set), false), "*3 $3 SET $1 k $0  ");
-        feed.begin_anew();
+        feed.reset();
         assert!(text(&mut feed, &[set], false).starts_with("*2 $6 SELECT"));
     }
 
     #[test]
-    fn what_belongs_together_is_a_transaction() {
+    fn atomic_groups_are_wrapped_in_multi_and_exec() {
         let mut feed = Feed::default();
         feed.select(0);
         let commands = [command(0, &["DEL", "a"]), command(1, &["DEL", "b"])];
@@ -121,7 +121,7 @@ mod tests {
             "*1 $5 MULTI *2 $3 DEL $1 a *2 $6 SELECT $1 1 *2 $3 DEL $1 b *1 $4 EXEC "
         );
         assert_eq!(text(&mut feed, &[], true), "");
-        feed.begin_anew();
+        feed.reset();
         let whole = text(&mut feed, &commands, true);
         assert!(whole.starts_with("*1 $5 MULTI *2 $6 SELECT $1 0 *2 $3 DEL"), "{whole}");
     }

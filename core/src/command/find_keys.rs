@@ -1,18 +1,18 @@
-//! Where the keys of a command stand, read off its key specifications.
+//! Finds the keys among a command's arguments, from its key specifications.
 
 use super::meta::{Begin, Find, Meta, flag, key, special};
 use super::{KeySpec, migrate};
 use crate::resp::number::parse_i64;
 use crate::resp::request::Args;
 
-/// The places of a command's keys among its arguments, each with bits of [`key`].
+/// The positions of a command's keys among its arguments, each with bits of [`key`].
 ///
 /// `None` if the arguments do not fit the specification.
 pub fn keys(meta: &Meta, args: Args<'_>) -> Option<Vec<(usize, u32)>> {
     let mut found = Vec::new();
     if meta.is(special::MIGRATE) {
-        // Its second specification does not say where a password may stand that looks like KEYS.
-        let (first, count) = migrate::places_of_keys(args);
+        // The second specification would mistake a user name or password `KEYS` for the keyword.
+        let (first, count) = migrate::key_positions(args);
         let flags = key::RW | key::ACCESS | key::DELETE;
         found.extend((first..).take(count).map(|at| (at, flags)));
         return Some(found);
@@ -36,7 +36,7 @@ pub fn keys(meta: &Meta, args: Args<'_>) -> Option<Vec<(usize, u32)>> {
     Some(found)
 }
 
-/// Where SORT stores its result: its STORE option may stand anywhere, and the last one counts.
+/// The position of SORT's destination key: STORE may stand anywhere, and the last one counts.
 fn sort_destination(args: Args<'_>) -> Option<usize> {
     let (mut at, mut found) = (2, None);
     while let Some(word) = args.get(at) {
@@ -54,8 +54,8 @@ fn sort_destination(args: Args<'_>) -> Option<usize> {
     found
 }
 
-/// The first key, the last, and the distance between two. The outer `None`: the arguments do not
-/// fit. The inner one: there are no keys of this kind.
+/// The first key, the last, and the step between two. The outer `None`: the arguments do not fit.
+/// The inner one: the specification matches no keys.
 fn range(spec: &KeySpec, args: Args<'_>) -> Option<Option<(usize, usize, usize)>> {
     let len = i64::try_from(args.len()).ok()?;
     let begin = match spec.begin {
@@ -74,7 +74,7 @@ fn range(spec: &KeySpec, args: Args<'_>) -> Option<Option<(usize, usize, usize)>
             } else if limit <= 1 {
                 len + last
             } else {
-                // Only a part of what is left holds keys.
+                // Only the first 1/`limit` of the remaining arguments are keys.
                 begin + (len - begin) / i64::from(limit) + last
             };
             (begin, last, i64::from(step))
@@ -94,7 +94,7 @@ fn range(spec: &KeySpec, args: Args<'_>) -> Option<Option<(usize, usize, usize)>
     Some(Some((place(first)?, place(last)?, place(step)?.max(1))))
 }
 
-/// The place behind a word, which is looked for from `from` on, or backwards from the end.
+/// The position after a keyword, searched from `from` on, or backwards from the end.
 fn behind(word: &str, from: i32, args: Args<'_>) -> Option<usize> {
     let is_word = |at: &usize| args.at(*at).eq_ignore_ascii_case(word.as_bytes());
     let places = 1..args.len();
@@ -107,7 +107,7 @@ fn behind(word: &str, from: i32, args: Args<'_>) -> Option<usize> {
     found.map(|at| at + 1)
 }
 
-/// What SET and BITFIELD do with their key depends on their options.
+/// Resolves the variable flags of SET and BITFIELD, which depend on their options.
 fn variable_flags(meta: &Meta, flags: u32, args: Args<'_>) -> u32 {
     let has =
         |word: &[u8], from: usize| args.from(from).iter().any(|arg| arg.eq_ignore_ascii_case(word));
@@ -120,8 +120,8 @@ fn variable_flags(meta: &Meta, flags: u32, args: Args<'_>) -> u32 {
     }
 }
 
-/// What clients of older versions are told: the first key, the last (from the end if negative),
-/// the distance, and whether that is not the whole truth.
+/// The single key range that COMMAND reports to older clients: the first key, the last (from the
+/// end if negative), the step, and whether it is incomplete (`movablekeys`).
 pub fn legacy_range(specs: &[KeySpec]) -> (i32, i32, i32, bool) {
     let incomplete = |spec: &KeySpec| spec.flags & key::INCOMPLETE != 0;
     let absolute = |last: i32, index: i32| if last >= 0 { last + index } else { last };
@@ -139,7 +139,7 @@ pub fn legacy_range(specs: &[KeySpec]) -> (i32, i32, i32, bool) {
             {
                 more |= incomplete(spec);
                 first = Some(first.unwrap_or(index).min(index));
-                // A negative place lies behind all positive ones.
+                // A negative position lies behind all positive ones.
                 last = (last as u32).max(absolute(l, index) as u32) as i32;
                 previous = last;
             }
@@ -152,7 +152,7 @@ pub fn legacy_range(specs: &[KeySpec]) -> (i32, i32, i32, bool) {
     }
 }
 
-/// All flags of a command, with those that follow from its key specifications.
+/// All flags of a command, including those that follow from its key specifications.
 pub fn all_flags(meta: &Meta) -> u32 {
     let (.., more) = legacy_range(meta.keys);
     meta.flags | if more { flag::MOVABLEKEYS } else { 0 }
@@ -162,7 +162,7 @@ pub fn all_flags(meta: &Meta) -> u32 {
 mod tests {
     use super::*;
     #[test]
-    fn a_range_is_told_to_older_clients() {
+    fn legacy_ranges_are_reported() {
         let one = [KeySpec::range(1, -1, 1, key::RO)];
         assert_eq!(legacy_range(&one), (1, -1, 1, false));
         let two = [KeySpec::one(1, key::RW), KeySpec::one(2, key::RW)];

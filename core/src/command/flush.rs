@@ -1,4 +1,4 @@
-//! Whole databases: counting their keys, emptying them, exchanging them.
+//! DBSIZE, FLUSHDB, FLUSHALL and SWAPDB: commands on whole databases.
 
 use super::{CommandError, Ctx};
 use crate::resp::number::parse_i64;
@@ -15,7 +15,7 @@ pub(super) fn flushdb(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     ctx.effects.flushed(ctx.db);
     ctx.effects.cleared();
     ctx.effects.dirty += ctx.keyspace.flush(Some(ctx.db), how);
-    ctx.effects.force();
+    ctx.effects.force_propagation();
     ctx.reply.ok();
     Ok(())
 }
@@ -28,7 +28,7 @@ pub(super) fn flushall(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     ctx.effects.dirty += ctx.keyspace.flush(None, how);
     ctx.effects.emptied();
     ctx.effects.cleared();
-    ctx.effects.force();
+    ctx.effects.force_propagation();
     ctx.reply.ok();
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! Geo: places on the earth as members of sorted sets, whose scores are geohashes.
+//! Geo commands: positions on the earth as members of sorted sets, whose scores are geohashes.
 //!
-//! * `hash` turns a place into 52 bits and back.
-//! * `area` measures distances and finds the cells of the grid that cover an area.
-//! * `search` holds GEOSEARCH, GEORADIUS and their kin.
+//! * `hash` encodes a position into 52 bits and decodes it.
+//! * `area` measures distances and finds the grid cells that cover an area.
+//! * `search` holds GEOSEARCH, GEORADIUS and their variants.
 
 mod area;
 mod hash;
@@ -17,7 +17,7 @@ use crate::resp::Proto;
 use crate::resp::number::parse_double;
 use crate::resp::reply::Reply;
 use crate::store::value::{ZSet, ZSetRef};
-use hash::Place;
+use hash::Position;
 
 /// The rows of the geo commands.
 pub static ROWS: &[Row<Handler>] = &[
@@ -140,8 +140,8 @@ fn geoadd(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     }
     let mut pairs = SmallVec::<[(f64, &[u8]); 8]>::new();
     for i in 0..rest.len() / 3 {
-        let place = parse_place(rest.at(3 * i), rest.at(3 * i + 1))?;
-        pairs.push((place.score(), rest.at(3 * i + 2)));
+        let position = parse_position(rest.at(3 * i), rest.at(3 * i + 1))?;
+        pairs.push((position.score(), rest.at(3 * i + 2)));
     }
     let before = ctx.effects.dirty;
     add::add(ctx, &pairs, options)?;
@@ -175,8 +175,8 @@ fn geodist(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     };
     let mut db = ctx.keyspace.db(ctx.db);
     let set = db.view::<ZSet>(db.key(args.at(1)))?;
-    let place = |member| place_of(set?, member);
-    match (place(args.at(2)), place(args.at(3))) {
+    let position = |member| position_of(set?, member);
+    match (position(args.at(2)), position(args.at(3))) {
         (Some(from), Some(to)) => write_distance(&mut ctx.reply, area::distance(from, to) / unit),
         _ => ctx.reply.null(),
     }
@@ -189,13 +189,14 @@ fn geohash(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let set = db.view::<ZSet>(db.key(ctx.args.at(1)))?;
     ctx.reply.array(members.len());
     for member in members.iter() {
-        let Some(place) = set.and_then(|set| place_of(set, member)) else {
+        let Some(position) = set.and_then(|set| position_of(set, member)) else {
             ctx.reply.null();
             continue;
         };
-        let bits = place.standard_hash();
+        let bits = position.standard_hash();
         let mut text = [ALPHABET[0]; 11];
-        // Of the 55 bits that eleven letters hold, 52 are known; the last letter tells nothing.
+        // The eleven letters hold 55 bits, of which 52 are known; the last letter carries no
+        // information.
         for (i, letter) in text.iter_mut().take(10).enumerate() {
             *letter = ALPHABET[(bits >> (52 - 5 * (i + 1))) as usize & 0x1F];
         }
@@ -210,30 +211,30 @@ fn geopos(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let set = db.view::<ZSet>(db.key(ctx.args.at(1)))?;
     ctx.reply.array(members.len());
     for member in members.iter() {
-        match set.and_then(|set| place_of(set, member)) {
-            Some(place) => write_place(&mut ctx.reply, place),
+        match set.and_then(|set| position_of(set, member)) {
+            Some(position) => write_position(&mut ctx.reply, position),
             None => ctx.reply.null_array(),
         }
     }
     Ok(())
 }
 
-/// The place of a member.
-fn place_of(set: ZSetRef<'_>, member: &[u8]) -> Option<Place> {
-    set.score(member).map(Place::of_score)
+/// The position of a member.
+fn position_of(set: ZSetRef<'_>, member: &[u8]) -> Option<Position> {
+    set.score(member).map(Position::of_score)
 }
 
-/// A longitude and a latitude.
-fn parse_place(longitude: &[u8], latitude: &[u8]) -> Result<Place, CommandError> {
+/// Parses a longitude and a latitude.
+fn parse_position(longitude: &[u8], latitude: &[u8]) -> Result<Position, CommandError> {
     let number = |text| parse_double(text).ok_or(CommandError::NotAFloat);
     let (longitude, latitude) = (number(longitude)?, number(latitude)?);
-    Place::new(longitude, latitude).ok_or_else(|| {
+    Position::new(longitude, latitude).ok_or_else(|| {
         let pair = format!("{longitude:.6},{latitude:.6}");
         CommandError::composed(format!("ERR invalid longitude,latitude pair {pair}"))
     })
 }
 
-/// How many metres a unit is.
+/// Parses a unit: how many metres it is.
 fn parse_unit(text: &[u8]) -> Result<f64, CommandError> {
     const UNITS: [(&[u8], f64); 4] =
         [(b"m", 1.0), (b"km", 1000.0), (b"ft", 0.3048), (b"mi", 1609.34)];
@@ -246,10 +247,10 @@ fn write_distance(reply: &mut Reply<'_>, distance: f64) {
     reply.bulk(format!("{distance:.4}").as_bytes());
 }
 
-/// Longitude and latitude, with 17 digits behind the point but no zeros at the end.
-fn write_place(reply: &mut Reply<'_>, place: Place) {
+/// Writes longitude and latitude, with 17 digits behind the point but without trailing zeros.
+fn write_position(reply: &mut Reply<'_>, position: Position) {
     reply.array(2);
-    for degrees in [place.longitude, place.latitude] {
+    for degrees in [position.longitude, position.latitude] {
         let text = format!("{degrees:.17}");
         let text = text.trim_end_matches('0').trim_end_matches('.');
         let text = if text == "-0" { "0" } else { text };

@@ -1,4 +1,4 @@
-//! Hashes: fields with values.
+//! Hash commands.
 
 use super::collection::{Scan, distinct, empty_scan, random_count, write_item};
 use super::extended::{Extended, Parsed};
@@ -132,7 +132,7 @@ const fn row(name: &'static str, arity: i16, handler: Handler) -> Row<Handler> {
     Row::new(Group::Hash, name, arity, handler).acl(acl::HASH)
 }
 
-/// HSET and HMSET, which differ in their replies.
+/// HSET and HMSET, which differ only in their replies.
 fn hset(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let name = ctx.args.at(1);
     let multiple = ctx.args.at(0).get(1).is_some_and(|c| c.eq_ignore_ascii_case(&b'm'));
@@ -396,8 +396,8 @@ fn hscan(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Lets `edit` change a hash, which is created if it is not there: the result, and whether the
-/// hash was created. A new hash that stays empty is not kept.
+/// Lets `edit` change a hash, which is created if it does not exist. Returns the result, and
+/// whether the hash was created. A new hash that stays empty is not stored.
 fn edit_or_create<R>(
     ctx: &mut Ctx<'_>,
     name: &[u8],

@@ -1,5 +1,5 @@
-//! HyperLogLog: strings that estimate how many different elements were added to them. What is in
-//! such a string stands in `registers`.
+//! HyperLogLog commands: strings that estimate how many different elements were added to them.
+//! `registers` holds the format of these strings.
 
 mod registers;
 
@@ -209,10 +209,10 @@ fn pfdebug(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Registers that are written and read back.
+/// How often the self-test writes the registers and reads them back.
 const CYCLES: usize = 20;
-/// Elements that are added to see how far the estimate is off. Redis adds a hundred times as many,
-/// for which it stands still for seconds.
+/// How many elements the self-test adds to measure the error of the estimate. Redis adds a hundred
+/// times as many, which blocks it for seconds.
 const ELEMENTS: u64 = 100_000;
 
 fn pfselftest(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
@@ -242,7 +242,7 @@ fn self_test(rng: &mut Rng, limit: u64) -> Result<(), CommandError> {
     let (mut sparse, mut dense) = (HyperLogLog::new(), HyperLogLog::new());
     dense.make_dense()?;
     let seed = rng.u64();
-    // The standard error of so many registers.
+    // The standard error with this number of registers.
     let error = 1.04 / (REGISTERS as f64).sqrt();
     let mut checkpoint = 1;
     for n in 1..=ELEMENTS {
@@ -271,7 +271,7 @@ fn self_test(rng: &mut Rng, limit: u64) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Makes a HyperLogLog the value of a key. It is a string that has been edited, however short.
+/// Stores a HyperLogLog as the value of a key, as a string with the encoding `raw`, however short.
 fn keep(db: &mut DbMut<'_>, key: Key<'_>, hll: &HyperLogLog) {
     db.set_string(key, StringRef::Bytes(hll.as_bytes()), NewExpire::Keep);
     db.edit_string(key, 0, |_| ());

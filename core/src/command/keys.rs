@@ -1,5 +1,5 @@
-//! Keys of any type: deleting, renaming, copying, listing. When they expire stands in `expire`,
-//! listing them in `scan`, emptying whole databases in `flush`.
+//! Generic key commands: deleting, renaming, copying. `expire` holds expiry times, `scan` the
+//! listing of keys, `flush` the commands on whole databases.
 
 use super::meta::{acl, flag, key, special};
 use super::{Class, CommandError, Ctx, Group, Handler, KeySpec, Row, expire, flush, scan};
@@ -254,7 +254,7 @@ fn exists(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 
 fn touch(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let mut db = ctx.keyspace.db(ctx.db);
-    // What was asked for is an access, even by a client whose reads are none.
+    // TOUCH counts as an access even for a client with CLIENT NO-TOUCH.
     let before = core::mem::replace(&mut db.env().touch, true);
     let keys = ctx.args.from(1).iter();
     let count = keys.filter(|key| db.read(db.key(key)).is_some()).count();
@@ -282,7 +282,7 @@ fn renamenx(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Returns whether the key has a new name.
+/// Renames the key. Returns whether it was renamed.
 fn rename_to(ctx: &mut Ctx<'_>, replace: bool) -> Result<bool, CommandError> {
     let (from, to) = (ctx.args.at(1), ctx.args.at(2));
     let mut db = ctx.keyspace.db(ctx.db);
@@ -328,7 +328,7 @@ fn copy(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let mut db = ctx.keyspace.db(ctx.db);
     let clock = db.env().new_clock();
     let key = db.key(from);
-    // A hit or a miss, and an access to the source.
+    // Counts a hit or a miss, and an access to the source.
     let is_there = db.inspect(key).is_some();
     let Some(source) = db.probe(key).filter(|_| is_there) else {
         ctx.reply.integer(0);
@@ -379,7 +379,7 @@ fn move_key(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 const SAME_OBJECT: CommandError =
     CommandError::text("ERR source and destination objects are the same");
 
-/// The number of one of `count` databases.
+/// Parses the index of one of `count` databases.
 pub(crate) fn database(text: &[u8], count: usize) -> Result<usize, CommandError> {
     usize::try_from(database_number(text)?)
         .ok()
@@ -387,7 +387,7 @@ pub(crate) fn database(text: &[u8], count: usize) -> Result<usize, CommandError>
         .ok_or(CommandError::text("ERR DB index is out of range"))
 }
 
-/// The number of a database that there may or may not be.
+/// Parses the index of a database, which need not exist.
 pub(crate) fn database_number(text: &[u8]) -> Result<i32, CommandError> {
     let number = parse_i64(text).ok_or(CommandError::NotAnInteger)?;
     i32::try_from(number).map_err(|_| {
@@ -465,8 +465,8 @@ fn object_idletime(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Every value has one owner here. Small integers answer what they do in Redis, where they are
-/// shared by all keys unless a policy needs an access clock for each.
+/// A value has one owner here. For small integers the reply is that of Redis, where all keys share
+/// them unless a policy needs an access clock per key.
 fn object_refcount(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let policy = ctx.config.maxmemory_policy;
     let shares = !policy.is_lru() && !policy.is_lfu();

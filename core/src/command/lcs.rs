@@ -1,4 +1,4 @@
-//! LCS: the longest common subsequence of two strings.
+//! The LCS command: the longest common subsequence of two strings.
 
 use super::{CommandError, Ctx};
 use crate::resp::number::parse_i64;
@@ -90,7 +90,7 @@ fn parse(ctx: &Ctx<'_>) -> Result<Options, CommandError> {
     Ok(options)
 }
 
-/// The lengths of the longest common subsequences of all pairs of beginnings.
+/// The lengths of the longest common subsequences of all pairs of prefixes (dynamic programming).
 struct Table {
     cells: Vec<u32>,
     width: usize,
@@ -128,8 +128,8 @@ impl Table {
         i64::from(self.at(self.rows - 1, self.width - 1))
     }
 
-    /// Tells each run of a longest common subsequence that lies at a stretch in both strings: its
-    /// places in both and its length. The last run comes first.
+    /// Reports each run of the longest common subsequence that is contiguous in both strings: its
+    /// positions in both, and its length. The last run comes first.
     fn walk(&self, a: &[u8], b: &[u8], mut run: impl FnMut(usize, usize, usize)) {
         let (mut i, mut j, mut len) = (a.len(), b.len(), 0);
         while i > 0 && j > 0 {

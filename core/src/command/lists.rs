@@ -1,7 +1,7 @@
-//! Lists: elements in the order in which they were put at either end.
+//! List commands, except the blocking ones.
 //!
-//! What the blocking commands share with those here stands in [`ends`]: taking from an
-//! end, and moving from one list to another.
+//! [`ends`] holds what they share with the blocking commands: pushing, popping, and moving elements
+//! between lists.
 
 use super::collection::{index_range, positive, write_item};
 use super::meta::{acl, flag, key};
@@ -257,7 +257,7 @@ fn ltrim(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         let len = list.len();
         let range = index_range(start, stop, len);
         if range.is_empty() {
-            // What is left of a long list is freed in slices.
+            // The elements that are cut off a long list are freed in slices.
             return (len, Some(core::mem::take(list)));
         }
         list.remove(range.end, len - range.end, &limits);
@@ -353,7 +353,7 @@ fn lpos(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The index counted from the head, if there is an element.
+/// The index counted from the head, if it is in range.
 fn place(index: i64, len: usize) -> Option<usize> {
     let index = if index < 0 { index.checked_add(len as i64)? } else { index };
     usize::try_from(index).ok().filter(|index| *index < len)

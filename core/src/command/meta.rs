@@ -1,35 +1,35 @@
-//! What is known of a command besides its code. COMMAND, cluster routing, the proxies, the
-//! terminal's hints and the documentation are all read off it.
+//! The command table: the metadata of commands. COMMAND, cluster routing, the proxies, the
+//! terminal's hints and the documentation are all derived from it.
 
 /// One row of the table: a command and its handler.
 #[derive(Debug)]
 pub struct Row<H: 'static> {
-    /// What is known of it.
+    /// Its metadata.
     pub meta: Meta,
-    /// What it does. A container of subcommands does it when no subcommand is given.
+    /// The function that executes it. For a container, the call without a subcommand.
     pub handler: H,
     /// Its subcommands.
     pub subcommands: &'static [Row<H>],
 }
 
-/// What is known of a command besides its code.
+/// The metadata of a command.
 #[derive(Debug, Clone, Copy)]
 pub struct Meta {
-    /// Its name in lower case; for a subcommand without its container's.
+    /// Its name in lower case; for a subcommand without the container's name.
     pub name: &'static str,
-    /// The number of arguments with the name(s); negative for at least so many.
+    /// The number of arguments including the name(s); negative for a minimum.
     pub arity: i16,
     /// Bits of [`flag`].
     pub flags: u32,
-    /// Bits of [`acl`], besides those which follow from the flags.
+    /// Bits of [`acl`], besides those that follow from the flags.
     pub acl: u32,
-    /// Where its keys stand.
+    /// Its key specifications.
     pub keys: &'static [KeySpec],
     /// The group of the Redis documentation.
     pub group: Group,
-    /// The version of Redis that brought it.
+    /// The version of Redis that introduced it.
     pub since: &'static str,
-    /// Order of growth of its work.
+    /// Its time complexity.
     pub complexity: &'static str,
     /// What it does, in one line.
     pub summary: &'static str,
@@ -39,13 +39,13 @@ pub struct Meta {
     pub tips: &'static [&'static str],
     /// What changed in which version.
     pub history: &'static [(&'static str, &'static str)],
-    /// Since when it is deprecated, and in favour of what.
+    /// The version that deprecated it, and its replacement.
     pub deprecated: Option<(&'static str, &'static str)>,
-    /// Whether it is for servers and their makers rather than for clients.
+    /// Whether it is a system command, for servers and their developers rather than for clients.
     pub system: bool,
     /// Bits of [`special`].
     pub special: u32,
-    /// Why it is refused by a node of a cluster, if it always is.
+    /// The error of a node of a cluster, if it always refuses the command.
     pub not_in_cluster: Option<&'static str>,
 }
 
@@ -85,25 +85,25 @@ impl<H: Copy> Row<H> {
         self
     }
 
-    /// With its keys standing there.
+    /// With these key specifications.
     pub const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
         self.meta.keys = keys;
         self
     }
 
-    /// With the version of Redis that brought it.
+    /// With the version of Redis that introduced it.
     pub const fn since(mut self, version: &'static str) -> Self {
         self.meta.since = version;
         self
     }
 
-    /// With the order of growth of its work, O(1) if not said.
+    /// With its time complexity; O(1) if not given.
     pub const fn complexity(mut self, complexity: &'static str) -> Self {
         self.meta.complexity = complexity;
         self
     }
 
-    /// With one line that says what it does.
+    /// With its summary.
     pub const fn summary(mut self, summary: &'static str) -> Self {
         self.meta.summary = summary;
         self
@@ -133,7 +133,7 @@ impl<H: Copy> Row<H> {
         self
     }
 
-    /// For servers and their makers rather than for clients.
+    /// A system command, for servers and their developers rather than for clients.
     pub const fn system(mut self) -> Self {
         self.meta.system = true;
         self
@@ -159,7 +159,7 @@ impl<H: Copy> Row<H> {
 }
 
 impl Meta {
-    /// Whether `count` arguments, the name(s) among them, fit the arity.
+    /// Whether `count` arguments, including the name(s), fit the arity.
     #[inline]
     pub fn takes(&self, count: usize) -> bool {
         let least = usize::from(self.arity.unsigned_abs());
@@ -172,7 +172,7 @@ impl Meta {
         self.flags & flags == flags
     }
 
-    /// Whether one of these bits of [`special`] is set.
+    /// Whether any of these bits of [`special`] is set.
     #[inline]
     pub fn is(&self, special: u32) -> bool {
         self.special & special != 0
@@ -204,54 +204,53 @@ impl Meta {
     }
 }
 
-/// What the dispatch has to know of single commands. COMMAND does not tell these.
+/// Properties of single commands that the dispatch needs. COMMAND does not report them.
 pub mod special {
-    /// EXEC: it counts as all the commands that it carries out, and ends the transaction even if it is
-    /// refused.
+    /// EXEC: it is checked as all the commands that it executes, and ends the transaction even if
+    /// it is refused.
     pub const EXEC: u32 = 1;
     /// MULTI.
     pub const MULTI: u32 = 1 << 1;
-    /// It is carried out at once inside a transaction.
+    /// It is executed immediately inside a transaction.
     pub const NOT_QUEUED: u32 = 1 << 2;
-    /// It ends a transaction without carrying it out, so it needs no memory for that.
+    /// It discards a transaction, so it is allowed when memory is full.
     pub const DROPS_QUEUE: u32 = 1 << 3;
     /// It is allowed to a subscribed client in version 2 of the protocol.
     pub const WHILE_SUBSCRIBED: u32 = 1 << 4;
     /// It works on channels that belong to slots.
     pub const SHARD_CHANNELS: u32 = 1 << 5;
-    /// It tells that writes are refused, although it writes nothing (PING).
+    /// It reports that writes are refused, although it writes nothing (PING).
     pub const TELLS_DISK_ERROR: u32 = 1 << 6;
-    /// It changes nothing but that it finds keys that have expired, which belong together no more
-    /// than if they had expired by themselves.
+    /// It changes nothing, but may find expired keys, whose deletions need no common transaction.
     pub const ONLY_EXPIRES: u32 = 1 << 7;
-    /// MIGRATE: its keys are on their way.
+    /// MIGRATE: its keys may be migrating.
     pub const MIGRATE: u32 = 1 << 8;
-    /// `enable-debug-command` says who may call it.
+    /// Callable only where `enable-debug-command` allows it.
     pub const DEBUG: u32 = 1 << 9;
 }
 
-/// Where keys stand among the arguments.
+/// A key specification: where keys are among the arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeySpec {
-    /// Where to begin.
+    /// How the first key is found.
     pub begin: Begin,
-    /// How to go on from there.
+    /// How the other keys are found.
     pub find: Find,
     /// Bits of [`key`].
     pub flags: u32,
-    /// A remark.
+    /// A note.
     pub notes: &'static str,
 }
 
 /// How the first key is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
-    /// At this place; the command's name is place 0.
+    /// At this position; the command's name is position 0.
     Index(i32),
-    /// Behind this word, looked for from this place on; a negative place counts from the end and
-    /// looks backwards.
+    /// After this keyword, searched from this position on; a negative position counts from the end
+    /// and searches backwards.
     Keyword(&'static str, i32),
-    /// It cannot be told from the arguments' places.
+    /// Not derivable from the arguments.
     Unknown,
 }
 
@@ -261,23 +260,23 @@ pub enum Find {
     /// From the first to `last`, which counts from the first, or from the end if negative; every
     /// `step`th; and if `limit` is above 1, only the first 1/`limit` of what is left.
     Range {
-        /// The last.
+        /// The last key.
         last: i32,
         /// The distance.
         step: i32,
         /// The divisor.
         limit: i32,
     },
-    /// An argument says how many there are.
+    /// An argument gives the number of keys.
     Keynum {
-        /// Which, counted from the beginning.
+        /// The position of that argument, counted from the beginning.
         at: i32,
-        /// Where the first key stands, counted from the beginning.
+        /// The position of the first key, counted from the beginning.
         first: i32,
         /// The distance.
         step: i32,
     },
-    /// It cannot be told.
+    /// Not derivable.
     Unknown,
 }
 
@@ -298,24 +297,24 @@ impl KeySpec {
         }
     }
 
-    /// As many keys as the argument at `index` says, right behind it.
+    /// As many keys as the argument at `index` says, directly after it.
     pub const fn counted(index: i32, flags: u32) -> Self {
         let find = Find::Keynum { at: 0, first: 1, step: 1 };
         Self { begin: Begin::Index(index), find, flags, notes: "" }
     }
 
-    /// One key behind `word`, which is looked for from `from` on.
+    /// One key after the keyword `word`, searched from `from` on.
     pub const fn behind(word: &'static str, from: i32, flags: u32) -> Self {
         let find = Find::Range { last: 0, step: 1, limit: 0 };
         Self { begin: Begin::Keyword(word, from), find, flags, notes: "" }
     }
 
-    /// Keys that cannot be told from the arguments.
+    /// Keys that cannot be derived from the arguments.
     pub const fn unknown(flags: u32) -> Self {
         Self { begin: Begin::Unknown, find: Find::Unknown, flags, notes: "" }
     }
 
-    /// With a remark.
+    /// With a note.
     pub const fn notes(mut self, notes: &'static str) -> Self {
         self.notes = notes;
         self
@@ -346,7 +345,7 @@ pub enum Group {
 }
 
 impl Group {
-    /// The name that COMMAND DOCS gives.
+    /// The name that COMMAND DOCS reports.
     pub fn name(self) -> &'static str {
         match self {
             Group::Generic => "generic",
@@ -370,7 +369,7 @@ impl Group {
     }
 }
 
-/// Declares bits and their names, in the order in which Redis lists them.
+/// Declares bit flags and their names, in the order in which Redis lists them.
 macro_rules! bits {
     ($(#[$doc:meta])* $module:ident: $($name:ident = $bit:expr, $text:literal;)*) => {
         $(#[$doc])*

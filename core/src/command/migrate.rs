@@ -1,21 +1,21 @@
-//! The words of MIGRATE: where its keys and its passwords stand.
+//! Parses the options of MIGRATE: where its keys and its passwords are.
 
 use crate::resp::request::Args;
 
-/// A word among the options.
+/// A keyword among the options.
 pub(crate) enum Word {
     /// `COPY`
     Copy,
     /// `REPLACE`
     Replace,
-    /// `AUTH` or `AUTH2`, which so many words follow.
+    /// `AUTH` or `AUTH2`, followed by this many words.
     Login(usize),
-    /// `KEYS`, which all keys follow.
+    /// `KEYS`, followed by all keys.
     Keys,
 }
 
 impl Word {
-    /// What this word means, if it is one of these.
+    /// Parses a keyword.
     pub(crate) fn of(word: &[u8]) -> Option<Self> {
         let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
         match () {
@@ -29,9 +29,9 @@ impl Word {
     }
 }
 
-/// Where the keys of a MIGRATE stand: the first, and how many there are. With KEYS and a key in
-/// its usual place as well there is none, since that is an error.
-pub(crate) fn places_of_keys(args: Args<'_>) -> (usize, usize) {
+/// The position of the first key, and the number of keys. With both KEYS and a key in the usual
+/// position there are none, since that is an error.
+pub(crate) fn key_positions(args: Args<'_>) -> (usize, usize) {
     let mut at = 6;
     while let Some(word) = args.get(at) {
         at += match Word::of(word) {
@@ -44,7 +44,7 @@ pub(crate) fn places_of_keys(args: Args<'_>) -> (usize, usize) {
     (3, 1)
 }
 
-/// Whether an argument of a MIGRATE is a name or a password.
+/// Whether an argument of MIGRATE is a user name or a password.
 pub(crate) fn is_secret(args: Args<'_>, index: usize) -> bool {
     let mut at = 6;
     while at < index {

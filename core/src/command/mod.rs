@@ -1,22 +1,22 @@
-//! The shape of the command table, and the commands on data: one file a group, the groups of the
-//! Redis documentation.
+//! The structure of the command table, and the commands on data, one file per group of the Redis
+//! documentation.
 //!
-//! * [`meta`] says what is known of a command besides its code: one [`Row`] of the table.
-//! * [`context`] is what a handler works with.
-//! * [`effects`] is the one stream of what a command changed.
-//! * [`feed`] is that stream as it is written to the append-only file and to replicas.
+//! * [`meta`] holds a command's metadata: one [`Row`] of the table.
+//! * [`context`] is what a handler is called with.
+//! * [`effects`] collects what a command changed.
+//! * [`feed`] encodes these changes for the append-only file and for replicas.
 //! * [`error`] holds the errors that commands share.
-//! * [`geo`], [`hyperloglog`] and [`streams`] are groups of their own.
-//! * [`strings`] and [`keys`] hold the rows of the commands on strings and on keys of any type;
-//!   what is large among them stands in a file of its own. [`lists`], [`sets`], [`hashes`],
-//!   [`zsets`], [`bitmaps`] and [`sort`] do the same for their groups.
-//! * [`find_keys`] finds the keys among the arguments of any command; `migrate` knows the words
+//! * [`geo`], [`hyperloglog`] and [`streams`] are groups of commands.
+//! * [`strings`] and [`keys`] hold the rows of the commands on strings and on keys of any type; the
+//!   larger of these commands have files of their own. [`lists`], [`sets`], [`hashes`], [`zsets`],
+//!   [`bitmaps`] and [`sort`] do the same for their groups.
+//! * [`find_keys`] finds the keys among the arguments of any command; `migrate` parses the options
 //!   of MIGRATE for that.
-//! * [`walk`] is for replies that are written in slices.
-//! * [`syntax`] reads a command's arguments off the notation of the documentation.
+//! * [`walk`] writes long replies in slices.
+//! * [`syntax`] parses a command's arguments from the notation of the documentation.
 //!
-//! A command that administers something (CLIENT, CONFIG, INFO) stands beside what it administers,
-//! in a room to the right; each program assembles its own table.
+//! Administrative commands (CLIENT, CONFIG, INFO) are defined beside what they administer, in a
+//! room to the right; each program assembles its own table.
 
 pub mod bitmaps;
 pub mod blocking;

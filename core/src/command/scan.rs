@@ -6,7 +6,7 @@ use crate::resp::number::parse_i64;
 use crate::resp::reply::Aggregate;
 use crate::store::Keyed;
 
-/// How many keys a call of SCAN visits unless told otherwise.
+/// How many keys a call of SCAN visits by default.
 const DEFAULT_COUNT: usize = 10;
 
 pub(super) fn keys(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
@@ -71,8 +71,8 @@ pub(super) fn randomkey(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The cursor of SCAN, HSCAN, SSCAN and ZSCAN, read as C's `strtoul` reads it: there may be a sign,
-/// nothing at all is zero, and a zero byte ends the text.
+/// Parses the cursor of SCAN, HSCAN, SSCAN and ZSCAN as C's `strtoul` does: with an optional sign,
+/// zero for an empty text, and up to the first NUL byte.
 pub(super) fn parse_cursor(text: &[u8]) -> Result<u64, CommandError> {
     let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
     let (negative, digits) = match text {

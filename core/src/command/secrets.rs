@@ -1,22 +1,22 @@
-//! The places of secrets (passwords, rules of users) among the arguments of commands. MONITOR and
-//! SLOWLOG hide them, and clients keep them out of their histories.
+//! Redaction: which arguments of commands are secrets (passwords, ACL rules). MONITOR and SLOWLOG
+//! hide them, and clients keep them out of their histories.
 
 use super::migrate;
 use crate::resp::request::Args;
 
-/// What stands in the place of a secret.
+/// The text shown in place of a secret.
 pub(crate) const REDACTED: &str = "(redacted)";
 
-/// Directives whose values are secret, under all of their names.
+/// Configuration directives whose values are secret, including their aliases.
 const DIRECTIVES: [&str; 5] =
     ["masterauth", "masteruser", "requirepass", "tls-client-key-file-pass", "tls-key-file-pass"];
 
-/// Whether the value of a directive of the configuration is secret.
+/// Whether the value of a configuration directive is secret.
 pub(crate) fn is_secret_directive(name: &[u8]) -> bool {
     DIRECTIVES.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// Whether an argument of a command is secret. `command` is its whole name in lower case, such as
+/// Whether an argument of a command is secret. `command` is its full name in lower case, such as
 /// `config|set`.
 pub(crate) fn is_secret(command: &str, args: Args<'_>, index: usize) -> bool {
     let before = |n: usize, word: &[u8]| {

@@ -1,11 +1,11 @@
-//! SET with all its options, and the commands that are SET or GET under another name.
+//! SET with all its options, and the commands that are variants of SET or GET.
 
 use super::expire::{expire_time, past};
 use super::{Class, CommandError, Ctx};
 use crate::resp::number::parse_i64;
 use crate::store::{NewExpire, StringRef};
 
-/// What the options of SET and GETEX say.
+/// The options of SET and GETEX.
 #[derive(Clone, Copy, Debug, Default)]
 struct Options<'a> {
     /// `NX`
@@ -18,11 +18,11 @@ struct Options<'a> {
     keep: bool,
     /// `PERSIST`
     persist: bool,
-    /// A time with its unit.
+    /// An expiry time with its unit.
     expire: Option<(Unit, &'a [u8])>,
 }
 
-/// How an expiry time is written.
+/// The unit of an expiry time, and whether it is relative or absolute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
     Ex,
@@ -83,7 +83,7 @@ pub(super) fn set(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         }
         ctx.effects.event(ctx.db, Class::Generic, "expire", name);
     } else if options.get {
-        // What it gives is of no interest to replicas.
+        // GET matters only to the client's reply, not to replicas.
         let db = ctx.db;
         let args = ctx.args.iter().enumerate();
         let kept = args.filter(|(at, arg)| *at < 3 || !arg.eq_ignore_ascii_case(b"get"));
@@ -144,7 +144,7 @@ pub(super) fn getex(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         None => None,
         Some((unit, text)) => Some((unit, time(ctx, unit, text, "getex")?)),
     };
-    // Found again, for what was found before is gone from view; nothing is counted twice.
+    // Looked up again, since the borrow ended; this lookup is not counted as an access.
     let mut db = ctx.keyspace.db(ctx.db);
     match db.probe(key).and_then(|entry| entry.value().string()) {
         None => ctx.reply.null(),
@@ -196,7 +196,8 @@ fn set_with_expire(
     Ok(())
 }
 
-/// Replicas are told when a key expires, not how long after they heard of it.
+/// Propagates SET with an absolute expiry time, so that the delay until replicas get it does not
+/// matter.
 fn propagate_set(ctx: &mut Ctx<'_>, value: &[u8], at: u64) {
     let mut digits = itoa::Buffer::new();
     let at = digits.format(at).as_bytes();
@@ -263,7 +264,7 @@ fn parse<'a>(ctx: &Ctx<'a>, from: usize, getex: bool) -> Result<Options<'a>, Com
     Ok(options)
 }
 
-/// The time that an option or an argument names, in milliseconds since 1970.
+/// The expiry time that an option or an argument gives, in milliseconds since 1970.
 fn time(
     ctx: &Ctx<'_>,
     unit: Unit,

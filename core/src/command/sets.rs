@@ -1,4 +1,4 @@
-//! Sets: strings without order, each at most once.
+//! Set commands.
 
 use super::collection::{Scan, empty_scan};
 use super::meta::{acl, flag, key};

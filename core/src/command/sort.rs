@@ -1,5 +1,5 @@
-//! SORT and SORT_RO: the elements of a list, a set or a sorted set in another order, or values
-//! found with them.
+//! SORT and SORT_RO: sort the elements of a list, a set or a sorted set, or values that patterns
+//! find for them.
 
 use core::cmp::Ordering;
 use core::ops::Range;
@@ -53,19 +53,19 @@ struct Query<'a> {
     store: Option<&'a [u8]>,
 }
 
-/// Patterns name keys that the rules of users cannot be checked against beforehand.
+/// Patterns name keys that ACL rules cannot be checked against beforehand.
 const DENIED_BY: CommandError =
     CommandError::text("ERR BY option of SORT denied due to insufficient ACL permissions.");
 const DENIED_GET: CommandError =
     CommandError::text("ERR GET option of SORT denied due to insufficient ACL permissions.");
 
-/// Nor can it be known beforehand in which slots these keys are.
+/// Nor can the slots of these keys be known beforehand.
 const IN_CLUSTER_BY: CommandError =
     CommandError::text("ERR BY option of SORT denied in Cluster mode.");
 const IN_CLUSTER_GET: CommandError =
     CommandError::text("ERR GET option of SORT denied in Cluster mode.");
 
-/// Whether a pattern may name keys that the command does not.
+/// Whether a pattern may refer to keys that the command does not name.
 fn may_name_keys(
     ctx: &Ctx<'_>,
     in_cluster: CommandError,
@@ -120,12 +120,12 @@ impl<'a> Query<'a> {
         Ok(query)
     }
 
-    /// Whether the elements keep the order that they have: BY names no key that depends on them.
+    /// Whether the elements are not sorted at all: BY is a pattern without `*`.
     fn keeps_order(&self) -> bool {
         self.by.is_some_and(|pattern| !pattern.contains(&b'*'))
     }
 
-    /// Which of `len` elements are wanted.
+    /// The range of `len` elements that LIMIT selects.
     fn range(&self, len: usize) -> Range<usize> {
         let start = usize::try_from(self.limit.0.max(0)).unwrap_or(usize::MAX).min(len);
         let count = usize::try_from(self.limit.1).unwrap_or(len);
@@ -133,7 +133,7 @@ impl<'a> Query<'a> {
     }
 }
 
-/// What an element is sorted by.
+/// The sort key of an element.
 enum Weight {
     Number(f64),
     Text(Option<Vec<u8>>),
@@ -145,8 +145,8 @@ fn run(ctx: &mut Ctx<'_>, query: &Query<'_>) -> Result<(), CommandError> {
     let mut db = ctx.keyspace.db(ctx.db);
     let value = db.read(db.key(ctx.args.at(1)));
     let is_set = matches!(value, Some(ValueRef::Set(_)));
-    // A set has no order to keep, and what is stored, or decides what a script does, must not depend on
-    // chance.
+    // A set has no order to keep, and a result that is stored, or used by a script, must be
+    // deterministic.
     let force_alpha =
         query.keeps_order() && is_set && (query.store.is_some() || ctx.caller.in_script);
     let keeps_order = query.keeps_order() && !force_alpha;
@@ -155,7 +155,7 @@ fn run(ctx: &mut Ctx<'_>, query: &Query<'_>) -> Result<(), CommandError> {
         Some(value) => load(value, query, keeps_order)?,
     };
     let elements = if keeps_order {
-        // A list or a sorted set was cut to the range while it was loaded.
+        // A list or a sorted set was already cut to the range while it was loaded.
         let range = if is_set { query.range(elements.len()) } else { 0..elements.len() };
         elements.into_iter().skip(range.start).take(range.len()).collect()
     } else {
@@ -293,8 +293,8 @@ fn store(ctx: &mut Ctx<'_>, name: &[u8], elements: &[Vec<u8>], get: &[&[u8]], li
     ctx.reply.integer(len as i64);
 }
 
-/// The value that a pattern finds for an element: the element takes the place of the first `*`, and
-/// what is behind `->` is a field of a hash. `#` is the element itself.
+/// Looks up the value of a pattern for an element: the element replaces the first `*`, and what
+/// follows `->` is a field of a hash. `#` is the element itself.
 fn lookup(db: &mut DbMut<'_>, pattern: &[u8], element: &[u8]) -> Option<Vec<u8>> {
     if pattern == b"#" {
         return Some(element.to_vec());

@@ -1,9 +1,9 @@
-//! Streams: entries with IDs, and consumer groups that share them out.
+//! Stream commands.
 //!
-//! * `ids` reads IDs and intervals of them.
+//! * `ids` parses IDs and ranges of them.
 //! * `add` holds XADD and XTRIM, `range` what reads or deletes by ID.
 //! * `read` holds XREAD and XREADGROUP.
-//! * `groups` administers groups; `pending` is about what was delivered and not acknowledged.
+//! * `groups` administers consumer groups; `pending` handles pending entries.
 //! * `info` holds XINFO.
 
 mod add;
@@ -192,7 +192,7 @@ const fn row(name: &'static str, arity: i16, handler: Handler) -> Row<Handler> {
     Row::new(Group::Stream, name, arity, handler).acl(acl::STREAM).since("5.0.0")
 }
 
-/// Behind STREAMS, keys up to the middle, and then as many IDs.
+/// A key specification for what follows STREAMS: keys up to the middle, then as many IDs.
 const fn streams_spec(from: i32) -> KeySpec {
     let mut spec = KeySpec::behind("STREAMS", from, key::RO | key::ACCESS);
     spec.find = super::meta::Find::Range { last: -1, step: 1, limit: 2 };
@@ -219,7 +219,7 @@ fn write_id(reply: &mut Reply<'_>, id: StreamId) {
     reply.bulk(&id_text(id));
 }
 
-/// An ID as text, without an allocation.
+/// Formats an ID without an allocation.
 fn id_text(id: StreamId) -> IdText {
     let mut text = IdText { bytes: [b'-'; 41], len: 0 };
     let (mut ms, mut seq) = (itoa::Buffer::new(), itoa::Buffer::new());

@@ -1,11 +1,11 @@
-//! Strings: reading, writing and editing bytes. SET and its kin stand in `set`, numbers in
-//! `counters`, LCS in `lcs`.
+//! String commands: reading, writing and editing bytes. `set` holds SET and its variants,
+//! `counters` the numeric commands, `lcs` LCS.
 
 use super::meta::{acl, flag, key};
 use super::walk::{LONG_TEXT, Rest};
 use super::{Class, CommandError, Ctx, Group, Handler, KeySpec, Row, counters, lcs, set};
 use crate::resp::number::parse_i64;
-use crate::store::{AHEAD, NewExpire, StringRef};
+use crate::store::{NewExpire, PREFETCH_BATCH, StringRef};
 
 /// The rows of the string commands.
 pub static ROWS: &[Row<Handler>] = &[
@@ -169,7 +169,7 @@ fn get(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         Some(value) => match value.string().ok_or(CommandError::WrongType)? {
             StringRef::Bytes(bytes) if bytes.len() >= LONG_TEXT => {
                 let len = bytes.len();
-                ctx.reply.bulk_head(len);
+                ctx.reply.bulk_header(len);
                 let copy = db.frozen(key).filter(|_| !ctx.reply.is_muted());
                 ctx.rest = copy.map(|copy| Rest::text(copy, len, ctx.reply.proto()));
             }
@@ -193,9 +193,9 @@ fn strlen(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 fn mget(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     ctx.reply.array(ctx.args.len() - 1);
     let mut db = ctx.keyspace.db(ctx.db);
-    for start in (1..ctx.args.len()).step_by(AHEAD) {
-        let keys = || ctx.args.from(start).iter().take(AHEAD);
-        db.warm(keys());
+    for start in (1..ctx.args.len()).step_by(PREFETCH_BATCH) {
+        let keys = || ctx.args.from(start).iter().take(PREFETCH_BATCH);
+        db.prefetch(keys());
         for key in keys() {
             match db.read(db.key(key)).and_then(|value| value.string()) {
                 None => ctx.reply.null(),
@@ -232,8 +232,8 @@ fn msetnx(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 
 fn set_pairs(ctx: &mut Ctx<'_>) {
     for place in (1..ctx.args.len()).step_by(2) {
-        if place % (2 * AHEAD) == 1 {
-            ctx.keyspace.db(ctx.db).warm(ctx.args.from(place).iter().step_by(2));
+        if place % (2 * PREFETCH_BATCH) == 1 {
+            ctx.keyspace.db(ctx.db).prefetch(ctx.args.from(place).iter().step_by(2));
         }
         let (key, value) = (ctx.args.at(place), ctx.args.at(place + 1));
         let mut db = ctx.keyspace.db(ctx.db);
@@ -312,7 +312,7 @@ fn getrange(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The bytes from `start` to `end`, both included; negative places count from the end.
+/// The bytes from `start` to `end`, both included; negative positions count from the end.
 fn part(bytes: &[u8], start: i64, end: i64) -> &[u8] {
     if start < 0 && end < 0 && start > end {
         return b"";
@@ -326,7 +326,7 @@ fn part(bytes: &[u8], start: i64, end: i64) -> &[u8] {
     bytes.get(start as usize..=end as usize).unwrap_or_default()
 }
 
-/// The length of a string that ends `add` bytes behind `len`, if that is allowed.
+/// The length of a string that is extended by `add` bytes, if that is within the limit.
 fn checked_len(len: usize, add: usize, limit: u64) -> Result<usize, CommandError> {
     len.checked_add(add)
         .filter(|&len| len as u64 <= limit)

@@ -1,76 +1,76 @@
-//! A command's arguments as a tree, read off a notation: the one place where
-//! `key value [condition: NX | XX] [expiration: EX seconds | PX milliseconds]` gets a meaning. Hints
-//! and `COMMAND DOCS` are made from it.
+//! The syntax of a command's arguments: parses notation such as `key value [condition: NX | XX]
+//! [expiration: EX seconds | PX milliseconds]` into a tree, from which hints and `COMMAND DOCS` are
+//! generated.
 //!
 //! The notation follows that of the documentation: lower-case words are values, upper-case words
-//! and punctuation are tokens, typed as they stand; `[ ]` holds what may be left out, `< >` groups,
-//! `|` separates alternatives, and `...` behind something says that it may be repeated. What the
-//! documentation does not show, but clients are told, is said thus:
+//! and punctuation are literal tokens; `[ ]` encloses optional arguments, `< >` groups, `|`
+//! separates alternatives, and `...` marks what may be repeated. What `COMMAND DOCS` tells and the
+//! documentation does not show is written as follows:
 //!
 //! * `[name: A | B]`, `<name: a b>`: the group's name;
 //! * `TOKEN value`, `TOKEN <name: a b>`: the token belongs to what follows. `KEYS key ...` has it
 //!   once, `[GET pattern] ...` each time;
 //! * `"normal"`: a token that is not in upper case; `change=CH`: a token whose name is not its own;
-//! * `addr=ip:port`: a value that is shown as something else than its name;
-//! * `name#double`: what kind of value it is, if `kind_of` does not know; `name#key:2`: and that
-//!   the third key specification is meant, if it is not just the next;
-//! * `name@6.2.0`: the version of Redis that brought it; `name@-2.8.12`: that deprecated it.
+//! * `addr=ip:port`: a value whose displayed text differs from its name;
+//! * `name#double`: the type of the value, if `kind_of` does not know it; `name#key:2`: also that
+//!   it belongs to the third key specification, if that is not just the next;
+//! * `name@6.2.0`: the version of Redis that introduced it; `name@-2.8.12`: that deprecated it.
 
 /// One argument, or several that belong together.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Argument {
     /// Its name.
     pub name: String,
-    /// What is shown in place of the name; empty for the name.
+    /// The text shown in place of the name; empty for the name.
     pub display: String,
-    /// A word to be typed in front of it.
+    /// The token in front of it.
     pub token: Option<String>,
-    /// What it consists of.
+    /// Its type.
     pub kind: Kind,
-    /// Which of the command's key specifications finds it.
+    /// The index of the key specification that finds it.
     pub key_spec: Option<usize>,
-    /// The version of Redis that brought it, if not that which brought the command.
+    /// The version of Redis that introduced it, if not the same as the command's.
     pub since: Option<String>,
     /// The version of Redis that deprecated it.
     pub deprecated_since: Option<String>,
-    /// Whether it may be left out.
+    /// Whether it is optional.
     pub optional: bool,
     /// Whether it may be repeated.
     pub multiple: bool,
     /// Whether its token is repeated with it.
     pub multiple_token: bool,
-    /// The alternatives of [`Kind::OneOf`], the parts of [`Kind::Block`].
+    /// The alternatives of [`Kind::OneOf`], or the parts of [`Kind::Block`].
     pub parts: Vec<Argument>,
 }
 
 impl Argument {
-    /// What a person sees of a value.
+    /// The text that documentation shows for the value.
     pub fn shown(&self) -> &str {
         if self.display.is_empty() { &self.name } else { &self.display }
     }
 }
 
-/// What an argument consists of.
+/// The type of an argument, as COMMAND DOCS gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Kind {
-    /// A value of any form.
+    /// A string of any form.
     #[default]
     Text,
     /// The name of a key.
     Key,
     /// A pattern as KEYS takes it.
     Pattern,
-    /// A whole number.
+    /// An integer.
     Integer,
-    /// A number.
+    /// A floating-point number.
     Double,
-    /// A point in time as a whole number.
+    /// A point in time as an integer.
     UnixTime,
-    /// A token and nothing else.
+    /// A token without a value.
     Token,
-    /// One of the parts.
+    /// One of the alternatives.
     OneOf,
-    /// All of the parts.
+    /// All of the parts, in order.
     Block,
 }
 
@@ -92,22 +92,22 @@ impl Kind {
         Self::NAMES.iter().find(|(kind, _)| *kind == self).map_or("string", |(_, name)| name)
     }
 
-    /// The kind of that name; any text for one that is not known.
+    /// The type with this name; text for an unknown name.
     pub fn of_name(name: &str) -> Self {
         Self::NAMES.iter().find(|(_, known)| *known == name).map_or(Kind::Text, |(kind, _)| *kind)
     }
 }
 
-/// Groups within groups; what is nested deeper is read as if it were not.
+/// The deepest nesting of groups; brackets beyond it are ignored.
 const MAX_DEPTH: usize = 16;
 
-/// Reads the arguments off the notation. What does not keep to it is read as well as it can be.
+/// Parses the notation. Malformed notation is parsed as well as possible.
 pub fn parse(syntax: &str) -> Vec<Argument> {
     let words = words(syntax);
     let mut parser = Parser { words: &words, at: 0 };
     let mut arguments = parser.alternatives("", 0);
     while parser.at < words.len() {
-        // A closing bracket that nothing opened.
+        // An unmatched closing bracket.
         parser.at += 1;
         arguments.extend(parser.alternatives("", 0));
     }
@@ -140,10 +140,10 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    /// Sequences separated by bars, up to `close` or the end.
+    /// Parses sequences separated by bars, up to `close` or the end.
     fn alternatives(&mut self, close: &str, depth: usize) -> Vec<Argument> {
         let mut sequences: Vec<Vec<Argument>> = vec![Vec::new()];
-        // Whether what stands last was in brackets, its token with it.
+        // Whether the last argument was in brackets, including its token.
         let mut bracketed = false;
         while let Some(&word) = self.words.get(self.at) {
             if word == close || (word == "]" || word == ">") && close.is_empty() {
@@ -186,7 +186,7 @@ impl Parser<'_> {
         vec![Argument { kind: Kind::OneOf, parts, ..Argument::default() }]
     }
 
-    /// What stands in brackets, the first of which has been read.
+    /// Parses a bracketed group, whose opening bracket has been read.
     fn group(&mut self, open: &str, depth: usize) -> Argument {
         let label = self.words.get(self.at).and_then(|word| word.strip_suffix(':'));
         self.at += usize::from(label.is_some());
@@ -206,7 +206,7 @@ impl Parser<'_> {
     }
 }
 
-/// `COUNT count`: a value behind a token belongs to it.
+/// Whether a value follows this token, as in `COUNT count`.
 fn awaits_value(last: &Argument) -> bool {
     last.kind == Kind::Token && !last.optional && last.token.as_deref() != Some("")
 }
@@ -265,13 +265,13 @@ impl Word {
     }
 }
 
-/// Upper-case words, punctuation, and what stands in quotes are typed as they stand.
+/// The token, if the word is one: upper case, punctuation, or in quotes.
 fn token_of(word: &str) -> Option<&str> {
     let quoted = word.strip_prefix('"').and_then(|word| word.strip_suffix('"'));
     quoted.or_else(|| (!word.chars().any(|c| c.is_ascii_lowercase())).then_some(word))
 }
 
-/// The documentation's names of keys and numbers.
+/// The type of an argument, from the names that the documentation uses.
 fn kind_of(name: &str) -> Kind {
     match name {
         "key" | "key1" | "key2" | "newkey" | "destkey" | "sourcekey" | "source" | "destination"
@@ -289,7 +289,7 @@ fn kind_of(name: &str) -> Kind {
     }
 }
 
-/// Several arguments as one.
+/// Combines several arguments into one block.
 fn as_one(mut arguments: Vec<Argument>) -> Argument {
     match arguments.len() {
         1 => arguments.pop().unwrap_or_default(),
@@ -297,7 +297,7 @@ fn as_one(mut arguments: Vec<Argument>) -> Argument {
     }
 }
 
-/// Each key is found by the next key specification, if nothing else has been said.
+/// Assigns each key the next key specification, unless the notation names one.
 fn number_keys(arguments: &mut [Argument], next: &mut usize) {
     for argument in arguments {
         if argument.kind == Kind::Key {
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_clients_are_told() {
+    fn annotations_beyond_the_documentation() {
         let shown = Argument {
             display: "ip:port".into(),
             deprecated_since: Some("2.8.12".into()),

@@ -11,14 +11,14 @@ use crate::rng::Rng;
 use crate::store::Keyspace;
 use crate::time::{Mono, Now, Wall};
 
-struct Bench {
+struct Fixture {
     keyspace: Keyspace,
     rng: Rng,
     config: DataConfig,
     proto: Proto,
 }
 
-/// What came of one command.
+/// The result of one command.
 struct Outcome {
     reply: String,
     propagated: Vec<String>,
@@ -26,7 +26,7 @@ struct Outcome {
     ready: Vec<String>,
 }
 
-impl Bench {
+impl Fixture {
     fn new() -> Self {
         Self {
             keyspace: Keyspace::new(16, 1),
@@ -87,7 +87,7 @@ impl Bench {
         }
     }
 
-    /// Replicas get `propagated`, subscribers `events`.
+    /// Asserts that replicas get `propagated` and subscribers `events`.
     fn tells(&mut self, line: &str, propagated: &[&str], events: &[&str]) {
         let outcome = self.run(line);
         assert_eq!(outcome.propagated, propagated, "{line}: {}", outcome.reply);
@@ -96,8 +96,8 @@ impl Bench {
 }
 
 #[test]
-fn what_is_random_is_propagated_as_what_came_of_it() {
-    let mut bench = Bench::new();
+fn random_commands_are_propagated_by_their_result() {
+    let mut bench = Fixture::new();
     bench.run("SADD s a b c");
     let popped = bench.run("SPOP s");
     let member = popped.reply.split("\r\n").nth(1).expect("a member");
@@ -110,8 +110,8 @@ fn what_is_random_is_propagated_as_what_came_of_it() {
 }
 
 #[test]
-fn what_looks_at_several_keys_is_propagated_for_the_one_it_changed() {
-    let mut bench = Bench::new();
+fn commands_on_several_keys_are_propagated_for_the_changed_key() {
+    let mut bench = Fixture::new();
     bench.run("RPUSH l 1 2 3");
     bench.tells("LMPOP 2 none l LEFT COUNT 2", &["LPOP l 2"], &["lpop l"]);
     bench.tells("LMPOP 2 none l RIGHT COUNT 9", &["RPOP l 1"], &["rpop l", "del l"]);
@@ -131,7 +131,7 @@ fn the_last_element_takes_the_key_with_it() {
         ("ZADD k 1 a", "ZREMRANGEBYSCORE k 0 5", ["zremrangebyscore k", "del k"]),
         ("ZADD k 1 a", "ZPOPMIN k 7", ["zpopmin k", "del k"]),
     ] {
-        let mut bench = Bench::new();
+        let mut bench = Fixture::new();
         bench.run(fill);
         bench.tells(empty, &[empty], &events);
         assert!(bench.keyspace.db(0).is_empty(), "{empty}");
@@ -139,8 +139,8 @@ fn the_last_element_takes_the_key_with_it() {
 }
 
 #[test]
-fn a_move_is_told_for_both_ends() {
-    let mut bench = Bench::new();
+fn a_move_is_reported_for_both_keys() {
+    let mut bench = Fixture::new();
     bench.run("RPUSH a 1");
     let moved = bench.run("LMOVE a b LEFT RIGHT");
     assert_eq!(moved.propagated, ["LMOVE a b LEFT RIGHT"]);
@@ -152,7 +152,7 @@ fn a_move_is_told_for_both_ends() {
 
 #[test]
 fn commands_that_fill_a_key_wake_blocked_clients() {
-    let mut bench = Bench::new();
+    let mut bench = Fixture::new();
     for line in ["LPUSH a 1", "ZADD b 1 m", "SORT a STORE c", "ZUNIONSTORE d 1 b"] {
         let ready = bench.run(line).ready;
         assert_eq!(ready.len(), 1, "{line}");
@@ -160,8 +160,8 @@ fn commands_that_fill_a_key_wake_blocked_clients() {
 }
 
 #[test]
-fn what_changes_nothing_is_not_told() {
-    let mut bench = Bench::new();
+fn commands_without_effect_report_nothing() {
+    let mut bench = Fixture::new();
     bench.run("SADD s a");
     bench.run("ZADD z 1 a");
     bench.run("HSET h f v");
@@ -182,7 +182,7 @@ fn what_changes_nothing_is_not_told() {
 
 #[test]
 fn pairs_are_nested_in_version_3() {
-    let mut bench = Bench::new();
+    let mut bench = Fixture::new();
     bench.run("ZADD z 1.5 a");
     bench.run("HSET h f v");
     let flat = [

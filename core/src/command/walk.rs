@@ -1,12 +1,12 @@
-//! Replies that walk over one large value, written in slices.
+//! Long replies about one large value, written in slices.
 //!
-//! The first slice is written by the command itself. If something is left, the caller gets a
-//! [`Rest`]: a copy of the value as it is now, which costs next to nothing (see
-//! [`crate::store::value`]), and how far the walk has come. So the reply is that of one moment,
-//! no client waits for more than a slice of it, and it takes memory only as fast as it is read.
+//! The first slice is written by the command itself. If more is left, the caller gets a [`Rest`]: a
+//! copy-on-write copy of the value (see [`crate::store::value`]) and the position reached. So the
+//! reply shows the value at one moment, no client waits for more than a slice of it, and it takes
+//! memory only as fast as it is read.
 //!
-//! What is put together from several values, or from the keyspace (SDIFF, SORT, MGET, KEYS), is
-//! written at once; but for a union, which is a set of its own.
+//! Replies that combine several values or read the keyspace (SDIFF, SORT, MGET, KEYS) are written
+//! in one go, except for a union, which is a set of its own.
 
 use super::collection::write_item;
 use super::streams::write_entry;
@@ -29,7 +29,7 @@ pub(super) const LONG_TEXT: usize = 1024 * 1024;
 /// Bytes of a string in one slice.
 const TEXT_SLICE: usize = 256 * 1024;
 
-/// What is written of each element, and in which order.
+/// Which parts of the elements are written, and in which order.
 #[derive(Clone, Copy, Debug)]
 pub enum Walk {
     /// The elements of a list, or the members of a set.
@@ -40,22 +40,22 @@ pub enum Walk {
         field: bool,
         /// Whether its value is written.
         value: bool,
-        /// Whether the two stand in an array of their own.
+        /// Whether each pair is an array of its own.
         nested: bool,
     },
     /// The members of a sorted set.
     Ranks {
-        /// Whether it goes downwards.
+        /// Whether it is in descending order.
         reverse: bool,
         /// Whether the scores are written, too.
         scores: bool,
     },
     /// The entries of a stream.
     Entries {
-        /// Whether it goes downwards.
+        /// Whether it is in descending order.
         reverse: bool,
     },
-    /// Any element at all, as often as is asked for.
+    /// Random elements, which may repeat.
     Random {
         /// Whether its value or score is written, too.
         both: bool,
@@ -64,7 +64,7 @@ pub enum Walk {
     Text,
 }
 
-/// What is still to be written of a reply.
+/// The unwritten rest of a long reply.
 #[derive(Clone, Debug)]
 pub struct Rest {
     of: Source,
@@ -74,78 +74,77 @@ pub struct Rest {
     proto: Proto,
 }
 
-/// What it is written from.
+/// The data that the rest is written from.
 #[derive(Clone, Debug)]
 enum Source {
     Value(Entry),
-    /// A text that is made of a value before any of it can be written, since its length comes first.
-    Making(Box<dyn Make>),
-    /// That text, and what is left of its making.
-    Made(Vec<u8>, Option<Entry>),
+    /// A text that is still being rendered: nothing can be written before its length is known.
+    Rendering(Box<dyn Render>),
+    /// The rendered text, and the copy of the value that it was rendered from.
+    Rendered(Vec<u8>, Option<Entry>),
 }
 
-/// The making of a text in slices.
-pub trait Make: Send + Sync {
-    /// Makes a slice more. Gives the text when it is complete.
+/// A text that is rendered in slices.
+pub trait Render: Send + Sync {
+    /// Renders one more slice. Returns the text when it is complete.
     fn step(&mut self) -> Option<Vec<u8>>;
 
-    /// The copy of the value that it is made of, to be freed in slices.
+    /// The copy of the value that is rendered, to be freed in slices.
     fn take_copy(&mut self) -> Option<Entry>;
 
-    /// Another that goes on as this one would.
-    fn boxed(&self) -> Box<dyn Make>;
+    /// A clone of this renderer.
+    fn boxed(&self) -> Box<dyn Render>;
 }
 
-impl core::fmt::Debug for dyn Make {
-    // Not what is being made of: that would bring the formatting of all values into every program.
+impl core::fmt::Debug for dyn Render {
+    // Without the content: that would bring the formatting of all values into every program.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Make")
+        f.write_str("Render")
     }
 }
 
-impl Clone for Box<dyn Make> {
+impl Clone for Box<dyn Render> {
     fn clone(&self) -> Self {
         (**self).boxed()
     }
 }
 
 impl Rest {
-    /// The rest of a reply with a long string: the value, of which nothing but the head was
-    /// written.
+    /// The rest of a reply with a long string, of which only the header was written.
     pub(super) fn text(value: Entry, len: usize, proto: Proto) -> Self {
         Self { of: Source::Value(value), walk: Walk::Text, at: 0, left: len, proto }
     }
 
-    /// A reply that is a text which has to be made first. Nothing of it was written.
-    pub fn made(making: Box<dyn Make>, proto: Proto) -> Self {
-        Self { of: Source::Making(making), walk: Walk::Text, at: 0, left: 0, proto }
+    /// A reply with a text that must be rendered first. Nothing of it was written.
+    pub fn rendered(renderer: Box<dyn Render>, proto: Proto) -> Self {
+        Self { of: Source::Rendering(renderer), walk: Walk::Text, at: 0, left: 0, proto }
     }
 
-    /// The version of the protocol in which the reply began.
+    /// The protocol version in which the reply began.
     pub fn proto(&self) -> Proto {
         self.proto
     }
 
-    /// The bytes that it has at the least: an empty element is written in six.
-    pub fn least(&self) -> usize {
+    /// A lower bound of the bytes to come: an empty element takes six.
+    pub fn min_bytes(&self) -> usize {
         match self.walk {
             Walk::Text => self.left,
             _ => self.left.saturating_mul(6),
         }
     }
 
-    /// Writes a slice. True when that was the last.
+    /// Writes a slice. Returns true if it was the last.
     pub fn write(&mut self, reply: &mut Reply<'_>, rng: &mut Rng) -> bool {
         let done = match &mut self.of {
-            Source::Making(making) => {
-                if let Some(text) = making.step() {
-                    reply.bulk_head(text.len());
+            Source::Rendering(renderer) => {
+                if let Some(text) = renderer.step() {
+                    reply.bulk_header(text.len());
                     self.left = text.len();
-                    self.of = Source::Made(text, making.take_copy());
+                    self.of = Source::Rendered(text, renderer.take_copy());
                 }
                 return false;
             }
-            Source::Made(text, _) => text_slice(reply, text, self.at, self.left),
+            Source::Rendered(text, _) => text_slice(reply, text, self.at, self.left),
             Source::Value(value) => slice(reply, rng, value.value(), self.walk, self.at, self.left),
         };
         self.left -= done;
@@ -155,7 +154,7 @@ impl Rest {
             }
             _ => self.at += done,
         }
-        // A walk that cannot go on would never end.
+        // If no progress is possible, end instead of looping forever.
         self.left == 0 || done == 0
     }
 
@@ -163,14 +162,14 @@ impl Rest {
     pub fn into_value(self) -> Option<Entry> {
         match self.of {
             Source::Value(value) => Some(value),
-            Source::Making(mut making) => making.take_copy(),
-            Source::Made(_, copy) => copy,
+            Source::Rendering(mut renderer) => renderer.take_copy(),
+            Source::Rendered(_, copy) => copy,
         }
     }
 }
 
-/// Writes `count` elements of a value from `at` on, behind a head that has been written. What is
-/// too much for one slice is left to `rest`.
+/// Writes `count` elements of a value from `at` on, after a header that has been written. What does
+/// not fit into one slice is left to `rest`.
 pub(super) fn write(
     reply: &mut Reply<'_>,
     rest: &mut Option<Rest>,
@@ -186,7 +185,7 @@ pub(super) fn write(
     leave(reply, rest, value, walk, (at, count), done);
 }
 
-/// The same for entries of a stream that were found already: `entries` begins with the one whose rank
+/// The same for stream entries that were found already: `entries` begins with the entry whose rank
 /// is `at`.
 pub(super) fn write_entries<'a>(
     reply: &mut Reply<'_>,
@@ -203,7 +202,7 @@ pub(super) fn write_entries<'a>(
     leave(reply, rest, value, walk, (at, count), done);
 }
 
-/// Leaves to `rest` what is to be written of `count` elements from `at` on behind the first `done`.
+/// Leaves to `rest` the elements after the first `done` of `count` from `at` on.
 fn leave(
     reply: &Reply<'_>,
     rest: &mut Option<Rest>,
@@ -225,7 +224,7 @@ fn leave(
     }
 }
 
-/// Writes a slice of the `left` elements from `at` on, and says how many these were.
+/// Writes a slice of the `left` elements from `at` on, and returns how many it wrote.
 fn slice(
     reply: &mut Reply<'_>,
     rng: &mut Rng,
@@ -283,7 +282,7 @@ fn slice(
     }
 }
 
-/// Writes a slice of the last `left` bytes of a text, and says how many these were.
+/// Writes a slice of the last `left` bytes of a text, and returns how many it wrote.
 fn text_slice(reply: &mut Reply<'_>, text: &[u8], at: usize, left: usize) -> usize {
     let part = text.get(at..).unwrap_or_default();
     let part = part.get(..left.min(TEXT_SLICE)).unwrap_or(part);
@@ -312,7 +311,7 @@ fn each<T>(
     done
 }
 
-/// Writes a field and perhaps its value, which then stand in an array of their own if `nested`.
+/// Writes a field and, if asked for, its value; both in an array of their own if `nested`.
 pub(super) fn write_field(
     reply: &mut Reply<'_>,
     (field, value): (Item<'_>, Item<'_>),
@@ -328,7 +327,7 @@ pub(super) fn write_field(
     }
 }
 
-/// Writes a member and perhaps its score, which in version 3 then stand in an array of their own.
+/// Writes a member and, if asked for, its score; in version 3 both in an array of their own.
 #[inline]
 pub(super) fn write_score(
     reply: &mut Reply<'_>,

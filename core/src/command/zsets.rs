@@ -1,4 +1,4 @@
-//! Sorted sets: members with scores, in the order of the scores.
+//! Sorted set commands.
 
 use super::collection::{Scan, distinct, empty_scan, random_count, write_item};
 use super::meta::{acl, flag, key};
@@ -365,13 +365,13 @@ fn zrandmember(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let reply = &mut ctx.reply;
     if count < 0 {
         let n = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
-        write_head(reply, n, with_scores);
+        write_header(reply, n, with_scores);
         let (value, walk) = (ValueRef::ZSet(set), Walk::Random { both: with_scores });
         walk::write(reply, &mut ctx.rest, ctx.rng, value, walk, (0, n));
         return Ok(());
     }
     let n = usize::try_from(count).unwrap_or(usize::MAX).min(set.len());
-    write_head(reply, n, with_scores);
+    write_header(reply, n, with_scores);
     if n == set.len() {
         let walk = Walk::Ranks { reverse: false, scores: with_scores };
         walk::write(reply, &mut ctx.rest, ctx.rng, ValueRef::ZSet(set), walk, (0, n));
@@ -409,9 +409,9 @@ fn zscan(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The head of an array of `n` members: with their scores it is flat in version 2 of the protocol
-/// and holds pairs in version 3.
-fn write_head(reply: &mut Reply<'_>, n: usize, with_scores: bool) {
+/// Writes the header of an array of `n` members: with scores it is flat in version 2 of the
+/// protocol and holds pairs in version 3.
+fn write_header(reply: &mut Reply<'_>, n: usize, with_scores: bool) {
     let flat = with_scores && reply.proto() == Proto::Resp2;
     reply.array(if flat { n.saturating_mul(2) } else { n });
 }

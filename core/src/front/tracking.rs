@@ -258,16 +258,16 @@ impl<S: Service> Front<S> {
 
     /// Sends invalidations of `key` to the clients that have read it, and forgets their reads.
     /// `current` is the client that is being served; it is not the cause if the key changed
-    /// `by_itself`.
+    /// `expired_or_evicted`.
     pub(crate) fn invalidate(
         &mut self,
         now: Now<'_>,
         mut current: Option<&mut Client<S>>,
         key: &[u8],
-        by_itself: bool,
+        expired_or_evicted: bool,
     ) {
         let at_work = current.as_deref().map_or(0, |client| client.id);
-        self.tracking.note_change(key, if by_itself { 0 } else { at_work });
+        self.tracking.note_change(key, if expired_or_evicted { 0 } else { at_work });
         if let Some(clients) = self.tracking.keys.remove(key) {
             self.invalidate_readers(now, &mut current, key, &clients);
         }

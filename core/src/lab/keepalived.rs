@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use crate::machine::{
     Close, ConnId, Endpoint, Input, ListenerId, LogLevel, LogLine, Machine, Outbox, Output, Signal,
 };
-use crate::sim::{Launch, LaunchError, Process, Wish, resolve_path};
+use crate::sim::{Launch, LaunchError, Process, WorldRequest, resolve_path};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Mono, Now};
 
@@ -38,7 +38,7 @@ pub struct Keepalived {
     accepted: SortedMap<ConnId, Accepted>,
     connections: u64,
     outputs: VecDeque<Output>,
-    wishes: VecDeque<Wish>,
+    world_requests: VecDeque<WorldRequest>,
 }
 
 /// Whether it has the address.
@@ -103,7 +103,7 @@ impl Keepalived {
             accepted: SortedMap::new(),
             connections: 0,
             outputs: VecDeque::new(),
-            wishes: VecDeque::new(),
+            world_requests: VecDeque::new(),
         })
     }
 
@@ -141,14 +141,14 @@ impl Keepalived {
     fn become_master(&mut self, now: Mono) {
         self.state = State::Master;
         self.log(format!("({}) Entering MASTER STATE", self.config.name));
-        self.wishes.push_back(Wish::Claim(self.config.address));
+        self.world_requests.push_back(WorldRequest::Claim(self.config.address));
         self.advertise(self.config.priority);
         self.due = now + self.config.interval;
     }
 
     fn become_backup(&mut self, now: Mono, why: &str) {
         if self.state == State::Master {
-            self.wishes.push_back(Wish::Release(self.config.address));
+            self.world_requests.push_back(WorldRequest::Release(self.config.address));
             self.log(format!("({}) {why}", self.config.name));
             self.log(format!("({}) Entering BACKUP STATE", self.config.name));
         }
@@ -222,7 +222,7 @@ impl Keepalived {
                 self.log(text);
                 self.advertise(own);
                 // A host that was cut off may have taken it meanwhile.
-                self.wishes.push_back(Wish::Claim(self.config.address));
+                self.world_requests.push_back(WorldRequest::Claim(self.config.address));
             }
         }
     }
@@ -296,7 +296,7 @@ impl Machine for Keepalived {
                 if self.state == State::Master {
                     self.log(format!("({}) sent 0 priority", self.config.name));
                     self.advertise(GOES);
-                    self.wishes.push_back(Wish::Release(self.config.address));
+                    self.world_requests.push_back(WorldRequest::Release(self.config.address));
                 }
                 self.log("Stopped Keepalived".to_owned());
                 self.outputs.push_back(Output::Exit { code: 0 });
@@ -338,8 +338,8 @@ impl Process for Keepalived {
         Some("/var/log/keepalived.log".to_owned())
     }
 
-    fn poll_wish(&mut self) -> Option<Wish> {
-        self.wishes.pop_front()
+    fn poll_world_request(&mut self) -> Option<WorldRequest> {
+        self.world_requests.pop_front()
     }
 }
 

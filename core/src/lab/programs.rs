@@ -6,7 +6,7 @@ use crate::client::Help;
 use crate::front::{Front, Service};
 use crate::sentinel::SentinelServer;
 use crate::server::{Config, Facts, Server, table};
-use crate::sim::{Background, Launch, LaunchError, Process, daemon, resolve_path};
+use crate::sim::{DaemonOptions, Launch, LaunchError, Process, daemon, resolve_path};
 
 use super::cluster_traffic::ClusterTraffic;
 #[cfg(feature = "proxies")]
@@ -147,7 +147,7 @@ where
     let settings = program.settings();
     let log_file = Some(settings.logfile.clone()).filter(|path| !path.is_empty());
     let directory = Some(settings.dir.clone());
-    let background = Background { daemonizes: settings.daemonize, log_file, directory };
+    let background = DaemonOptions { daemonizes: settings.daemonize, log_file, directory };
     daemon(program, background)
 }
 

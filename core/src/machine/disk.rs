@@ -1,4 +1,4 @@
-//! What a machine may ask of the disk, and what it is answered.
+//! Disk operations that a machine can ask for, and their results.
 
 use core::fmt;
 
@@ -8,7 +8,7 @@ use crate::time::Wall;
 
 use super::FileId;
 
-/// What a machine may do with the disk. Paths are relative to the process's working directory.
+/// A disk operation. Paths are relative to the process's working directory.
 ///
 /// Nothing is durable before an fsync has ended: [`DiskOp::Sync`] for a file's bytes,
 /// [`DiskOp::SyncDir`] for names (after a creation, a rename or a removal).
@@ -23,40 +23,40 @@ pub enum DiskOp {
         /// How to open it.
         mode: OpenMode,
     },
-    /// Write bytes at the file's end. One that fails leaves nothing of its bytes there (unless a
-    /// power loss tears it), and those behind it, asked for before the machine was told, fail with
-    /// it: nothing is ever written behind a gap.
+    /// Append bytes to the file. A failed append leaves none of its bytes there (unless a power
+    /// loss tears it), and appends that were queued behind it fail with it, so a file never has a
+    /// gap.
     Append {
-        /// Which file.
+        /// The file.
         file: FileId,
-        /// What to write.
+        /// The bytes.
         bytes: Vec<u8>,
     },
     /// Read up to `len` bytes from `offset`. Done with [`DiskDone::Data`]; fewer bytes than asked
     /// for mean that the file ends there.
     Read {
-        /// Which file.
+        /// The file.
         file: FileId,
         /// Where to start.
         offset: u64,
-        /// How much at most.
+        /// The maximum length in bytes.
         len: u32,
     },
     /// Make what was written durable.
     Sync {
-        /// Which file.
+        /// The file.
         file: FileId,
     },
     /// Cut the file to `len` bytes.
     Truncate {
-        /// Which file.
+        /// The file.
         file: FileId,
         /// Its new length.
         len: u64,
     },
     /// Close the file. Its name is free again.
     Close {
-        /// Which file.
+        /// The file.
         file: FileId,
     },
     /// Read a whole file. Done with [`DiskDone::Data`]. For small files only.
@@ -68,9 +68,9 @@ pub enum DiskOp {
     /// directory, so that a reader finds the old file or the new one and nothing between. For
     /// small files only.
     Replace {
-        /// Where it shall be.
+        /// The file's path.
         path: String,
-        /// What it shall hold.
+        /// The file's new content.
         bytes: Vec<u8>,
     },
     /// Give a file another name, replacing what had it.
@@ -100,26 +100,27 @@ pub enum DiskOp {
         /// The directory's path.
         path: String,
     },
-    /// What is known of a file; a symbolic link is followed. Done with [`DiskDone::Stat`].
+    /// Read the metadata of a file, following a symbolic link. Done with [`DiskDone::Stat`].
     Stat {
         /// The file's path.
         path: String,
     },
-    /// What is known of a name; a symbolic link is not followed. Done with [`DiskDone::Stat`].
+    /// Read the metadata of a path itself, not following a symbolic link. Done with
+    /// [`DiskDone::Stat`].
     StatLink {
         /// The path.
         path: String,
     },
-    /// Where a symbolic link leads, as it was made. Done with [`DiskDone::Data`]; an error if it is
-    /// no symbolic link.
+    /// Read the target of a symbolic link, as it was given. Done with [`DiskDone::Data`]; an error
+    /// if it is no symbolic link.
     ReadLink {
         /// The link's path.
         path: String,
     },
-    /// Make a symbolic link; an error if there is something of this path.
+    /// Make a symbolic link; an error if the path exists.
     MakeLink {
-        /// Where it leads: any text, relative to the link's directory if it does not begin with
-        /// `/`. There need not be anything.
+        /// The target: any text, relative to the link's directory if it does not begin with `/`. It
+        /// need not exist.
         target: String,
         /// The link's path.
         path: String,
@@ -136,10 +137,10 @@ pub enum DiskOp {
         /// The bits.
         mode: u16,
     },
-    /// Keep other processes from locking the file, until it is closed or the process ends. Fails
-    /// with [`DiskErrorKind::Denied`] if another process has locked it.
+    /// Lock the file against other processes, until it is closed or the process ends. Fails with
+    /// [`DiskErrorKind::Denied`] if another process has locked it.
     Lock {
-        /// Which file.
+        /// The file.
         file: FileId,
     },
     /// Make another directory the process's working directory.
@@ -160,7 +161,7 @@ pub enum OpenMode {
     Create,
 }
 
-/// What came of a disk operation.
+/// The result of a disk operation that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DiskDone {
     /// It is done.
@@ -174,16 +175,16 @@ pub enum DiskDone {
     Data(Vec<u8>),
     /// The names in a directory, sorted, without `.` and `..`.
     Names(Vec<String>),
-    /// What is known of a file.
+    /// The metadata of a file.
     Stat(FileStat),
 }
 
-/// What is known of a file or directory.
+/// Metadata of a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStat {
     /// Whether it is a directory.
     pub dir: bool,
-    /// Whether it is a symbolic link; told by [`DiskOp::StatLink`] only.
+    /// Whether it is a symbolic link; set by [`DiskOp::StatLink`] only.
     pub link: bool,
     /// Its length in bytes.
     pub len: u64,
@@ -219,7 +220,7 @@ pub enum DiskErrorKind {
     Denied,
     /// The disk is full.
     NoSpace,
-    /// Something that is not a directory stands where one was expected, or the reverse.
+    /// A component of the path is not a directory, or a directory where a file was expected.
     NotADirectory,
     /// The device failed, or anything else.
     Io,

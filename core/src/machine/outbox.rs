@@ -1,14 +1,15 @@
-//! Bytes that a machine has written and a driver has yet to send.
+//! The output buffer of a connection.
 
 use std::collections::VecDeque;
 
-/// Bytes on their way out of one connection.
+/// The output buffer of a connection: bytes that a machine has written and the driver has yet to
+/// send.
 ///
-/// What promises something that has not come true yet (that a write is on disk) can be kept back:
-/// see [`Outbox::set_limit`]. A driver sends what [`Outbox::slices`] gives, and closes a connection
-/// after sending when the whole outbox is empty.
+/// Replies that must not be sent yet (because the write that they confirm is not on disk) can be
+/// held back: see [`Outbox::set_limit`]. A driver sends what [`Outbox::slices`] gives, and closes a
+/// connection after sending when the whole outbox is empty.
 ///
-/// Short replies gather in chunks of [`Outbox::CHUNK`] bytes, so that a long answer neither moves
+/// Short replies gather in chunks of [`Outbox::CHUNK`] bytes, so that a long reply neither moves
 /// nor grows a single buffer, and so that a driver can hand many chunks to one system call.
 #[derive(Clone, Debug, Default)]
 pub struct Outbox {
@@ -21,9 +22,9 @@ pub struct Outbox {
     /// Bytes waiting, over all chunks.
     len: usize,
     low_water: Option<usize>,
-    /// Bytes that have left, or were dropped, since the beginning.
+    /// Bytes that were sent or dropped since the connection was opened.
     left: u64,
-    /// Up to which position bytes may leave; `None` for all.
+    /// The position up to which bytes may be sent; `None` for all.
     limit: Option<u64>,
 }
 
@@ -46,7 +47,7 @@ impl Outbox {
         self.left + self.len as u64
     }
 
-    /// Bytes that may leave now: those that wait, but for those behind a limit.
+    /// Bytes that may be sent now: those waiting, up to the limit.
     #[inline]
     pub fn ready(&self) -> usize {
         match self.limit {
@@ -58,13 +59,13 @@ impl Outbox {
         }
     }
 
-    /// Keeps back what is written behind `position` (see [`Outbox::end`]), because it promises
-    /// what has not come true yet. `None` lets everything go.
+    /// Holds back what is written behind `position` (see [`Outbox::end`]), such as replies to
+    /// writes that are not on disk yet. `None` removes the limit.
     pub fn set_limit(&mut self, position: Option<u64>) {
         self.limit = position;
     }
 
-    /// Up to which position bytes may leave, if that is limited.
+    /// The position up to which bytes may be sent, if there is a limit.
     #[inline]
     pub fn limit(&self) -> Option<u64> {
         self.limit
@@ -88,14 +89,14 @@ impl Outbox {
         }
     }
 
-    /// Appends a bulk string of less than a thousand bytes as the protocol writes it. Most replies
-    /// are such, or consist of such.
+    /// Appends a bulk string of less than a thousand bytes in protocol form. Most replies consist
+    /// of such.
     #[inline]
     pub(crate) fn write_bulk(&mut self, bytes: &[u8]) {
         debug_assert!(bytes.len() < 1_000);
-        let head = match HEADS.get(bytes.len()) {
+        let head = match BULK_HEADERS.get(bytes.len()) {
             Some(head) => *head,
-            None => bulk_head(bytes.len()),
+            None => bulk_header(bytes.len()),
         };
         let used = usize::from(head[7]);
         let len = used + bytes.len() + 2;
@@ -109,8 +110,8 @@ impl Outbox {
         self.tail.extend_from_slice(b"\r\n");
     }
 
-    /// Counts so many bytes, which are about to be written, and begins a new chunk for them if they
-    /// would make this one too long.
+    /// Accounts for `len` bytes that are about to be written, and begins a new chunk for them if
+    /// they do not fit into this one.
     #[inline]
     fn make_room(&mut self, len: usize) {
         self.len += len;
@@ -121,13 +122,13 @@ impl Outbox {
 
     #[cold]
     fn begin_chunk(&mut self) {
-        // A reply that fills one chunk probably fills the next: allocated whole, that does not
-        // move while it grows.
+        // A reply that fills one chunk probably fills the next. Allocating the whole chunk avoids
+        // copying it while it grows.
         let fresh = Vec::with_capacity(Self::CHUNK);
         self.full.push_back(core::mem::replace(&mut self.tail, fresh));
     }
 
-    /// Appends all that waits in another outbox.
+    /// Appends everything that waits in another outbox.
     pub fn append(&mut self, other: Outbox) {
         debug_assert_eq!(other.limit, None);
         for slice in other.slices() {
@@ -135,7 +136,7 @@ impl Outbox {
         }
     }
 
-    /// All that waits, if all of it may leave and it is in one piece, as short replies are.
+    /// All waiting bytes, if they may all be sent and are contiguous, as short replies are.
     #[inline]
     pub fn whole(&self) -> Option<&[u8]> {
         if self.limit.is_some() || !self.full.is_empty() {
@@ -144,7 +145,7 @@ impl Outbox {
         self.tail.get(self.sent..).filter(|bytes| !bytes.is_empty())
     }
 
-    /// The bytes that may leave, front first, in as many slices as there are chunks.
+    /// The bytes that may be sent, front first, one slice per chunk.
     pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let (mut skip, mut ready) = (self.sent, self.ready());
         self.full
@@ -159,8 +160,9 @@ impl Outbox {
             .filter(|slice| !slice.is_empty())
     }
 
-    /// Forgets the first `n` waiting bytes, which have been sent. True if that brought the outbox
-    /// down to its low-water mark, in which case the driver owes an [`Input::Drained`](super::Input::Drained).
+    /// Removes the first `n` waiting bytes, which have been sent. True if that brought the outbox
+    /// down to its low-water mark: the driver must then hand in an
+    /// [`Input::Drained`](super::Input::Drained).
     #[inline(always)]
     pub fn consume(&mut self, n: usize) -> bool {
         let n = n.min(self.len);
@@ -178,7 +180,7 @@ impl Outbox {
         if self.full.is_empty() && self.sent == self.tail.len() {
             self.tail.clear();
             self.sent = 0;
-            // An idle connection shall not hold on to what one long answer needed.
+            // An idle connection gives back the memory of a long reply.
             if self.tail.capacity() > Self::CHUNK {
                 self.tail.shrink_to(Self::CHUNK);
             }
@@ -206,20 +208,20 @@ impl Outbox {
     }
 }
 
-/// The heads of the shortest bulk strings, by their length.
-const HEADS: [[u8; 8]; 128] = {
+/// The headers of the shortest bulk strings, by their length.
+const BULK_HEADERS: [[u8; 8]; 128] = {
     let mut heads = [[0; 8]; 128];
     let mut len = 0;
     while len < heads.len() {
-        heads[len] = bulk_head(len);
+        heads[len] = bulk_header(len);
         len += 1;
     }
     heads
 };
 
-/// The head of a bulk string of less than a thousand bytes: a mark, the length, the end of the
-/// line, and at the very end how many bytes that is.
-const fn bulk_head(len: usize) -> [u8; 8] {
+/// The header of a bulk string of less than a thousand bytes (`$`, the length, CRLF), with the
+/// header's own length in the last byte.
+const fn bulk_header(len: usize) -> [u8; 8] {
     let [a, b, c] = [len / 100 % 10, len / 10 % 10, len % 10];
     let [a, b, c] = [b'0' + a as u8, b'0' + b as u8, b'0' + c as u8];
     match len {
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_behind_the_limit_stays() {
+    fn bytes_behind_the_limit_are_held_back() {
         let mut outbox = Outbox::default();
         outbox.write(&[1; 20_000]);
         outbox.set_limit(Some(outbox.end()));
@@ -284,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_low_water_mark_is_told_once() {
+    fn the_low_water_mark_is_reported_once() {
         let mut outbox = Outbox::default();
         outbox.write(&[0; 100]);
         outbox.set_low_water(10);

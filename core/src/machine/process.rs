@@ -1,6 +1,6 @@
-//! Programs that start programs: standard streams, children, signals and terminals.
+//! Types for child processes: standard streams, spawning, signals and terminals.
 //!
-//! `docs/processes.md` says how these words are used; here are their types.
+//! `docs/processes.md` describes the model behind these types.
 
 use core::fmt;
 
@@ -16,7 +16,7 @@ pub struct ChildId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct PipeId(pub u64);
 
-/// A byte stream of a process other than its connections.
+/// A byte stream of a process that is not a network connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Stream {
     /// The standard input.
@@ -102,9 +102,9 @@ impl Command {
 pub enum Stdio {
     /// The parent's own.
     Inherit,
-    /// Nothing: reading ends at once, what is written is dropped.
+    /// Like `/dev/null`: reads give the end of the stream, writes are discarded.
     Null,
-    /// The parent itself, which uses [`Stream::ChildStdin`] and its siblings.
+    /// A pipe to the parent, which uses [`Stream::ChildStdin`] and its siblings.
     Piped,
     /// One end of a pipe to another child.
     Pipe(PipeId),
@@ -126,20 +126,20 @@ pub enum Stdio {
 pub enum FileMode {
     /// To read it.
     Read,
-    /// To write it anew.
+    /// To write it from the beginning, dropping its content.
     Truncate,
     /// To write at its end.
     Append,
 }
 
-/// The process group of a child: what a terminal's keys and a signal to many are meant for.
+/// The process group of a child, which receives a terminal's keys and group signals.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Group {
     /// Its parent's.
     Same,
     /// A new one, in the background.
     New,
-    /// A new one, to which the terminal's keys belong from now on.
+    /// A new one, in the foreground of the terminal.
     NewForeground,
     /// That of another child.
     Join(ChildId),
@@ -159,7 +159,7 @@ pub enum SpawnError {
         /// The operating system's words.
         message: String,
     },
-    /// It says itself why, in words for the person who started it.
+    /// The program itself refused to start, with a reason for the user.
     Refused(String),
 }
 
@@ -176,23 +176,23 @@ impl fmt::Display for SpawnError {
 
 impl core::error::Error for SpawnError {}
 
-/// What became of a child.
+/// A change in the state of a child process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ChildChange {
-    /// It has ended. The last word about it.
+    /// It has ended. Nothing more is reported about it.
     Ended(ExitStatus),
     /// It was suspended.
     Suspended,
-    /// It goes on after that.
+    /// It was continued after being suspended.
     Continued,
 }
 
 /// How a process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ExitStatus {
-    /// By itself, with this status.
+    /// It exited with this status.
     Exited(i32),
-    /// By a signal.
+    /// It was killed by this signal.
     Signalled(Signal),
 }
 
@@ -206,17 +206,17 @@ impl ExitStatus {
     }
 }
 
-/// What an operating system signals to a process.
+/// A signal of the operating system.
 ///
-/// `Kill`, `Stop`, `Continue` and `Pipe` are carried out by the driver; a machine is never handed
-/// them. `Suspend` is carried out by the driver as well.
+/// `Kill`, `Stop`, `Continue`, `Pipe` and `Suspend` are carried out by the driver; a machine never
+/// receives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Signal {
-    /// SIGTERM: please end.
+    /// SIGTERM: a request to end.
     Terminate,
     /// SIGINT: Ctrl-C.
     Interrupt,
-    /// SIGHUP: the terminal is gone; a daemon opens its log anew.
+    /// SIGHUP: the terminal is gone; a daemon reopens its log.
     Hangup,
     /// SIGQUIT: Ctrl-\.
     Quit,
@@ -271,7 +271,7 @@ impl Signal {
         found.map(|&(signal, ..)| signal)
     }
 
-    /// The status with which a program ends that does nothing special at this signal.
+    /// The exit status of a program that this signal ends by default.
     pub fn default_exit(self) -> i32 {
         SIGNALLED + self.number()
     }
@@ -298,15 +298,16 @@ impl fmt::Display for KillError {
 
 impl core::error::Error for KillError {}
 
-/// The mode of a terminal: which side edits the line that is typed.
+/// The mode of a terminal: whether the terminal or the program handles typed keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum TerminalMode {
-    /// The terminal: it echoes, keeps a line until Enter, and makes signals of Ctrl-C and Ctrl-Z.
+    /// The terminal edits lines: it echoes, keeps a line until Enter, and makes signals of Ctrl-C
+    /// and Ctrl-Z.
     #[default]
     Cooked,
-    /// As `Cooked`, without echo: a password is typed.
+    /// As `Cooked`, without echo, for typing a password.
     NoEcho,
-    /// The program: every key comes to it at once, and nothing is echoed.
+    /// The program gets every key at once, and nothing is echoed.
     Raw,
 }
 

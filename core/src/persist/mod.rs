@@ -1,8 +1,8 @@
-//! The forms that data takes on disk and on the wire between servers: RDB, and the manifest of the
+//! Serialization formats for disk and replication: RDB, and the manifest and records of the
 //! append-only file.
 //!
-//! Here is how bytes are made and read, and nothing else: when they are written, and where they
-//! come from, is decided in [`server`](crate::server).
+//! Only encoding and decoding is here: when data is written, and where it comes from, is decided in
+//! [`server`](crate::server).
 
 pub mod aof;
 pub mod rdb;

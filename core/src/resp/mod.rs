@@ -1,9 +1,9 @@
 //! The Redis serialization protocol, versions 2 and 3: requests in, replies out.
 //!
-//! * [`request`] takes requests out of a stream of bytes, as a server reads them.
-//! * [`reply`] writes replies, as a server answers.
-//! * [`number`] reads and prints numbers as Redis does, to the last digit.
-//! * [`value`] takes replies apart, as a client reads them.
+//! * [`request`] parses requests from a stream of bytes, as a server reads them.
+//! * [`reply`] encodes replies, as a server writes them.
+//! * [`number`] parses and formats numbers exactly as Redis does.
+//! * [`value`] decodes replies, as a client reads them.
 
 pub mod number;
 pub mod quote;

@@ -1,12 +1,12 @@
-//! Numbers as Redis reads and prints them.
+//! Parsing and formatting numbers as Redis does.
 
 use core::fmt::Write as _;
 
-/// Room for any double that [`format_double`] prints.
+/// A buffer that holds any double that [`format_double`] prints.
 pub type DoubleText = smallvec::SmallVec<[u8; 40]>;
 
-/// Reads a decimal integer in the one form that Redis accepts everywhere: no leading zeros, no
-/// plus sign, no spaces, no `-0`.
+/// Parses a decimal integer as strictly as Redis's `string2ll`: no leading zeros, no plus sign, no
+/// spaces, no `-0`.
 #[inline]
 pub fn parse_i64(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
@@ -34,7 +34,7 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
     }
 }
 
-/// Reads an unsigned integer with the strictness of [`parse_i64`].
+/// Parses an unsigned integer with the strictness of [`parse_i64`].
 pub fn parse_u64(text: &[u8]) -> Option<u64> {
     match text {
         [b'0'] => Some(0),
@@ -49,8 +49,8 @@ pub fn parse_u64(text: &[u8]) -> Option<u64> {
     }
 }
 
-/// Reads a double as `strtod` does, the whole text and nothing but it: no NaN, no overflow, no
-/// number so small that it becomes zero.
+/// Parses a double as `strtod` does, consuming the whole text: no NaN, no overflow, no number so
+/// small that it becomes zero.
 pub fn parse_double(text: &[u8]) -> Option<f64> {
     let s = core::str::from_utf8(text).ok()?;
     let unsigned = s.strip_prefix(['-', '+']).unwrap_or(s);
@@ -72,7 +72,7 @@ pub fn parse_double(text: &[u8]) -> Option<f64> {
     Some(value)
 }
 
-/// What follows `0x`: hexadecimal digits with a point, and a binary exponent.
+/// Parses what follows `0x`: hexadecimal digits with a point, and a binary exponent.
 fn parse_hex(s: &str) -> Option<f64> {
     let (digits, exponent) = match s.split_once(['p', 'P']) {
         Some((digits, exponent)) => {
@@ -96,7 +96,7 @@ fn parse_hex(s: &str) -> Option<f64> {
             mantissa = mantissa << 4 | u128::from(d);
             shift -= if point { 4 } else { 0 };
         } else {
-            // Beyond the precision: only whether something follows counts for rounding.
+            // Beyond the precision: the remaining digits only decide the rounding.
             mantissa |= u128::from(d != 0);
             shift += if point { 0 } else { 4 };
         }
@@ -132,7 +132,7 @@ pub fn format_double(value: f64) -> DoubleText {
     out
 }
 
-/// The layout of `fpconv_dtoa`: plain notation near one, scientific far from it.
+/// Formats as `fpconv_dtoa` does: plain notation near one, scientific far from it.
 fn shortest(value: f64, out: &mut DoubleText) {
     struct Text([u8; 40], usize);
     impl core::fmt::Write for Text {

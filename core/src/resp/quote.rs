@@ -1,13 +1,13 @@
-//! Redis's quoting: how a typed line becomes arguments, and how bytes are shown so that they can
-//! be typed again.
+//! Redis's quoting: splitting a command line into arguments, and escaping bytes so that they can be
+//! typed again.
 
 use core::fmt::Write as _;
 
 /// Splits a line into arguments as Redis does for typed lines and configuration files.
 ///
-/// Blanks separate. Double quotes know `\n \r \t \b \a`, `\xHH`, and a backslash before any other
-/// byte; single quotes know `\'` only. After a closing quote there must be a blank or the end.
-/// `None` if quotes are not balanced.
+/// Blanks separate arguments. Double quotes know `\n \r \t \b \a`, `\xHH`, and a backslash before
+/// any other byte; single quotes know `\'` only. After a closing quote there must be a blank or the
+/// end. `None` if quotes are not balanced.
 pub fn split_args(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut args = Vec::new();
     let mut rest = line;
@@ -33,7 +33,7 @@ pub fn split_args(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     }
 }
 
-/// Reads one argument that may be written in quotes: how `--quoted-input` takes its words.
+/// Parses one argument that may be quoted, as `--quoted-input` takes it.
 /// `None` if the quotes are not balanced or hold more or less than one argument.
 pub fn unquote(word: &[u8]) -> Option<Vec<u8>> {
     let mut args = split_args(word)?;
@@ -69,7 +69,7 @@ pub fn repr(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Appends bytes as a JSON string: control characters escaped, all else as it is.
+/// Appends bytes as a JSON string: control characters escaped, everything else as it is.
 pub(crate) fn push_json(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
     for &byte in bytes {
@@ -91,7 +91,7 @@ pub(crate) fn push_json(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
-/// What C calls a space, which has one byte more than ASCII whitespace in Rust.
+/// Whether C's `isspace` accepts the byte: ASCII whitespace and the vertical tab.
 pub(crate) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
@@ -154,7 +154,7 @@ fn single_quoted<'a>(mut rest: &'a [u8], arg: &mut Vec<u8>) -> Option<&'a [u8]> 
     }
 }
 
-/// What follows a closing quote, if it may follow one.
+/// What follows a closing quote; `None` if it is neither a blank nor the end.
 fn closed(rest: &[u8]) -> Option<&[u8]> {
     match rest.first() {
         None | Some(0) => Some(rest),
@@ -209,7 +209,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_can_be_typed_again(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn quoting_round_trips(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             prop_assert_eq!(split_args(repr(&bytes).as_bytes()), Some(vec![bytes]));
         }
 

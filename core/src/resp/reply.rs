@@ -1,4 +1,4 @@
-//! Writing replies straight into a connection's [`Outbox`].
+//! Encoding replies straight into a connection's [`Outbox`].
 
 use super::Proto;
 use super::number::format_double;
@@ -13,7 +13,7 @@ pub struct Reply<'a> {
     errors: u32,
 }
 
-/// What a deferred aggregate gathers in before its length is known. One serves a whole server.
+/// A buffer for aggregates whose length is not known yet. One serves a whole server.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     bytes: Vec<u8>,
@@ -21,7 +21,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// What an idle scratch may keep, in bytes.
+    /// The capacity that an idle scratch buffer may keep, in bytes.
     const KEEP: usize = 64 * 1024;
 }
 
@@ -40,7 +40,7 @@ pub enum Aggregate {
     Attribute,
 }
 
-/// An aggregate whose length will be known at its end. Give it back to [`Reply::end`].
+/// An aggregate whose length is not known until its end. It must be passed to [`Reply::end`].
 #[must_use = "an aggregate that is begun must be ended"]
 #[derive(Debug)]
 pub struct Deferred {
@@ -56,18 +56,18 @@ impl<'a> Reply<'a> {
         Self { out, scratch, proto, muted: false, errors: 0 }
     }
 
-    /// The same writer, which drops everything if `muted` (CLIENT REPLY OFF).
+    /// The same writer, which discards everything if `muted` (CLIENT REPLY OFF).
     pub fn muted(mut self, muted: bool) -> Self {
         self.muted = muted;
         self
     }
 
-    /// Whether it drops everything.
+    /// Whether it discards everything.
     pub fn is_muted(&self) -> bool {
         self.muted
     }
 
-    /// Bytes that wait behind this writer, with what it has written.
+    /// Bytes that wait in the outbox, including those written by this writer.
     #[inline]
     pub fn written(&self) -> usize {
         self.out.len()
@@ -148,8 +148,8 @@ impl<'a> Reply<'a> {
         self.parts([b"$", len, b"\r\n", bytes, b"\r\n"]);
     }
 
-    /// The head of a bulk string of `len` bytes; the bytes and a line break shall follow.
-    pub fn bulk_head(&mut self, len: usize) {
+    /// The header of a bulk string of `len` bytes; the bytes and CRLF must follow.
+    pub fn bulk_header(&mut self, len: usize) {
         self.head(b'$', i64::try_from(len).unwrap_or(i64::MAX));
     }
 
@@ -158,7 +158,7 @@ impl<'a> Reply<'a> {
         self.bulk(itoa::Buffer::new().format(value).as_bytes());
     }
 
-    /// Nothing: `$-1` in version 2, `_` in version 3.
+    /// Null: `$-1` in version 2, `_` in version 3.
     #[inline]
     pub fn null(&mut self) {
         self.raw(match self.proto {
@@ -167,7 +167,7 @@ impl<'a> Reply<'a> {
         });
     }
 
-    /// Nothing where an array was asked for: `*-1` in version 2, `_` in version 3.
+    /// Null in place of an array: `*-1` in version 2, `_` in version 3.
     pub fn null_array(&mut self) {
         self.raw(match self.proto {
             Proto::Resp2 => b"*-1\r\n",
@@ -175,35 +175,35 @@ impl<'a> Reply<'a> {
         });
     }
 
-    /// The head of an array of `len` elements.
+    /// The header of an array of `len` elements.
     #[inline]
     pub fn array(&mut self, len: usize) {
         self.aggregate(Aggregate::Array, len);
     }
 
-    /// The head of a map of `len` pairs.
+    /// The header of a map of `len` pairs.
     #[inline]
     pub fn map(&mut self, len: usize) {
         self.aggregate(Aggregate::Map, len);
     }
 
-    /// The head of a set of `len` members.
+    /// The header of a set of `len` members.
     #[inline]
     pub fn set(&mut self, len: usize) {
         self.aggregate(Aggregate::Set, len);
     }
 
-    /// The head of a push of `len` elements.
+    /// The header of a push of `len` elements.
     pub fn push(&mut self, len: usize) {
         self.aggregate(Aggregate::Push, len);
     }
 
-    /// The head of an attribute of `len` pairs. Only for version 3.
+    /// The header of an attribute of `len` pairs. Only for version 3.
     pub fn attribute(&mut self, len: usize) {
         self.aggregate(Aggregate::Attribute, len);
     }
 
-    /// The head of any aggregate; `len` counts pairs in a map or an attribute.
+    /// The header of any aggregate; `len` counts pairs in a map or an attribute.
     #[inline]
     pub fn aggregate(&mut self, kind: Aggregate, len: usize) {
         let (mark, len) = header(self.proto, kind, len);
@@ -315,7 +315,7 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// The mark and the count of an aggregate's head.
+/// The type byte and the count of an aggregate's header.
 fn header(proto: Proto, kind: Aggregate, len: usize) -> (u8, i64) {
     let len = i64::try_from(len).unwrap_or(i64::MAX);
     match (proto, kind) {

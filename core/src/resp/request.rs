@@ -1,7 +1,7 @@
-//! Taking requests out of a stream of bytes.
+//! Parsing requests from a stream of bytes.
 //!
-//! A request is parsed where it lies: in the driver's buffer if it came whole, else in a buffer of
-//! the connection's own, to which only what is incomplete is copied.
+//! A request is parsed in place: in the driver's buffer if it arrived complete, otherwise in a
+//! query buffer of the connection, to which only incomplete requests are copied.
 
 use core::fmt;
 
@@ -9,27 +9,27 @@ use memchr::memchr;
 
 use super::quote::split_args;
 
-/// The longest line: an inline request, or the head of an array or of a bulk string.
-/// Redis's `PROTO_INLINE_MAX_SIZE`.
+/// The longest line: an inline request, or the header of an array or of a bulk string. Redis's
+/// `PROTO_INLINE_MAX_SIZE`.
 pub const MAX_LINE: usize = 64 * 1024;
 
-/// How far a bulk string that was announced may make the buffer grow before its bytes come.
+/// How far the buffer may grow for an announced bulk string before its bytes arrive.
 const MAX_RESERVE: usize = 16 << 20;
 
-/// What an idle connection's buffer may keep.
+/// The capacity that an idle connection's buffer may keep.
 const KEEP: usize = 32 * 1024;
 
-/// Requests of one connection.
+/// The query buffer and parser of one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Requests {
-    /// Bytes that were left of earlier input.
+    /// Bytes of earlier input that are not parsed yet.
     buffer: Vec<u8>,
-    /// How much of `buffer` has been used up.
+    /// How much of `buffer` has been parsed.
     start: usize,
     parser: Parser,
 }
 
-/// What a connection may ask for.
+/// Limits on the requests of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The longest bulk string (`proto-max-bulk-len`).
@@ -38,24 +38,24 @@ pub struct Limits {
     pub unauthenticated: bool,
 }
 
-/// Why a connection cannot be understood any further. It is answered and closed.
+/// Why a request cannot be parsed. The connection gets this error and is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolError {
-    /// The number of arguments is no number or too large.
+    /// The number of arguments is not a number or too large.
     MultibulkLength,
-    /// So many arguments are allowed only after AUTH.
+    /// This many arguments are allowed only after AUTH.
     UnauthenticatedMultibulkLength,
-    /// The length of an argument is no number or too large.
+    /// The length of an argument is not a number or too large.
     BulkLength,
-    /// So long an argument is allowed only after AUTH.
+    /// An argument of this length is allowed only after AUTH.
     UnauthenticatedBulkLength,
     /// An argument begins with this instead of a dollar sign.
     ExpectedDollar(u8),
-    /// The line that tells the number of arguments does not end.
+    /// The line with the number of arguments is too long.
     MultibulkLine,
-    /// The line that tells the length of an argument does not end.
+    /// The line with the length of an argument is too long.
     BulkLine,
-    /// An inline request does not end.
+    /// An inline request is too long.
     InlineLine,
     /// A quote in an inline request is not closed.
     Quotes,
@@ -83,8 +83,8 @@ impl fmt::Display for ProtocolError {
 }
 
 impl Requests {
-    /// The next whole request out of what was kept and `bytes`, which is cut from the front. When
-    /// there is none, all of `bytes` has been taken in.
+    /// The next complete request, from buffered bytes and `bytes`, which is cut from the front.
+    /// When there is none, all of `bytes` has been buffered.
     #[inline]
     pub fn next<'s, 'b: 's>(
         &'s mut self,
@@ -122,14 +122,14 @@ impl Requests {
         }
     }
 
-    /// Whether nothing is kept of earlier input.
+    /// Whether no earlier input is buffered.
     #[inline]
     pub fn is_idle(&self) -> bool {
         let parser = &self.parser;
         self.buffer.is_empty() && (parser.done || parser.at == 0 && parser.missing == 0)
     }
 
-    /// Takes bytes in without looking at them.
+    /// Buffers bytes without parsing them.
     pub fn keep(&mut self, bytes: &[u8]) {
         if self.start > 0 && self.start >= self.buffer.len() / 2 {
             self.buffer.drain(..self.start);
@@ -138,13 +138,13 @@ impl Requests {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Bytes that wait to become a request.
+    /// Bytes that are buffered for a request.
     pub fn waiting(&self) -> usize {
         self.buffer.len() - self.start
     }
 
-    /// Bytes that wait and have not been read as a part of a request: of an argument that has not
-    /// come whole, all that came.
+    /// Buffered bytes that are not yet part of a parsed argument: all that arrived of an argument
+    /// that is incomplete.
     pub fn unread(&self) -> usize {
         let read = if self.parser.done { 0 } else { self.parser.at };
         self.waiting().saturating_sub(read)
@@ -155,15 +155,15 @@ impl Requests {
         self.buffer.capacity()
     }
 
-    /// Memory held by the places of arguments, in bytes, as it is where addresses have 64 bits.
-    /// Those of a few short arguments count as a part of the client, so that an ordinary request leaves
-    /// the memory of its client as it was.
+    /// Memory held by argument spans, in bytes, as it is where addresses have 64 bits. Those of a
+    /// few short arguments count as a part of the client, so that an ordinary request does not
+    /// change the memory of its client.
     pub fn argv_capacity(&self) -> usize {
         let spans = self.parser.spans.capacity().saturating_sub(FEW) * 16;
         spans + self.parser.inline.capacity().saturating_sub(FEW * 16)
     }
 
-    /// Forgets all that waits.
+    /// Drops everything that is buffered.
     pub fn clear(&mut self) {
         *self = Requests::default();
     }
@@ -176,7 +176,7 @@ impl Requests {
         }
     }
 
-    /// Grows the buffer once for a long argument that was announced, instead of step by step.
+    /// Grows the buffer once for an announced long argument, instead of step by step.
     fn make_room(&mut self) {
         let Some(len) = self.parser.bulk else { return };
         if len < KEEP {
@@ -196,16 +196,16 @@ impl Requests {
     }
 }
 
-/// How far the request at hand has been read. Places count from its first byte.
+/// The parse state of the current request. Positions count from its first byte.
 #[derive(Clone, Debug, Default)]
 struct Parser {
-    /// Arguments that are still missing; 0 before the head has been read.
+    /// Arguments that are still missing; 0 before the header has been read.
     missing: usize,
-    /// The length of the argument whose bytes begin at `at`, once its head has been read.
+    /// The length of the argument whose bytes begin at `at`, once its header has been read.
     bulk: Option<usize>,
-    /// Where to go on.
+    /// The position to continue at.
     at: usize,
-    /// Whether the last call gave a whole request, so that the next begins a new one.
+    /// Whether the last call returned a complete request, so that the next begins a new one.
     done: bool,
     spans: Vec<Span>,
     /// The arguments of an inline request, without their quotes.
@@ -214,13 +214,13 @@ struct Parser {
 }
 
 impl Parser {
-    /// Places of arguments that are made room for before they are seen.
+    /// Argument spans to allocate before the arguments are seen.
     const MAX_SPANS_AHEAD: usize = 1024;
-    /// Places of arguments that are kept between requests.
+    /// Argument spans to keep between requests.
     const MAX_SPANS_KEPT: usize = 4096;
 
-    /// Reads on in `request`, which begins with the request's first byte. How long the request is
-    /// if it is whole.
+    /// Continues to parse `request`, which begins with the request's first byte. Returns the
+    /// request's length if it is complete.
     #[inline]
     fn parse(&mut self, request: &[u8], limits: Limits) -> Result<Option<usize>, ProtocolError> {
         if self.done || self.at == 0 && self.missing == 0 {
@@ -268,7 +268,7 @@ impl Parser {
                 let len = match self.bulk {
                     Some(len) => len,
                     None => {
-                        // The line is looked for first, so that a long one is refused as such.
+                        // The line is read first, so that one that is too long gets its own error.
                         let line = line(request, self.at, ProtocolError::BulkLine)?;
                         match request.get(self.at) {
                             None | Some(b'$') => {}
@@ -305,8 +305,8 @@ impl Parser {
         }
     }
 
-    /// Takes out a request that is whole and written as clients write it, in one go. `None` leaves
-    /// it to be looked at more closely.
+    /// The fast path: parses a complete request in canonical form (as clients write it) in one
+    /// pass. `None` leaves it to the general parser.
     #[inline]
     fn parse_plain(&mut self, request: &[u8], longest: u64) -> Option<usize> {
         let (count, mut at) = plain_line(request, b'*')?;
@@ -375,19 +375,19 @@ enum Inline {
 }
 
 struct Line {
-    /// The number that it tells, if it is one.
+    /// The number in the line, if it is one.
     value: Option<i64>,
     /// Where the next line begins.
     next: usize,
 }
 
-/// Arguments of a request that [`plain`] takes out.
+/// The most arguments that [`plain`] parses.
 pub const FEW: usize = 8;
 
-/// Takes out the request at the beginning of `bytes` if it is whole, has few arguments and is
-/// written as clients write it: how many arguments there are, whose places are then in `spans`, and
-/// how long the request is. No argument may be longer than `longest`. `None` leaves it to be looked
-/// at more closely.
+/// The fast path for short requests: parses the request at the beginning of `bytes` if it is
+/// complete, has few arguments and is in canonical form. Returns the number of arguments, whose
+/// places are then in `spans`, and the length of the request. No argument may be longer than
+/// `longest`. `None` leaves it to the general parser.
 #[inline]
 pub fn plain(bytes: &[u8], spans: &mut [Span; FEW], longest: u64) -> Option<(usize, usize)> {
     let (count, at) = plain_line(bytes, b'*')?;
@@ -395,8 +395,8 @@ pub fn plain(bytes: &[u8], spans: &mut [Span; FEW], longest: u64) -> Option<(usi
     Some((count, used))
 }
 
-/// The arguments that follow each other from `at` on, as many as there is place for: where they
-/// end. `None` as for [`plain`].
+/// Parses consecutive arguments from `at` on, as many as `spans` has room for. Returns where they
+/// end, or `None` as [`plain`] does.
 #[inline]
 pub fn plain_arguments(
     bytes: &[u8],
@@ -411,7 +411,7 @@ pub fn plain_arguments(
     Some(at)
 }
 
-/// The argument whose head begins at `at`, if it has come whole.
+/// The argument whose header begins at `at`, if it is complete.
 #[inline]
 fn plain_argument(request: &[u8], at: usize, longest: u64) -> Option<Span> {
     let (len, head) = plain_line(request.get(at..)?, b'$')?;
@@ -420,8 +420,9 @@ fn plain_argument(request: &[u8], at: usize, longest: u64) -> Option<Span> {
     whole.then_some(Span { start, len })
 }
 
-/// The number in a line of a mark and one to six digits, and how long the line is. `None` if there
-/// is anything else, or the number is 0 or begins with 0, or less than an argument can follow.
+/// The number in a line of a type byte and one to six digits, and the line's length. `None` if the
+/// line has another form, if the number is 0 or has leading zeros, or if fewer bytes follow than an
+/// argument takes.
 #[inline]
 fn plain_line(request: &[u8], mark: u8) -> Option<(usize, usize)> {
     let digit = |byte: u8| {
@@ -450,11 +451,11 @@ fn plain_line(request: &[u8], mark: u8) -> Option<(usize, usize)> {
     None
 }
 
-/// Reads a mark, a number and the end of the line. None if it has not all come.
+/// Reads a line of a type byte and a number. `None` if it is incomplete.
 #[inline]
 fn line(request: &[u8], at: usize, too_long: ProtocolError) -> Result<Option<Line>, ProtocolError> {
     let rest = request.get(at..).unwrap_or_default();
-    // Nearly always there are few digits, then the end of the line.
+    // The common case: a few digits, then the end of the line.
     let mut value = 0i64;
     for (i, &c) in rest.iter().skip(1).take(9).enumerate() {
         match c {
@@ -475,7 +476,7 @@ fn line(request: &[u8], at: usize, too_long: ProtocolError) -> Result<Option<Lin
     }
 }
 
-/// The arguments of one command, the command's name first: places in a buffer.
+/// The arguments of one command, the command's name first, as spans of a buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct Args<'a> {
     buffer: &'a [u8],
@@ -495,13 +496,13 @@ impl Span {
         Span { start, len }
     }
 
-    /// Where the argument ends, with its end of line.
+    /// The end of the argument, including its CRLF.
     #[inline]
     pub fn end(self) -> usize {
         self.start + self.len + 2
     }
 
-    /// The bytes at this place of `buffer`; none if it does not reach so far.
+    /// The bytes at this place of `buffer`; empty if the place is out of bounds.
     #[inline]
     pub fn of(self, buffer: &[u8]) -> &[u8] {
         buffer.get(self.start..self.start + self.len).unwrap_or_default()
@@ -509,7 +510,7 @@ impl Span {
 }
 
 impl<'a> Args<'a> {
-    /// The arguments that lie at these places of `buffer`.
+    /// Arguments from their spans of `buffer`.
     pub fn new(buffer: &'a [u8], spans: &'a [Span]) -> Self {
         Args { buffer, spans }
     }
@@ -520,12 +521,12 @@ impl<'a> Args<'a> {
         self.spans.len()
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
 
-    /// The argument at `index`, 0 being the command's name. Empty where there is none, so that no
+    /// The argument at `index`, 0 being the command's name. Empty if there is none, so that no
     /// input can make a handler panic; the table's arity says which there are.
     #[inline]
     pub fn at(&self, index: usize) -> &'a [u8] {
@@ -556,7 +557,7 @@ impl<'a> Args<'a> {
     }
 }
 
-/// Arguments that outlive the buffer they came in.
+/// Arguments that own their bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnedArgs {
     buffer: Vec<u8>,
@@ -564,7 +565,7 @@ pub struct OwnedArgs {
 }
 
 impl OwnedArgs {
-    /// The arguments, to be read.
+    /// A view of the arguments.
     pub fn as_args(&self) -> Args<'_> {
         Args { buffer: &self.buffer, spans: &self.spans }
     }
@@ -625,7 +626,7 @@ mod tests {
     }
 
     #[test]
-    fn the_short_way_reads_lines_as_the_long_one_does_or_not_at_all() {
+    fn the_fast_path_reads_lines_as_the_general_parser_does_or_not_at_all() {
         let numbers = [0, 1, 9, 10, 99, 100, 4_321, 999_999, 1_000_000];
         let texts = numbers.map(|n: u32| n.to_string());
         let odd = ["", "-1", "+1", "01", "1x", "x", "12x", "123x"].map(String::from);
@@ -656,7 +657,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_named_as_redis_names_it() {
+    fn protocol_errors_have_the_texts_of_redis() {
         assert_eq!(error(b"*x\r\n"), "Protocol error: invalid multibulk length");
         assert_eq!(error(b"*2147483648\r\n"), "Protocol error: invalid multibulk length");
         assert_eq!(error(b"*1\r\n$x\r\n"), "Protocol error: invalid bulk length");
@@ -678,7 +679,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_trusted_with_little() {
+    fn unauthenticated_clients_get_lower_limits() {
         let strict = Limits { unauthenticated: true, ..LIMITS };
         assert_eq!(
             parse([&b"*11\r\n"[..]], strict),
@@ -743,7 +744,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_taken_out_in_one_go_is_what_the_long_way_takes_out(
+        fn the_fast_path_gives_what_the_general_parser_gives(
             text in prop_oneof![
                 "([*$]{1,2}-?[0-9]{0,3}\r?\n?|[ -~]{0,9}|\r\n){0,30}".prop_map(String::into_bytes),
                 request(),

@@ -1,8 +1,8 @@
-//! Replies as values: what a client, a proxy, a replica or the page sees arriving.
+//! Decoded replies: RESP values for clients, proxies, replicas and the page.
 //!
 //! A server never builds these (it writes replies straight into an outbox, and reads requests in
-//! place); whoever must look *into* a reply does. All types of RESP2 and RESP3 that Redis sends
-//! are known; the streamed types of the RESP3 document, which Redis never sent, are refused.
+//! place); code that must inspect a reply does. All types of RESP2 and RESP3 that Redis sends are
+//! supported; the streamed types of the RESP3 document, which Redis never sent, are refused.
 
 use core::fmt;
 
@@ -29,7 +29,7 @@ pub enum Value {
     Set(Vec<Value>),
     /// `>`: out of band data, such as a published message.
     Push(Vec<Value>),
-    /// `|`: a value that came with facts about itself.
+    /// `|`: a value with attributes.
     Attributed(Box<Attributed>),
     /// `,`: the number as it was written, so that printing it loses nothing.
     Double(Vec<u8>),
@@ -49,7 +49,7 @@ pub enum Value {
 /// A value and the attributes that preceded it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attributed {
-    /// What is said about the value.
+    /// The attributes.
     pub attributes: Vec<(Value, Value)>,
     /// The value itself.
     pub value: Value,
@@ -82,7 +82,7 @@ impl Value {
         }
     }
 
-    /// The pairs of a map, or of the flat array that stands for a map in RESP2.
+    /// The pairs of a map, or of the flat array that represents a map in RESP2.
     pub fn pairs(&self) -> Vec<(&Value, &Value)> {
         match self {
             Value::Map(pairs) => pairs.iter().map(|(k, v)| (k, v)).collect(),
@@ -94,7 +94,7 @@ impl Value {
         }
     }
 
-    /// The value without the attributes that may have come with it.
+    /// The value without its attributes, if it has any.
     pub fn plain(&self) -> &Value {
         let mut value = self;
         while let Value::Attributed(attributed) = value {
@@ -157,10 +157,10 @@ pub fn encode_command<A: AsRef<[u8]>>(args: &[A], out: &mut Vec<u8>) {
     }
 }
 
-/// What a [`Decoder`] accepts at most.
+/// The limits of a [`Decoder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Aggregates within aggregates.
+    /// Levels of nested aggregates.
     pub depth: usize,
     /// Bytes of one string.
     pub string: u64,
@@ -171,26 +171,26 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Wider than anything that a Redis server sends by default, and still finite: strings up to
-    /// 4 GiB (`proto-max-bulk-len` is 512 MB unless raised), aggregates up to 2³² elements.
+    /// More than any Redis server sends by default, but finite: strings up to 4 GiB
+    /// (`proto-max-bulk-len` is 512 MB unless raised), aggregates up to 2³² elements.
     fn default() -> Self {
         Limits { depth: 128, string: (1 << 32) - 1, elements: (1 << 32) - 1, line: 1 << 20 }
     }
 }
 
-/// Turns bytes that arrive in any pieces into values.
+/// An incremental decoder: turns bytes that arrive in pieces of any size into values.
 ///
-/// Every byte is looked at once, whatever the pieces, and nothing is reserved for what was only
-/// announced: memory follows the bytes that came.
+/// Every byte is scanned once, whatever the pieces, and nothing is reserved for an announced
+/// length: memory grows only with the bytes that arrived.
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
     limits: Limits,
     buffer: Vec<u8>,
-    /// Bytes of the buffer that have become values or headers of values.
+    /// Bytes of the buffer that are decoded.
     read: usize,
-    /// Bytes of the current line that are known to hold no line end.
+    /// Bytes of the current line that are known to hold no CRLF.
     scanned: usize,
-    /// Aggregates that have begun and not ended, outermost first.
+    /// Unfinished aggregates, outermost first.
     open: Vec<Aggregate>,
     /// Bytes dropped from the buffer's front since the start.
     dropped: u64,
@@ -221,8 +221,8 @@ impl Decoder {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next complete value, or `None` until more bytes come. After an error, which cannot be
-    /// recovered from, it stays that error.
+    /// The next complete value, or `None` until more bytes arrive. Errors are permanent: after the
+    /// first, every call returns it.
     pub fn next_value(&mut self) -> Result<Option<Value>, DecodeError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -237,18 +237,18 @@ impl Decoder {
         result
     }
 
-    /// How many bytes, of all that were fed, the values that came out so far have taken up.
-    /// Meaningful right after [`Decoder::next_value`] has given a value.
+    /// The number of bytes that the values returned so far took up. Meaningful right after
+    /// [`Decoder::next_value`] has returned a value.
     pub fn consumed(&self) -> u64 {
         self.dropped + self.read as u64
     }
 
-    /// Whether a value has begun to arrive and is not complete.
+    /// Whether a value has arrived in part.
     pub fn is_partial(&self) -> bool {
         !self.open.is_empty() || self.read < self.buffer.len()
     }
 
-    /// Forgets everything that was fed, for a new connection.
+    /// Resets the decoder for a new connection.
     pub fn reset(&mut self) {
         *self = Self::with_limits(self.limits);
     }
@@ -287,7 +287,7 @@ impl Decoder {
         Ok(None)
     }
 
-    /// The next leaf, or the next aggregate's header.
+    /// The next scalar, or the header of the next aggregate.
     fn item(&mut self) -> Result<Option<Item>, DecodeError> {
         let rest = self.buffer.get(self.read..).unwrap_or_default();
         let Some((&kind, after)) = rest.split_first() else {
@@ -333,7 +333,7 @@ impl Decoder {
                         .ok()
                         .filter(|&len| len <= self.limits.string)
                         .ok_or(DecodeError::StringTooLong(len))?;
-                    // What is longer than the address space cannot have arrived.
+                    // More than the address space holds cannot have arrived.
                     let Ok(len) = usize::try_from(len) else { return Ok(None) };
                     let body = rest.get(header..).unwrap_or_default();
                     let Some(ending) = body.get(len..len.saturating_add(2)) else {
@@ -373,21 +373,21 @@ impl Decoder {
     }
 }
 
-/// The first value in `bytes` and how many bytes it takes up; `None` if it is not complete.
+/// Decodes the first value in `bytes`, and returns it with its length; `None` if it is incomplete.
 pub fn decode(bytes: &[u8]) -> Result<Option<(Value, usize)>, DecodeError> {
     let mut decoder = Decoder::new();
     decoder.feed(bytes);
     Ok(decoder.next_value()?.map(|value| (value, decoder.read)))
 }
 
-/// Why bytes are not RESP, or more of it than the limits allow.
+/// Why bytes are not valid RESP, or exceed a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecodeError {
-    /// The byte that says the type is none of RESP's.
+    /// The type byte is unknown.
     UnknownType(u8),
-    /// The named part of a value is not written as the protocol wants it.
+    /// The named part of a value is malformed.
     Malformed(&'static str),
-    /// A line is longer than so many bytes.
+    /// A line is longer than this many bytes.
     LineTooLong(usize),
     /// A string announces a length that is negative or beyond the limit.
     StringTooLong(i64),
@@ -491,7 +491,7 @@ impl Aggregate {
 }
 
 fn integer(text: &[u8]) -> Result<i64, DecodeError> {
-    // The shape first, since `parse` would also take a plus sign within a length.
+    // The format is checked first, since `parse` would also accept a plus sign.
     let digits = match text {
         [b'-' | b'+', digits @ ..] => digits,
         digits => digits,
@@ -601,7 +601,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_encoded_is_decoded_however_it_is_split(
+        fn values_round_trip_however_they_are_split(
             values in prop::collection::vec(any_value(), 1..4),
             cuts in prop::collection::vec(1usize..9, 1..20),
         ) {

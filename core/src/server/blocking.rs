@@ -38,7 +38,7 @@ pub struct Blocked {
     empty: EmptyReply,
     kind: Type,
     /// Whether it is also woken when a key is deleted or becomes another type.
-    or_gone: bool,
+    unblock_on_nokey: bool,
     /// Set if it waits for replicas instead of keys (WAIT, WAITAOF).
     acks: Option<Acks>,
 }
@@ -72,7 +72,7 @@ pub(super) struct Waiting {
     /// Number of blocked clients.
     count: usize,
     /// Number of clients that are also woken by the deletion of a key (XREADGROUP).
-    or_gone: usize,
+    unblock_on_nokey: usize,
     /// The clients still to be served at the first ready key, once that has started.
     turns: Option<VecDeque<u32>>,
 }
@@ -112,7 +112,7 @@ impl Waiting {
 
     /// Whether a client may be woken by the deletion of a key.
     pub(super) fn serves_on_deletion(&self) -> bool {
-        self.or_gone > 0
+        self.unblock_on_nokey > 0
     }
 
     /// Records all keys of a database whose contents were replaced.
@@ -137,7 +137,7 @@ impl Server {
     ) {
         let until = match client.state.resumed.take() {
             Some(until) => until,
-            None => wait.patience.map(|patience| now.mono + patience),
+            None => wait.timeout.map(|timeout| now.mono + timeout),
         };
         let mut keys: Vec<Place> = Vec::with_capacity(wait.keys.len());
         for key in core::mem::take(&mut wait.keys) {
@@ -157,13 +157,14 @@ impl Server {
         }
         self.service.waiting.count += 1;
         self.service.consumers.blocked = true;
-        let Wait { empty, kind, args: resolved, or_gone, .. } = wait;
-        if or_gone {
-            self.service.waiting.or_gone += 1;
+        let Wait { empty, kind, args: resolved, unblock_on_nokey, .. } = wait;
+        if unblock_on_nokey {
+            self.service.waiting.unblock_on_nokey += 1;
             self.service.consumers.watching = true;
         }
         let args = resolved.unwrap_or_else(|| args.into());
-        let blocked = Blocked { command, args, keys, until, empty, kind, or_gone, acks: None };
+        let blocked =
+            Blocked { command, args, keys, until, empty, kind, unblock_on_nokey, acks: None };
         client.state.blocked = Some(Box::new(blocked));
     }
 
@@ -175,15 +176,15 @@ impl Server {
         command: &'static Command,
         args: Args<'_>,
         acks: Acks,
-        patience: Option<Duration>,
+        timeout: Option<Duration>,
     ) {
         let wait = Wait {
             keys: Vec::new(),
-            patience,
+            timeout,
             empty: EmptyReply::Null,
             kind: Type::String,
             args: None,
-            or_gone: false,
+            unblock_on_nokey: false,
         };
         self.block(now, client, command, args, wait);
         if let Some(blocked) = &mut client.state.blocked {
@@ -208,8 +209,8 @@ impl Server {
         if blocked.acks.is_some() {
             self.acks_ended(client.slot);
         }
-        if blocked.or_gone {
-            self.service.waiting.or_gone -= 1;
+        if blocked.unblock_on_nokey {
+            self.service.waiting.unblock_on_nokey -= 1;
             self.note_watching();
         }
         self.service.waiting.count -= 1;
@@ -239,7 +240,8 @@ impl Server {
             };
             let Some(mut client) = self.clients.take(slot) else { continue };
             let waits = |blocked: &Blocked| {
-                (blocked.or_gone || Some(blocked.kind) == kind) && blocked.keys.contains(&place)
+                (blocked.unblock_on_nokey || Some(blocked.kind) == kind)
+                    && blocked.keys.contains(&place)
             };
             if client.state.blocked.as_deref().is_some_and(waits) {
                 self.resume(now, &mut client);
@@ -251,8 +253,10 @@ impl Server {
     /// Number of keys whose deletion wakes a client.
     pub(super) fn keys_watched_for_deletion(&self) -> usize {
         let blocked = self.clients.iter().filter_map(|client| client.state.blocked.as_deref());
-        let mut keys: Vec<&Place> =
-            blocked.filter(|blocked| blocked.or_gone).flat_map(|blocked| &blocked.keys).collect();
+        let mut keys: Vec<&Place> = blocked
+            .filter(|blocked| blocked.unblock_on_nokey)
+            .flat_map(|blocked| &blocked.keys)
+            .collect();
         sorted::sort_by(&mut keys, Ord::cmp);
         keys.dedup();
         keys.len()

@@ -54,7 +54,7 @@ impl Server {
         } else if self.service.active_expire && !self.pause.is_on(now.mono) && !self.is_loading() {
             self.expire(now);
         }
-        if self.service.keyspace.free_waits() {
+        if self.service.keyspace.has_pending_frees() {
             self.service.keyspace.free_step(SLICE);
         }
         if self.service.eviction.incomplete {
@@ -94,7 +94,7 @@ impl Server {
             return earliest([background, self.pause.until(), pending]);
         }
         if clients_wait
-            || self.service.keyspace.free_waits()
+            || self.service.keyspace.has_pending_frees()
             || self.service.waiting.has_ready()
             || self.service.eviction.incomplete
             || self.tracking.exceeds(self.config.settings().tracking_table_max_keys)

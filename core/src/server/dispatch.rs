@@ -255,12 +255,12 @@ impl Server {
     /// Notifies everything that depends on changed keys: blocked clients, tracking clients, WATCH,
     /// and subscribers to keyspace events. `client` is the one that is being served.
     fn notify_key_changes(&mut self, now: Now<'_>, mut client: Option<&mut Client>) {
-        for Touched { db, key, by_itself } in self.service.effects.take_touched() {
+        for Touched { db, key, expired_or_evicted } in self.service.effects.take_touched() {
             if self.service.waiting.serves_on_deletion() {
                 self.note_deletion(now, db, &key);
             }
             if !self.tracking.is_idle() {
-                self.invalidate(now, client.as_deref_mut(), &key, by_itself);
+                self.invalidate(now, client.as_deref_mut(), &key, expired_or_evicted);
             }
             self.watched_key_touched(db, client.as_deref(), key);
         }
@@ -291,8 +291,8 @@ impl Server {
         for event in mem::take(&mut self.service.keyspace.env.key_events) {
             match event.kind {
                 KeyEventKind::Expired => {
-                    self.service.effects.also(event.db, [delete, &event.key]);
-                    self.service.effects.lost(event.db, &event.key);
+                    self.service.effects.also_propagate(event.db, [delete, &event.key]);
+                    self.service.effects.expired_or_evicted(event.db, &event.key);
                     self.service.effects.event(event.db, Class::Expired, "expired", &event.key);
                 }
                 KeyEventKind::Missed => {

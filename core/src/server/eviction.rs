@@ -325,8 +325,8 @@ impl Server {
             return;
         }
         self.stats.evicted_keys += 1;
-        self.service.effects.also(victim.db, [delete, &victim.key]);
-        self.service.effects.lost(victim.db, &victim.key);
+        self.service.effects.also_propagate(victim.db, [delete, &victim.key]);
+        self.service.effects.expired_or_evicted(victim.db, &victim.key);
         self.service.effects.event(victim.db, Class::Evicted, "evicted", &victim.key);
     }
 }

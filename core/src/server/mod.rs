@@ -175,7 +175,7 @@ impl Server {
             let clustered = config.settings().cluster_enabled;
             let mut keyspace = Keyspace::new(config.settings().data.databases, rng.u64());
             if clustered {
-                keyspace.divide_by_slot();
+                keyspace.partition_by_slot();
             }
             Redis {
                 keyspace,

@@ -9,7 +9,7 @@ use crate::command::Group;
 use crate::front::Service;
 use crate::machine::ConnId;
 use crate::resp::request::{self, FEW, Span};
-use crate::store::AHEAD;
+use crate::store::PREFETCH_BATCH;
 
 impl Server {
     /// Prefetches the keys of the next requests of a client, as far as they are easy to find, and
@@ -20,14 +20,14 @@ impl Server {
         let db = self.service.keyspace.db(client.state.db);
         let in_tables = asks_for_elements(client);
         if !db.is_large() && !in_tables {
-            return AHEAD;
+            return PREFETCH_BATCH;
         }
-        let (mut keys, mut elements) = ([&b""[..]; AHEAD], [&b""[..]; AHEAD]);
+        let (mut keys, mut elements) = ([&b""[..]; PREFETCH_BATCH], [&b""[..]; PREFETCH_BATCH]);
         let count = look(bytes, &mut keys, &mut elements);
         if count > 1 {
-            db.warm(keys[..count].iter().copied());
+            db.prefetch(keys[..count].iter().copied());
             if in_tables {
-                db.warm_elements(&keys[..count], &elements[..count]);
+                db.prefetch_elements(&keys[..count], &elements[..count]);
             }
         }
         count.max(1)
@@ -46,7 +46,7 @@ impl Server {
         mut arrived: impl Iterator<Item = (ConnId, &'b [u8])>,
     ) {
         loop {
-            let (mut keys, mut elements) = ([&b""[..]; AHEAD], [&b""[..]; AHEAD]);
+            let (mut keys, mut elements) = ([&b""[..]; PREFETCH_BATCH], [&b""[..]; PREFETCH_BATCH]);
             let (mut count, mut index, mut in_tables) = (0, 0, false);
             for (conn, bytes) in arrived.by_ref() {
                 let slot = self.clients.slot(conn);
@@ -60,7 +60,7 @@ impl Server {
                 index = client.state.db;
                 in_tables |= asks_for_elements(client);
                 count += 1;
-                if count == AHEAD {
+                if count == PREFETCH_BATCH {
                     break;
                 }
             }
@@ -68,9 +68,9 @@ impl Server {
                 return;
             }
             let db = self.service.keyspace.db(index);
-            db.warm(keys[..count].iter().copied());
+            db.prefetch(keys[..count].iter().copied());
             if in_tables {
-                db.warm_elements(&keys[..count], &elements[..count]);
+                db.prefetch_elements(&keys[..count], &elements[..count]);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Command;
 use super::Server;
-use crate::command::effects::{Followers, Propagated};
+use crate::command::effects::{PropagateTo, Propagated};
 use crate::command::meta::special;
 
 /// How the commands of one unit of work belong together.
@@ -42,13 +42,13 @@ impl Server {
         if self.is_clustered() {
             self.feed_handover(&commands);
         }
-        if commands.iter().all(|command| command.to == Followers::All) {
+        if commands.iter().all(|command| command.to == PropagateTo::All) {
             self.feed_aof(&commands, whole);
         } else {
-            let to_file = |command: &&Propagated| command.to != Followers::Replicas;
+            let to_file = |command: &&Propagated| command.to != PropagateTo::Replicas;
             let of_file: Vec<Propagated> = commands.iter().filter(to_file).cloned().collect();
             self.feed_aof(&of_file, whole);
-            let to_replicas = |command: &Propagated| command.to != Followers::File;
+            let to_replicas = |command: &Propagated| command.to != PropagateTo::Aof;
             let of_replicas: Vec<Propagated> = commands.into_iter().filter(to_replicas).collect();
             return self.feed_replicas(&of_replicas, whole);
         }

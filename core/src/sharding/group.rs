@@ -29,7 +29,7 @@ impl GroupHash {
         }
     }
 
-    /// The hash of a key, or of its tag. Taken modulo the number of groups it is the group.
+    /// The hash of a key, or of its tag. The group is this modulo the number of groups.
     #[inline]
     pub fn of(self, key: &[u8]) -> u64 {
         match self {
@@ -39,8 +39,8 @@ impl GroupHash {
     }
 }
 
-/// An optional sign and digits; wraps at 64 bits. A negative number is the two's complement that
-/// predixy takes without its sign.
+/// The number at the beginning of a key: an optional sign and digits, wrapping at 64 bits. A
+/// negative number is its two's complement, since predixy reads it as unsigned.
 fn atol(key: &[u8]) -> u64 {
     let (negative, digits) = match key {
         [b'-', rest @ ..] => (true, rest),

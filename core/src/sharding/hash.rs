@@ -1,9 +1,9 @@
 //! The hash functions of twemproxy.
 //!
-//! They are the well-known ones only by name: bytes are extended with their sign before they are
+//! They share only the names with the well-known functions: bytes are sign-extended before they are
 //! mixed in (twemproxy hashes `char`), 64-bit functions are computed in 32 bits, and hsieh begins
-//! with 0. Keys are where an existing twemproxy put them only if every such bit is the same, so
-//! there are no libraries for these; md5 and crc32 are libraries.
+//! with 0. A key is on the node where an existing twemproxy put it only if every such detail is the
+//! same, so libraries serve for md5 and crc32 only.
 
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
@@ -16,9 +16,9 @@ pub enum Hash {
     OneAtATime,
     /// The first four bytes of MD5.
     Md5,
-    /// CRC16 that is not cut to 16 bits.
+    /// CRC16 that is not truncated to 16 bits.
     Crc16,
-    /// 15 bits of CRC32, as memcached clients in Perl have it.
+    /// 15 bits of CRC32, as memcached clients in Perl compute it.
     Crc32,
     /// CRC32.
     Crc32a,
@@ -112,13 +112,13 @@ pub(super) fn md5_points(bytes: &[u8]) -> [u32; 4] {
     points
 }
 
-/// A byte extended with its sign.
+/// A byte, sign-extended.
 #[inline]
 fn extended(byte: u8) -> u32 {
     i32::from(byte as i8) as u32
 }
 
-/// Up to four bytes as a number.
+/// Up to four bytes as a little-endian number.
 #[inline]
 fn little_endian(bytes: &[u8]) -> u32 {
     bytes.iter().rev().fold(0, |n, &b| n << 8 | u32::from(b))
@@ -157,14 +157,14 @@ fn crc16(key: &[u8]) -> u32 {
     key.iter().fold(0, |c, &b| c << 8 ^ CRC16[(c >> 8 ^ u32::from(b)) as usize & 0xff])
 }
 
-/// The basis and the prime of one width of FNV.
+/// The offset basis and the prime of one width of FNV.
 #[derive(Clone, Copy)]
 struct Fnv {
     basis: u32,
     prime: u32,
 }
 
-/// The lower halves of the constants of 64 bits: twemproxy keeps the state in 32.
+/// The lower halves of the 64-bit constants: twemproxy keeps the state in 32 bits.
 const FNV_64: Fnv = Fnv { basis: 0x8422_2325, prime: 0x1b3 };
 const FNV_32: Fnv = Fnv { basis: 2_166_136_261, prime: 16_777_619 };
 
@@ -252,7 +252,7 @@ fn jenkins(key: &[u8]) -> u32 {
         }
         rest = tail;
     }
-    // The last block, filled up with zeros.
+    // The last block, padded with zeros.
     let mut block = [0; 12];
     block[..rest.len()].copy_from_slice(rest);
     a = a.wrapping_add(little_endian(&block[..4]));

@@ -1,21 +1,22 @@
-//! What moves when nodes join or leave.
+//! Comparing two shardings: which keys and ranges move when nodes join or leave.
 
 use super::{Place, Ring, Sharding};
 use crate::sorted::SortedMap;
 
-/// What has to move from one node to another. Nodes are told by their names, since a node may have
-/// another index afterwards.
+/// Keys or ring positions that move from one node to another. Nodes are identified by name, since a
+/// node may have another index afterwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
-    /// Where it was.
+    /// The old node.
     pub from: Vec<u8>,
-    /// Where it is now.
+    /// The new node.
     pub to: Vec<u8>,
-    /// How many keys, or how many places of the ring.
+    /// The number of keys, or of positions on the ring.
     pub amount: u64,
 }
 
-/// How many of `keys` move, by where from and where to. Keys that may be anywhere do not move.
+/// How many of `keys` move, for each pair of old and new node. Keys that may be on any node do not
+/// move.
 pub fn of_keys<'k>(
     before: &Sharding,
     after: &Sharding,
@@ -28,19 +29,19 @@ pub fn of_keys<'k>(
     moved.moves()
 }
 
-/// How much of the ring changes hands, by old and new owner, in positions of the ring.
+/// How many positions of the ring move, for each pair of old and new owner.
 pub fn of_ring(before: &Sharding, after: &Sharding) -> Vec<Move> {
     let (Some(old), Some(new)) = (before.ring(), after.ring()) else { return Vec::new() };
     let mut moved = Moved::default();
-    for_each_stretch(old, new, |_, len, from, to| {
+    for_each_range(old, new, |_, len, from, to| {
         moved.note(name(before, Place::Node(from)), name(after, Place::Node(to)), len);
     });
     moved.moves()
 }
 
-/// Calls `each` with the stretches (their first place and their length) in which neither ring has a
-/// point, and whose they are on the one and on the other.
-pub fn for_each_stretch(old: &Ring, new: &Ring, mut each: impl FnMut(u32, u64, u32, u32)) {
+/// Calls `each` for every range (its first position and its length) in which neither ring has a
+/// point, with its owner on the old and on the new ring.
+pub fn for_each_range(old: &Ring, new: &Ring, mut each: impl FnMut(u32, u64, u32, u32)) {
     let mut ends: Vec<u32> =
         old.points().iter().chain(new.points()).map(|point| point.at).collect();
     ends.sort_unstable();

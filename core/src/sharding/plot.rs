@@ -1,7 +1,7 @@
 //! A drawing of a hash ring, as SVG.
 //!
-//! Angles are given as rotations and lengths along the circle in its own measure, so there is no
-//! trigonometry, and the drawing is the same to the last byte everywhere.
+//! Angles are given as rotations, and lengths along the circle as multiples of `pathLength`, so the
+//! drawing needs no trigonometry and is the same to the last byte everywhere.
 
 use core::fmt::{self, Write};
 
@@ -10,18 +10,18 @@ use super::{Arc, Sharding};
 /// A ring with keys on it, to be displayed as SVG.
 #[derive(Debug)]
 pub struct Plot<'p> {
-    /// Whose ring.
+    /// The sharding whose ring is drawn.
     pub sharding: &'p Sharding,
     /// Keys to mark, each where its hash is.
     pub keys: &'p [Vec<u8>],
 }
 
-/// Colours of nodes, one after the other, then again from the beginning: bright enough on a dark
-/// ground, dark enough on a bright one.
+/// Colours of the nodes, used in turn and repeated: bright enough on a dark background, dark enough
+/// on a bright one.
 const COLOURS: [&str; 8] =
     ["#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1", "#76b7b2", "#9c755f", "#edc948"];
 
-/// How long the circle is in its own measure (`pathLength`).
+/// The circumference of the circle in its own unit (`pathLength`).
 const CIRCLE: u64 = 3_600_000;
 
 /// Half of the drawing's width.
@@ -107,7 +107,7 @@ fn colour(node: u32) -> &'static str {
     COLOURS[node as usize % COLOURS.len()]
 }
 
-/// A place on the ring as an angle.
+/// A position on the ring as an angle.
 struct Degrees(u32);
 
 impl fmt::Display for Degrees {

@@ -3,32 +3,32 @@
 use super::hash::md5_points;
 use super::rule::Node;
 
-/// A ring of 2³² places on which every node has many points (virtual nodes). A key belongs to the
-/// node of the first point at or after its hash, so when a node joins, only the arcs before its
-/// points change hands.
+/// A consistent hash ring of 2³² positions, on which every node has many points (virtual nodes). A
+/// key belongs to the node of the first point at or after its hash, so when a node joins, only the
+/// arcs before its points move.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ring {
-    /// Sorted by their place.
+    /// Sorted by position.
     points: Vec<Point>,
 }
 
 /// A virtual node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// Where on the ring.
+    /// Its position on the ring.
     pub at: u32,
-    /// Whose point, as an index into the nodes.
+    /// The node that it belongs to, as an index into the nodes.
     pub node: u32,
 }
 
-/// A stretch of the ring whose keys belong to one node.
+/// An arc of the ring whose keys belong to one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arc {
-    /// The first place on it.
+    /// Its first position.
     pub start: u32,
-    /// How many places it has; more than 2³² is impossible.
+    /// Its number of positions, at most 2³².
     pub len: u64,
-    /// Whose it is, as an index into the nodes.
+    /// The node that it belongs to, as an index into the nodes.
     pub node: u32,
 }
 
@@ -36,7 +36,7 @@ pub struct Arc {
 const POINTS: u32 = 160;
 
 impl Ring {
-    /// Places on a ring.
+    /// The number of positions on a ring.
     pub const PLACES: u64 = 1 << 32;
 
     /// The ring of those `nodes` for which `live` holds, as twemproxy lays it out. A node has 160
@@ -47,7 +47,7 @@ impl Ring {
         let total: u64 = alive().map(|(_, node)| u64::from(node.weight)).sum();
         let mut points = Vec::new();
         for (index, node) in alive() {
-            for j in 0..quads(node.weight, total, count) {
+            for j in 0..digests(node.weight, total, count) {
                 let label = [&node.name[..], b"-", j.to_string().as_bytes()].concat();
                 let node = index as u32;
                 points.extend(md5_points(&label).map(|at| Point { at, node }));
@@ -64,13 +64,13 @@ impl Ring {
         self.points.get(next).or(self.points.first()).map(|point| point.node)
     }
 
-    /// All points in the order of the ring.
+    /// All points, sorted by position.
     pub fn points(&self) -> &[Point] {
         &self.points
     }
 
-    /// The ring as stretches that each belong to one node, neighbours of one node joined. The first
-    /// begins behind the last point, so it may run over the end of the ring.
+    /// The ring as arcs that each belong to one node; neighbouring arcs of one node are joined. The
+    /// first begins behind the last point, so it may wrap around.
     pub fn arcs(&self) -> Vec<Arc> {
         let mut arcs: Vec<Arc> = Vec::new();
         let Some(last) = self.points.last() else { return arcs };
@@ -80,7 +80,7 @@ impl Ring {
                 0 if self.points.len() == 1 => Self::PLACES,
                 _ => u64::from(point.at.wrapping_sub(start).wrapping_add(1)),
             };
-            // Two points in one place: the later one has no keys.
+            // Two points at one position: the later one has no keys.
             if len == 0 || i > 0 && self.points.get(i - 1).is_some_and(|p| p.at == point.at) {
                 continue;
             }
@@ -97,7 +97,7 @@ impl Ring {
 /// How many digests, of four points each, a node has. Twemproxy computes in `float`, with one
 /// addition in `double`, which for some numbers of nodes makes one digest less than arithmetic
 /// would. IEEE 754 gives the same on every platform.
-fn quads(weight: u32, total: u64, nodes: usize) -> u32 {
+fn digests(weight: u32, total: u64, nodes: usize) -> u32 {
     let share = weight as f32 / total as f32;
     let product = share * POINTS as f32 / 4.0 * nodes as f32;
     (f64::from(product) + 1e-10) as f32 as u32

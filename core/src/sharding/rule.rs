@@ -3,17 +3,17 @@
 use super::{GroupHash, Hash, HashTag, Ring, Slot};
 use crate::rng::Rng;
 
-/// Something that has keys: a server, or a group of a primary and its replicas.
+/// A shard: a server, or a group of a primary and its replicas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// What it is called. A ring hashes this name.
+    /// Its name. A ring hashes this name.
     pub name: Vec<u8>,
-    /// How many keys it gets in comparison with others.
+    /// Its share of the keys in relation to the weights of the other nodes.
     pub weight: u32,
 }
 
 impl Node {
-    /// A node of average weight.
+    /// A node of weight 1.
     pub fn new(name: impl Into<Vec<u8>>) -> Node {
         Node { name: name.into(), weight: 1 }
     }
@@ -22,13 +22,13 @@ impl Node {
 /// How keys are spread over nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// By business: the first prefix that a key begins with names its node, by index.
+    /// By prefix: the first prefix that a key begins with selects its node, by index.
     Table(Vec<(Vec<u8>, u32)>),
     /// The hash modulo the sum of the weights.
     Modula(Hash),
     /// The hash of predixy modulo the number of nodes.
     Groups(GroupHash),
-    /// The next point on the ring of ketama.
+    /// The next point on a ketama ring.
     Ketama(Hash),
     /// The slots of Redis Cluster, in equal ranges.
     Slots,
@@ -41,9 +41,9 @@ pub enum Rule {
 pub enum Place {
     /// On this node, by index.
     Node(u32),
-    /// On any node: [`Sharding::pick`] chooses one.
+    /// On any node: [`Sharding::pick`] chooses one at random.
     Anywhere,
-    /// On none: there is no node, or no prefix for it.
+    /// On none: there is no node, or no prefix matches.
     Nowhere,
 }
 
@@ -55,15 +55,16 @@ pub struct Sharding {
     tag: Option<HashTag>,
     /// For [`Rule::Ketama`].
     ring: Ring,
-    /// For [`Rule::Modula`] and [`Rule::Random`]: the nodes that take part, each with the sum of the
-    /// weights up to and with it.
-    wheel: Vec<(u64, u32)>,
+    /// For [`Rule::Modula`] and [`Rule::Random`]: the live nodes, each with the cumulative weight
+    /// up to and including it.
+    cumulative: Vec<(u64, u32)>,
 }
 
 impl Sharding {
     /// A sharding over all of `nodes`.
     pub fn new(nodes: Vec<Node>, rule: Rule, tag: Option<HashTag>) -> Sharding {
-        let mut sharding = Sharding { nodes, rule, tag, ring: Ring::default(), wheel: Vec::new() };
+        let mut sharding =
+            Sharding { nodes, rule, tag, ring: Ring::default(), cumulative: Vec::new() };
         sharding.spread(|_| true);
         sharding
     }
@@ -74,7 +75,7 @@ impl Sharding {
         Sharding::new(nodes, self.rule.clone(), self.tag)
     }
 
-    /// Spreads keys over those nodes for which `live` holds, as twemproxy does when it ejects a
+    /// Spreads keys over the nodes for which `live` holds, as twemproxy does when it ejects a
     /// server. Nodes keep their indexes.
     pub fn spread(&mut self, live: impl Fn(usize) -> bool) {
         let indexes = || (0..self.nodes.len()).filter(|&i| live(i)).map(|i| i as u32);
@@ -87,9 +88,9 @@ impl Sharding {
                     sum += u64::from(weight(index));
                     (sum, index)
                 };
-                self.wheel = indexes().map(part).collect();
+                self.cumulative = indexes().map(part).collect();
             }
-            // These three are fixed: a group or a range that is down has its keys nevertheless.
+            // With these three, the keys of a node that is down stay on it.
             Rule::Table(_) | Rule::Groups(_) | Rule::Slots => {}
         }
     }
@@ -103,18 +104,18 @@ impl Sharding {
         };
         let node = match &self.rule {
             Rule::Ketama(hash) => match self.nodes.len() {
-                // Twemproxy spares a pool of one server the hashing.
+                // Twemproxy does not hash if the pool has one server.
                 1 => self.ring.points().first().map(|point| point.node),
                 _ => self.ring.node(hash.of(part)),
             },
-            Rule::Modula(hash) => match self.wheel.last().map_or(0, |(sum, _)| *sum) {
+            Rule::Modula(hash) => match self.cumulative.last().map_or(0, |(sum, _)| *sum) {
                 0 => None,
-                1 => self.wheel.first().map(|(_, node)| *node),
+                1 => self.cumulative.first().map(|(_, node)| *node),
                 total => {
-                    // As if each node stood in a list as often as it weighs.
+                    // As if each node stood in a list as often as its weight says.
                     let index = u64::from(hash.of(part)) % total;
-                    let at = self.wheel.partition_point(|(sum, _)| *sum <= index);
-                    self.wheel.get(at).map(|(_, node)| *node)
+                    let at = self.cumulative.partition_point(|(sum, _)| *sum <= index);
+                    self.cumulative.get(at).map(|(_, node)| *node)
                 }
             },
             Rule::Groups(hash) => match self.nodes.len() as u64 {
@@ -126,25 +127,25 @@ impl Sharding {
             Rule::Table(rows) => {
                 rows.iter().find(|(prefix, _)| key.starts_with(prefix)).map(|&(_, node)| node)
             }
-            Rule::Random if self.wheel.is_empty() => None,
+            Rule::Random if self.cumulative.is_empty() => None,
             Rule::Random => return Place::Anywhere,
         };
         node.map_or(Place::Nowhere, Place::Node)
     }
 
-    /// The node of a key, drawn if it may be anywhere.
+    /// The node of a key, chosen at random if the key may be on any node.
     pub fn pick(&self, key: &[u8], rng: &mut Rng) -> Option<u32> {
         match self.locate(key) {
             Place::Node(node) => Some(node),
             Place::Anywhere => {
-                let at = rng.below(self.wheel.len() as u64) as usize;
-                self.wheel.get(at).map(|(_, node)| *node)
+                let at = rng.below(self.cumulative.len() as u64) as usize;
+                self.cumulative.get(at).map(|(_, node)| *node)
             }
             Place::Nowhere => None,
         }
     }
 
-    /// The number that a rule makes of a key before it chooses a node; `None` if it makes none.
+    /// The hash of a key, from which the rule chooses the node; `None` if the rule does not hash.
     pub fn hash(&self, key: &[u8]) -> Option<u64> {
         let part = self.tag.map_or(key, |tag| tag.part(key));
         match &self.rule {
@@ -155,7 +156,7 @@ impl Sharding {
         }
     }
 
-    /// The nodes, by whose indexes places are told.
+    /// The nodes, to which the indexes of [`Place::Node`] refer.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
@@ -170,7 +171,7 @@ impl Sharding {
         self.tag
     }
 
-    /// The ring, if keys are spread by one.
+    /// The ring, if the rule has one.
     pub fn ring(&self) -> Option<&Ring> {
         matches!(self.rule, Rule::Ketama(_)).then_some(&self.ring)
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::HashTag;
 
-/// The checksum of the Cluster specification: CRC16 of XMODEM, sixteen bytes at a time.
+/// The checksum of the Cluster specification: CRC16-XMODEM, computed sixteen bytes at a time.
 const CRC16: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_XMODEM);
 
 /// A hash slot of Redis Cluster: the unit in which keys are assigned to nodes.

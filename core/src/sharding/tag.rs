@@ -2,8 +2,8 @@
 
 use memchr::memchr;
 
-/// The two characters between which stands the part of a key that is hashed, so that related keys
-/// come to one node.
+/// The two characters that enclose the part of a key that is hashed, so that related keys are on
+/// one node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HashTag {
     /// The character before the part.
@@ -24,9 +24,9 @@ impl HashTag {
         }
     }
 
-    /// What is hashed of `key`: the bytes between the first opening character and the first closing
-    /// one after it, if there are any, else the whole key. The rule of twemproxy, predixy and Redis
-    /// Cluster alike.
+    /// The hashed part of `key`: the bytes between the first opening character and the first
+    /// closing one after it, or the whole key if there are none. The rule is the same in twemproxy,
+    /// predixy and Redis Cluster.
     #[inline]
     pub fn part<'k>(&self, key: &'k [u8]) -> &'k [u8] {
         self.find(key).unwrap_or(key)

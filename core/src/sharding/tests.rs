@@ -1,4 +1,4 @@
-//! Where the original proxies put keys.
+//! Sharding compared with the original proxies: twemproxy and predixy put keys on the same nodes.
 
 use super::*;
 
@@ -143,7 +143,7 @@ fn a_node_that_joins_a_ring_takes_keys_from_all_and_moves_no_others() {
 }
 
 #[test]
-fn what_a_dead_node_had_is_spread_over_the_others_and_comes_back() {
+fn keys_of_an_ejected_node_are_spread_over_the_others_and_come_back() {
     let nodes: Vec<Node> = (0..4).map(|i| Node::new(format!("node{i}"))).collect();
     for rule in [Rule::Ketama(Hash::Fnv1a64), Rule::Modula(Hash::Fnv1a64), Rule::Random] {
         let mut sharding = Sharding::new(nodes.clone(), rule, None);

@@ -1,7 +1,7 @@
 //! The command `shard`: which node has each key by a rule, and what moves when nodes join or leave.
 //!
-//! It is here without a terminal and without files, so that a native command line and the page's
-//! shell run the same.
+//! It uses neither terminal nor files, so that the native command line and the page's shell share
+//! it.
 
 use core::fmt::Write;
 
@@ -11,8 +11,8 @@ use super::plot::{Plot, Share};
 use super::{GroupHash, Hash, HashTag, Node, Ring, Rule, Sharding, moves};
 use crate::rng::Rng;
 
-/// The most nodes that one call can take.
-const MOST_NODES: usize = 1_000;
+/// The most nodes that one call accepts.
+const MAX_NODES: usize = 1_000;
 
 /// What `shard --help` says.
 pub const USAGE: &str = "\
@@ -46,13 +46,13 @@ Options:
   -h, --help                  Print help
 ";
 
-/// The most keys that `--count` makes.
+/// The most keys that `--count` generates.
 const MAX_COUNT: u64 = 10_000_000;
 
-/// How many keys are listed one by one; more are only counted.
-const LISTED: usize = 1_000;
+/// How many keys are listed individually; of more, only totals are shown.
+const MAX_LISTED: usize = 1_000;
 
-/// A command line of `shard`.
+/// The parsed command line of `shard`.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     nodes: Vec<Node>,
@@ -69,16 +69,16 @@ pub struct Request {
     pub help: bool,
     /// Files of keys, to be read by the caller and given to [`Request::add_keys`].
     pub files: Vec<String>,
-    /// Where the drawing goes.
+    /// The file that the drawing is written to.
     pub plot: Option<String>,
 }
 
-/// What `shard` has found out.
+/// The output of `shard`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// For the terminal.
+    /// The text for the terminal.
     pub text: String,
-    /// The drawing, if one was asked for.
+    /// The drawing as SVG, if one was asked for.
     pub svg: Option<String>,
 }
 
@@ -110,19 +110,19 @@ impl Request {
         Ok(request)
     }
 
-    /// How many keys are to be made.
+    /// The number of keys to generate.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Adds keys, one a line.
+    /// Adds keys, one per line.
     pub fn add_keys(&mut self, text: &[u8]) {
         let lines =
             text.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         self.keys.extend(lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec));
     }
 
-    /// Places the keys.
+    /// Places the keys on nodes and reports it.
     pub fn run(mut self) -> Result<Report, String> {
         if self.nodes.is_empty() {
             return Err("there is no node; name some with --node, for example \
@@ -222,7 +222,7 @@ impl Request {
                     let place = nodes.iter().position(|node| node.name == name.as_bytes());
                     match place {
                         Some(place) => rows.push((prefix.clone(), place as u32)),
-                        // Its node has left.
+                        // The node of this key has left.
                         None if changed => {}
                         None => {
                             return Err(format!(
@@ -243,7 +243,7 @@ impl Request {
     }
 
     fn list(&self, text: &mut String, sharding: &Sharding, places: &[Option<u32>]) {
-        let shown = self.keys.len().saturating_sub(self.count as usize).min(LISTED);
+        let shown = self.keys.len().saturating_sub(self.count as usize).min(MAX_LISTED);
         let shown = if shown == 0 && self.keys.len() <= 50 { self.keys.len() } else { shown };
         let width = self.keys.iter().take(shown).map(|key| printable(key).len()).max();
         for (key, place) in self.keys.iter().zip(places).take(shown) {
@@ -345,8 +345,8 @@ fn check(nodes: &[Node]) -> Result<(), String> {
             return Err(format!("node '{}' is named twice", printable(&node.name)));
         }
     }
-    if nodes.len() > MOST_NODES {
-        return Err(format!("at most {MOST_NODES} nodes are supported"));
+    if nodes.len() > MAX_NODES {
+        return Err(format!("at most {MAX_NODES} nodes are supported"));
     }
     Ok(())
 }
@@ -366,7 +366,7 @@ mod tests {
     #[test]
     fn keys_are_placed_by_every_rule() {
         let text = run("-r group --tag {} -n ooxx -n xxoo k1 k2 {oo}k1 {oo}k2").expect("text").text;
-        // As the course notes found it behind predixy.
+        // As the course notes observed it behind predixy.
         let lines: Vec<&str> = text.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
         assert_eq!(lines[..4], ["ooxx", "xxoo", "xxoo", "xxoo"]);
 
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moves_is_told_in_keys_and_in_parts_of_the_ring() {
+    fn moves_are_reported_in_keys_and_in_shares_of_the_ring() {
         let report = run("-n a -n b -c 1000 --add c --plot ring.svg").expect("a report");
         let text = &report.text;
         assert!(text.contains(" of 1000 keys move ("), "{text}");
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_problem() {
         let error = |line| run(line).expect_err("an error");
         assert!(error("k").contains("--node"));
         assert!(error("-n a -n a").contains("'a' is named twice"));

@@ -1,4 +1,4 @@
-//! What can be done to a World, as data that menus, typed commands and lesson files share.
+//! Actions: what can be done to a World, as data shared by menus, typed commands and lesson files.
 
 use core::fmt;
 use core::time::Duration;
@@ -9,32 +9,32 @@ use serde::{Deserialize, Serialize};
 use super::ids::MessageId;
 use super::parse::{show_bits, show_duration, show_keys, show_ppm, show_word};
 
-/// One thing to do to a World. [`fmt::Display`] and [`core::str::FromStr`] are its text form.
+/// One action on a World. [`fmt::Display`] and [`core::str::FromStr`] are its text form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
-    /// Cut a host's power.
+    /// Cut the power of a host.
     Crash {
-        /// Which host.
+        /// The host.
         host: String,
     },
-    /// Bring a host up, cutting its power first if it is up.
+    /// Power on a host, cutting its power first if it is on.
     Restart {
-        /// Which host.
+        /// The host.
         host: String,
-        /// Whether it keeps its disk, or gets one with the scenario's files only.
+        /// Whether it keeps its disk, or gets a new one with the scenario's files only.
         disk: bool,
     },
-    /// Freeze a process, or every process of a host.
+    /// Freeze a process, or all processes of a host.
     Pause {
         /// A process or a host.
         target: String,
     },
-    /// Let a frozen process, or every process of a host, go on.
+    /// Resume a frozen process, or all of a host.
     Resume {
         /// A process or a host.
         target: String,
     },
-    /// Kill a process at once (SIGKILL).
+    /// Kill a process immediately (SIGKILL).
     Kill {
         /// A process, or a host for all of its processes.
         target: String,
@@ -51,11 +51,11 @@ pub enum Action {
     },
     /// Write a file on a host's disk, as an editor does.
     Write {
-        /// Which host.
+        /// The host.
         host: String,
         /// The file's absolute path.
         path: String,
-        /// What is in it from now on.
+        /// Its new content.
         text: String,
     },
     /// Start a process that is not running.
@@ -67,35 +67,35 @@ pub enum Action {
     Partition {
         /// One set.
         a: Vec<String>,
-        /// The other; empty for all the rest.
+        /// The other; empty for all other hosts.
         b: Vec<String>,
     },
-    /// Let nothing through from one set of hosts to another.
+    /// Block all messages from one set of hosts to another.
     PartitionOneWay {
-        /// From where.
+        /// The sending hosts.
         from: Vec<String>,
-        /// To where; empty for all the rest.
+        /// The receiving hosts; empty for all others.
         to: Vec<String>,
     },
-    /// Mend cut links: those between two sets of hosts, or all of them.
+    /// Repair cut links: those between two sets of hosts, or all of them.
     Heal {
         /// One set; empty for all links.
         a: Vec<String>,
-        /// The other; empty for all the rest.
+        /// The other; empty for all other hosts.
         b: Vec<String>,
     },
-    /// Set how long messages take between two hosts.
+    /// Set the latency between two hosts.
     Latency {
         /// One host, or `*` for every host.
         a: String,
         /// The other, or `*`.
         b: String,
-        /// Time for one way.
+        /// The one-way latency.
         latency: Duration,
-        /// What it may take longer at worst; `None` leaves it as it is.
+        /// The maximum additional delay; `None` leaves it unchanged.
         jitter: Option<Duration>,
     },
-    /// Set how many messages get lost between two hosts.
+    /// Set the packet loss between two hosts.
     Loss {
         /// One host, or `*`.
         a: String,
@@ -104,59 +104,59 @@ pub enum Action {
         /// Parts per million.
         ppm: u32,
     },
-    /// Set how much a link carries.
+    /// Set the bandwidth of a link.
     Bandwidth {
         /// One host, or `*`.
         a: String,
         /// The other, or `*`.
         b: String,
-        /// Bits a second, `None` for no limit.
+        /// Bits per second, `None` for no limit.
         bits: Option<u64>,
     },
-    /// Set a host's wall clock ahead of true time (or behind it).
+    /// Set how far a host's wall clock is ahead of true time (or behind it).
     Skew {
-        /// Which host.
+        /// The host.
         host: String,
         /// Microseconds ahead.
         micros: i64,
     },
-    /// Let a host's wall clock run faster than true time (or slower).
+    /// Set how much faster than true time a host's wall clock runs (or slower).
     Drift {
-        /// Which host.
+        /// The host.
         host: String,
         /// Parts per million faster.
         ppm: i64,
     },
-    /// Break a host's disk, or mend it.
+    /// Make a host's disk fail, or repair it.
     Disk {
-        /// Which host.
+        /// The host.
         host: String,
-        /// How it behaves from now on.
+        /// Its behaviour from now on.
         fault: DiskFault,
     },
-    /// Lose a message on its way; the sender's TCP will send it again.
+    /// Drop a message in flight; the sender's TCP will retransmit it.
     Drop {
         /// The message.
         message: MessageId,
     },
-    /// Let a message arrive later.
+    /// Delay a message.
     Delay {
         /// The message.
         message: MessageId,
-        /// By how much.
+        /// The delay.
         by: Duration,
     },
-    /// Let a message arrive a second time; the receiver's TCP will discard it.
+    /// Deliver a message twice; the receiver's TCP will discard the copy.
     Duplicate {
         /// The message.
         message: MessageId,
     },
-    /// Keep a message, and so all that follow it on its connection, until it is released.
+    /// Hold back a message, and so all that follow it on its connection, until it is released.
     Hold {
         /// The message.
         message: MessageId,
     },
-    /// Let a held message go on.
+    /// Release a held message.
     Release {
         /// The message.
         message: MessageId,
@@ -172,45 +172,45 @@ pub enum Action {
         /// Its arguments.
         args: Vec<String>,
     },
-    /// Add a host with nothing on it.
+    /// Add a host without processes.
     AddHost {
         /// Its name.
         name: String,
         /// Its address; `None` for the one after the highest.
         ip: Option<Ipv4Addr>,
     },
-    /// Open a terminal on a host and log in, or log in again at one that somebody has left.
+    /// Open a terminal on a host and log in, or log in again at one whose session has ended.
     Login {
         /// The host.
         host: String,
         /// The terminal's name.
         terminal: String,
-        /// Characters in a line.
+        /// Columns.
         columns: u16,
-        /// Lines.
+        /// Rows.
         rows: u16,
     },
-    /// Press keys at a terminal, as the bytes that a terminal sends for them.
+    /// Press keys at a terminal, given as the bytes that a terminal sends for them.
     Keys {
         /// The terminal.
         terminal: String,
-        /// What is typed.
+        /// The keys.
         keys: String,
     },
-    /// Give a terminal another size.
+    /// Resize a terminal.
     Resize {
         /// The terminal.
         terminal: String,
-        /// Characters in a line.
+        /// Columns.
         columns: u16,
-        /// Lines.
+        /// Rows.
         rows: u16,
     },
-    /// Type a line into a process that reads its standard input.
+    /// Type a line into a process that reads standard input.
     Type {
         /// The process.
         process: String,
-        /// What to type, without Enter.
+        /// The line, without Enter.
         line: String,
     },
     /// Press Ctrl-C in a process that reads its standard input.
@@ -220,12 +220,12 @@ pub enum Action {
     },
 }
 
-/// How a disk misbehaves.
+/// The faults of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DiskFault {
-    /// Not at all.
+    /// No fault.
     None,
-    /// Nothing more fits on it.
+    /// The disk is full.
     Full,
     /// Every write fails.
     Writes,
@@ -233,9 +233,9 @@ pub enum DiskFault {
     Syncs,
     /// Every read fails.
     Reads,
-    /// No file can be given another name.
+    /// Every rename fails.
     Renames,
-    /// Every operation takes so much longer.
+    /// Every operation takes this much longer.
     Slow(Duration),
 }
 
@@ -324,18 +324,18 @@ impl fmt::Display for Sets<'_> {
     }
 }
 
-/// Why an action could not be understood or done. It names the thing, the value and the remedy.
+/// Why an action could not be parsed or carried out. It names the thing, the value and the remedy.
 ///
-/// The page says it in its reader's language; [`fmt::Display`] says it in English.
+/// The page shows it in the reader's language; [`fmt::Display`] is in English.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActionError {
-    /// Nothing was typed.
+    /// The text is empty.
     Empty,
-    /// There is no such action.
+    /// The action is unknown.
     UnknownAction {
         /// What was typed.
         verb: String,
-        /// The action that looks most like it.
+        /// The most similar known action.
         nearest: &'static str,
     },
     /// An argument is missing.
@@ -344,63 +344,63 @@ pub enum ActionError {
         verb: &'static str,
         /// What is missing.
         what: &'static str,
-        /// How the action is written.
+        /// The syntax of the action.
         usage: &'static str,
     },
-    /// There is an argument too many.
+    /// There is an additional argument.
     Surplus {
         /// The action.
         verb: &'static str,
         /// The argument.
         value: String,
-        /// How the action is written.
+        /// The syntax of the action.
         usage: &'static str,
     },
-    /// An argument is not what it should be.
+    /// An argument is invalid.
     Invalid {
-        /// What it should be.
+        /// What is expected.
         what: &'static str,
-        /// What it is.
+        /// The given value.
         value: String,
-        /// How one is written.
+        /// An example of a valid value.
         example: &'static str,
     },
     /// There is no host of this name.
     NoHost {
         /// The name.
         name: String,
-        /// Names that there are.
+        /// The names that exist.
         known: Vec<String>,
     },
     /// There is no process of this name.
     NoProcess {
         /// The name.
         name: String,
-        /// Names that there are.
+        /// The names that exist.
         known: Vec<String>,
     },
     /// There is no terminal of this name.
     NoTerminal {
         /// The name.
         name: String,
-        /// Names that there are.
+        /// The names that exist.
         known: Vec<String>,
     },
-    /// There is no message of this number on its way.
+    /// There is no message with this number in flight.
     NoMessage {
         /// The number.
         message: MessageId,
     },
-    /// The thing is not in a state in which this can be done.
+    /// The target is in a state in which the action is impossible.
     WrongState {
         /// The host or process.
         name: String,
-        /// What it is now.
+        /// Its state.
         is: &'static str,
-        /// What would help.
+        /// What to do about it.
         remedy: &'static str,
     },
-    /// The name is taken.
+    /// The name is already used.
     NameTaken {
         /// The name.
         name: String,
@@ -409,7 +409,7 @@ pub enum ActionError {
     NotStarted {
         /// The process.
         name: String,
-        /// The program's words.
+        /// The reason given by the program.
         why: String,
     },
 }

@@ -1,20 +1,21 @@
-//! Copies of a World at earlier times, in bounded number.
+//! Checkpoints: copies of a World at earlier times, in bounded number.
 
 use crate::time::Mono;
 
 use super::world::World;
 
-/// A World as it was, and how many of a session's actions had been done.
+/// A copy of a World, and how many of a session's actions were applied to it.
 #[derive(Clone, Debug)]
 pub(super) struct Checkpoint {
     pub(super) done: usize,
     pub(super) world: World,
 }
 
-/// Checkpoints, oldest first. Their spacing is counted in events, which is what a replay costs.
+/// The checkpoints of a session, oldest first. Their distance is counted in events, which is the
+/// cost of a replay.
 ///
-/// When there are too many, every second one of the older half goes and the spacing stays: the
-/// recent past is near, the far past a little farther.
+/// When there are too many, every second one of the older half is dropped: the recent past keeps
+/// the full density.
 #[derive(Clone, Debug)]
 pub(super) struct Checkpoints {
     kept: Vec<Checkpoint>,
@@ -25,15 +26,15 @@ pub(super) struct Checkpoints {
 impl Checkpoints {
     /// Events between two checkpoints: some 50 ms of replay in a browser.
     const SPACING: u64 = 10_000;
-    /// Checkpoints that are kept at most.
-    const MOST: usize = 48;
+    /// The maximum number of checkpoints.
+    const MAX: usize = 48;
 
     pub(super) fn new(first: World) -> Self {
         let first = Checkpoint { done: 0, world: first };
-        Checkpoints { kept: vec![first], most: Self::MOST, spacing: Self::SPACING }
+        Checkpoints { kept: vec![first], most: Self::MAX, spacing: Self::SPACING }
     }
 
-    /// Keeps a copy if the last one is far enough behind.
+    /// Adds a checkpoint if the last one is old enough.
     pub(super) fn offer(&mut self, world: &World, done: usize) {
         let last = self.kept.last().map_or(0, |checkpoint| checkpoint.world.steps());
         if world.steps() < last.saturating_add(self.spacing) {
@@ -50,23 +51,23 @@ impl Checkpoints {
         }
     }
 
-    /// How many events may happen before the next copy is due.
+    /// The number of events until the next checkpoint is due.
     pub(super) fn events_to_next(&self, world: &World) -> u64 {
         let last = self.kept.last().map_or(0, |checkpoint| checkpoint.world.steps());
         last.saturating_add(self.spacing).saturating_sub(world.steps()).max(1)
     }
 
-    /// The last copy that is not later than a time.
+    /// The last checkpoint that is not later than a time.
     pub(super) fn before(&self, time: Mono) -> Option<&Checkpoint> {
         self.kept.iter().rev().find(|checkpoint| checkpoint.world.now() <= time)
     }
 
-    /// Forgets copies in which more than so many actions were done, or later than a time.
+    /// Drops checkpoints with more than `done` actions applied, or later than a time.
     pub(super) fn discard(&mut self, done: usize, time: Mono) {
         self.kept.retain(|kept| kept.done <= done && kept.world.now() <= time);
     }
 
-    /// How many there are.
+    /// The number of checkpoints.
     pub(super) fn len(&self) -> usize {
         self.kept.len()
     }

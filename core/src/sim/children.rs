@@ -1,4 +1,4 @@
-//! Processes that start processes: spawning, process groups, signals, and what is left of the dead.
+//! Child processes: spawning, process groups, signals, and cleaning up after processes.
 
 use core::mem;
 use std::sync::Arc;
@@ -12,35 +12,35 @@ use crate::sorted::SortedMap;
 use super::event::EventKind;
 use super::ids::{HostId, ProcId};
 use super::loader::load;
-use super::proc::{Note, Proc, ProcState};
-use super::process::{Process, Wish};
+use super::proc::{PendingInput, Proc, ProcState};
+use super::process::{Process, WorldRequest};
 use super::scenario::ProcessSpec;
 use super::streams::{Descriptor, PipeNo};
 use super::tty::{Keyed, Tty, TtyId};
 use super::world::World;
 
-/// What ties a process to others: its parent, its children, its terminal, its streams.
+/// The relations of a process: its parent, children, terminal and streams.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kin {
-    /// The process that started it, in which of its lives, and under which name.
+pub(super) struct Relations {
+    /// The parent, the incarnation of it that started this process, and its id for this process.
     pub(super) parent: Option<(ProcId, u32, ChildId)>,
     /// The process id of its group's leader.
     pub(super) group: u32,
     pub(super) tty: Option<TtyId>,
-    /// Shared between checkpoints, and with children that inherit it.
+    /// The environment, shared between checkpoints and with children that inherit it.
     pub(super) env: Arc<Vec<(String, String)>>,
     pub(super) stdio: [Descriptor; 3],
     pub(super) children: SortedMap<ChildId, Child>,
     pub(super) pipes: SortedMap<PipeId, PipeNo>,
-    /// Reads that wait for bytes, and how many they want.
+    /// Pending reads, with the number of bytes that they asked for.
     pub(super) reads: SortedMap<Stream, u32>,
 }
 
-/// A child, as its parent knows it.
+/// A child process, as its parent sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Child {
     proc: ProcId,
-    life: u32,
+    incarnation: u32,
     pid: u32,
     ended: bool,
     /// The parent's ends of its standard streams.
@@ -48,12 +48,12 @@ pub(super) struct Child {
 }
 
 impl World {
-    /// The program that is started at a terminal.
+    /// The program that a new terminal starts.
     pub const LOGIN: &'static str = "login";
 
     pub(super) fn spawn(&mut self, parent: ProcId, host: HostId, child: ChildId, command: Command) {
         let result = self.try_spawn(parent, host, child, command);
-        self.tell_later(parent, Note::Spawned(child, result));
+        self.notify_later(parent, PendingInput::Spawned(child, result));
     }
 
     fn try_spawn(
@@ -73,12 +73,13 @@ impl World {
             load(disk, &dir, &command.env, &command.program, &command.args)
         };
         let mut loaded = look_up(self);
-        // A host gets its shell when it is first needed.
+        // A host gets its shell on first use.
         if loaded == Err(SpawnError::NotFound) && self.at_host(host).disk.stat("/bin/sh").is_err() {
-            self.furnish(host);
+            self.install_login_files(host);
             loaded = look_up(self);
         }
-        // As a shell does: files are opened, and pipes have their ends, even for no program.
+        // As in a shell, files are opened and pipes are connected even if the program does not
+        // exist.
         let (ours, theirs) = self.connect_stdio(parent, host, &dir, &command)?;
         let loaded = match loaded {
             Ok(loaded) => loaded,
@@ -89,20 +90,22 @@ impl World {
                 return Err(error);
             }
         };
-        let kin = &self.at_proc(parent).kin;
+        let relations = &self.at_proc(parent).relations;
         let group = match command.group {
-            Group::Same => kin.group,
+            Group::Same => relations.group,
             Group::New | Group::NewForeground => 0,
-            Group::Join(other) => kin.children.get(&other).map_or(0, |child| child.group(self)),
+            Group::Join(other) => {
+                relations.children.get(&other).map_or(0, |child| child.group(self))
+            }
         };
-        let life = self.at_proc(parent).life;
-        let mut child_kin = Kin {
-            parent: Some((parent, life, child)),
+        let incarnation = self.at_proc(parent).incarnation;
+        let mut child_kin = Relations {
+            parent: Some((parent, incarnation, child)),
             group,
-            tty: kin.tty,
+            tty: relations.tty,
             env: Arc::new(command.env),
             stdio: theirs,
-            ..Kin::default()
+            ..Relations::default()
         };
         let tty = child_kin.tty;
         let foreground = command.group == Group::NewForeground;
@@ -118,9 +121,14 @@ impl World {
         let pid = self.at_proc(id).pid;
         match started {
             Ok(()) => {
-                let known =
-                    Child { proc: id, life: self.at_proc(id).life, pid, ended: false, stdio: ours };
-                self.proc_mut(parent).kin.children.insert(child, known);
+                let known = Child {
+                    proc: id,
+                    incarnation: self.at_proc(id).incarnation,
+                    pid,
+                    ended: false,
+                    stdio: ours,
+                };
+                self.proc_mut(parent).relations.children.insert(child, known);
                 if let Some(tty) = tty.filter(|_| foreground) {
                     self.ttys[tty.0 as usize].foreground = (host, pid);
                 }
@@ -139,24 +147,24 @@ impl World {
         }
     }
 
-    /// A process leaves its terminal, and its parent is told that it ended.
+    /// Detaches a process from its terminal, and tells its parent that it ended.
     fn daemonize(&mut self, id: ProcId) {
         let pid = self.at_proc(id).pid;
-        let kin = &mut self.proc_mut(id).kin;
-        let parent = kin.parent.take();
-        (kin.group, kin.tty) = (pid, None);
-        for descriptor in mem::take(&mut kin.stdio) {
+        let relations = &mut self.proc_mut(id).relations;
+        let parent = relations.parent.take();
+        (relations.group, relations.tty) = (pid, None);
+        for descriptor in mem::take(&mut relations.stdio) {
             self.close_descriptor(descriptor);
         }
-        self.tell_parent(parent, ChildChange::Ended(ExitStatus::Exited(0)));
+        self.notify_parent(parent, ChildChange::Ended(ExitStatus::Exited(0)));
     }
 
-    /// A place for a process that is not of the scenario.
+    /// A slot for a process that is not part of the scenario.
     fn take_slot(&mut self, host: HostId) -> ProcId {
         let spec = Arc::new(ProcessSpec::new("", "", &[]));
         if let Some(id) = self.free.pop() {
-            let life = self.at_proc(id).life;
-            *self.proc_mut(id) = Proc { life, ..Proc::new(host, spec) };
+            let incarnation = self.at_proc(id).incarnation;
+            *self.proc_mut(id) = Proc { incarnation, ..Proc::new(host, spec) };
             return id;
         }
         let id = ProcId(u32::try_from(self.procs.len()).unwrap_or(u32::MAX));
@@ -173,21 +181,26 @@ impl World {
     }
 
     /// Starts a program in a slot.
-    fn launch_as(&mut self, id: ProcId, spec: ProcessSpec, kin: &mut Kin) -> Result<(), String> {
+    fn launch_as(
+        &mut self,
+        id: ProcId,
+        spec: ProcessSpec,
+        relations: &mut Relations,
+    ) -> Result<(), String> {
         let host_id = self.at_proc(id).host;
         let host = self.host_mut(host_id);
         host.next_pid += 1;
         let pid = host.next_pid;
         let name = format!("{}:{pid}", host.spec.name);
-        if kin.group == 0 {
-            kin.group = pid;
+        if relations.group == 0 {
+            relations.group = pid;
         }
         let proc = self.proc_mut(id);
-        proc.life += 1;
+        proc.incarnation += 1;
         let name = if spec.name.is_empty() { name } else { spec.name.clone() };
         proc.spec = Arc::new(ProcessSpec { name, ..spec });
         proc.pid = pid;
-        let started = self.create_machine(id, kin);
+        let started = self.create_machine(id, relations);
         self.trace.number(u64::from(pid));
         let machine = started.map_err(|error| error.0)?;
         self.install_files(host_id, &*machine);
@@ -201,29 +214,29 @@ impl World {
         proc.started = now;
         proc.machine = Some(machine);
         proc.state = ProcState::Running;
-        proc.kin = mem::take(kin);
+        proc.relations = mem::take(relations);
         if !proc.tool {
             self.happened(EventKind::Started(id));
         }
-        self.tell_later(id, Note::Start);
-        if let Some(Descriptor::Tty(tty)) = self.at_proc(id).kin.stdio.first() {
+        self.notify_later(id, PendingInput::Start);
+        if let Some(Descriptor::Tty(tty)) = self.at_proc(id).relations.stdio.first() {
             let (columns, rows) = self.ttys[tty.0 as usize].size();
-            self.tell_later(id, Note::Terminal(columns, rows));
+            self.notify_later(id, PendingInput::Terminal(columns, rows));
         }
         Ok(())
     }
 
-    /// Gives a host the files that a first login makes there.
-    fn furnish(&mut self, host: HostId) {
+    /// Installs the files that a first login creates on a host.
+    fn install_login_files(&mut self, host: HostId) {
         let id = self.take_slot(host);
         self.proc_mut(id).spec = Arc::new(ProcessSpec::new("", Self::LOGIN, &[]));
-        if let Ok(machine) = self.create_machine(id, &Kin::default()) {
+        if let Ok(machine) = self.create_machine(id, &Relations::default()) {
             self.install_files(host, &*machine);
         }
         self.free_slot(id);
     }
 
-    /// Puts the files on a host's disk that a program brings along.
+    /// Installs the files that a program brings along on a host's disk.
     fn install_files(&mut self, host: HostId, machine: &dyn Process) {
         let files = machine.files();
         if files.is_empty() {
@@ -237,7 +250,7 @@ impl World {
         }
     }
 
-    /// Opens a terminal on a host, or logs in again at one whose shell has ended.
+    /// Opens a terminal on a host, or logs in again at one whose session has ended.
     pub(super) fn log_in(&mut self, host: HostId, name: &str, size: (u16, u16)) -> Option<String> {
         let found = self.ttys.iter().position(|tty| tty.name() == name && tty.host() == host);
         let place = found.unwrap_or(self.ttys.len());
@@ -246,14 +259,14 @@ impl World {
         }
         let tty = TtyId(u32::try_from(place).unwrap_or(u32::MAX));
         self.ttys[place].set_mode(TerminalMode::Cooked);
-        let mut kin = Kin {
+        let mut relations = Relations {
             tty: Some(tty),
             stdio: [Descriptor::Tty(tty), Descriptor::Tty(tty), Descriptor::Tty(tty)],
-            ..Kin::default()
+            ..Relations::default()
         };
         let id = self.take_slot(host);
         let spec = ProcessSpec { boot: false, ..ProcessSpec::new(name, Self::LOGIN, &[]) };
-        match self.launch_as(id, spec, &mut kin) {
+        match self.launch_as(id, spec, &mut relations) {
             Ok(()) => {
                 let pid = self.at_proc(id).pid;
                 let tty = &mut self.ttys[place];
@@ -268,7 +281,7 @@ impl World {
         }
     }
 
-    /// Keys are pressed at a terminal.
+    /// Handles keys pressed at a terminal.
     pub(super) fn press(&mut self, tty: usize, keys: &[u8]) {
         for &key in keys {
             match self.ttys[tty].key(key) {
@@ -282,14 +295,14 @@ impl World {
         self.retry_reads();
     }
 
-    /// A terminal has another size.
+    /// Changes the size of a terminal.
     pub(super) fn resize(&mut self, tty: usize, columns: u16, rows: u16) {
         self.ttys[tty].set_size(columns, rows);
         let id = TtyId(u32::try_from(tty).unwrap_or(u32::MAX));
         for proc in self.proc_ids() {
-            let at_it = self.at_proc(proc).kin.stdio.first() == Some(&Descriptor::Tty(id));
+            let at_it = self.at_proc(proc).relations.stdio.first() == Some(&Descriptor::Tty(id));
             if at_it && self.is_alive(proc) {
-                self.tell_later(proc, Note::Terminal(columns, rows));
+                self.notify_later(proc, PendingInput::Terminal(columns, rows));
             }
         }
     }
@@ -299,7 +312,8 @@ impl World {
         let number = u32::try_from(pid.unsigned_abs()).unwrap_or(u32::MAX);
         let of = |w: &World, p: ProcId| {
             let proc = w.at_proc(p);
-            let number_fits = if pid < 0 { proc.kin.group == number } else { proc.pid == number };
+            let number_fits =
+                if pid < 0 { proc.relations.group == number } else { proc.pid == number };
             proc.host == host && number_fits && w.is_alive(p)
         };
         let found: Vec<ProcId> = self.proc_ids().filter(|&p| of(self, p)).collect();
@@ -307,19 +321,20 @@ impl World {
             self.signal(proc, signal);
         }
         let result = if found.is_empty() { Err(KillError::NoProcess) } else { Ok(()) };
-        self.tell_later(id, Note::KillAnswer(pid, result));
+        self.notify_later(id, PendingInput::KillAnswer(pid, result));
     }
 
     fn signal_group(&mut self, host: HostId, group: u32, signal: Signal) {
         for id in self.proc_ids() {
             let proc = self.at_proc(id);
-            if proc.host == host && proc.kin.group == group && group != 0 && self.is_alive(id) {
+            if proc.host == host && proc.relations.group == group && group != 0 && self.is_alive(id)
+            {
                 self.signal(id, signal);
             }
         }
     }
 
-    /// A signal reaches a process.
+    /// Delivers a signal to a process.
     pub(super) fn signal(&mut self, id: ProcId, signal: Signal) {
         match signal {
             Signal::Kill if self.at_proc(id).machine.is_some() => self.kill(id),
@@ -333,19 +348,19 @@ impl World {
                 if self.at_proc(id).state == ProcState::Paused {
                     self.proc_mut(id).state = ProcState::Running;
                     self.changed(id, EventKind::Resumed(id), ChildChange::Continued);
-                    self.go_on(id);
+                    self.continue_process(id);
                     self.retry_reads();
                 }
             }
-            signal => self.tell_later(id, Note::Signal(signal)),
+            signal => self.notify_later(id, PendingInput::Signal(signal)),
         }
     }
 
-    /// Kills a process at once.
+    /// Kills a process immediately.
     pub(super) fn kill(&mut self, id: ProcId) {
         let tool = self.at_proc(id).tool;
-        self.break_off_operations(id);
-        self.leave(id, ProcState::Killed);
+        self.abort_operations(id);
+        self.take_down(id, ProcState::Killed);
         if !tool {
             self.happened(EventKind::Killed(id));
         }
@@ -355,50 +370,50 @@ impl World {
         if !self.at_proc(id).tool {
             self.happened(event);
         }
-        let parent = self.at_proc(id).kin.parent;
-        self.tell_parent(parent, change);
+        let parent = self.at_proc(id).relations.parent;
+        self.notify_parent(parent, change);
     }
 
-    fn tell_parent(&mut self, parent: Option<(ProcId, u32, ChildId)>, change: ChildChange) {
-        let Some((parent, life, child)) = parent else { return };
-        if self.at_proc(parent).life != life || !self.is_alive(parent) {
+    fn notify_parent(&mut self, parent: Option<(ProcId, u32, ChildId)>, change: ChildChange) {
+        let Some((parent, incarnation, child)) = parent else { return };
+        if self.at_proc(parent).incarnation != incarnation || !self.is_alive(parent) {
             return;
         }
-        let children = &mut self.proc_mut(parent).kin.children;
+        let children = &mut self.proc_mut(parent).relations.children;
         if let (ChildChange::Ended(_), Some(known)) = (change, children.get_mut(&child)) {
             known.ended = true;
             if known.stdio.iter().all(|end| *end == Descriptor::Closed) {
                 children.remove(&child);
             }
         }
-        self.tell_later(parent, Note::Child(child, change));
+        self.notify_later(parent, PendingInput::Child(child, change));
     }
 
-    /// What is left to do for a process that has ended: its streams, its children, its parent.
-    pub(super) fn end_family(&mut self, id: ProcId, status: ExitStatus) {
-        let kin = mem::take(&mut self.proc_mut(id).kin);
-        for descriptor in kin.stdio {
+    /// Cleans up after a process that has ended: its streams, its children, its parent.
+    pub(super) fn clean_up_relations(&mut self, id: ProcId, status: ExitStatus) {
+        let relations = mem::take(&mut self.proc_mut(id).relations);
+        for descriptor in relations.stdio {
             self.close_descriptor(descriptor);
         }
-        for (_, child) in kin.children {
+        for (_, child) in relations.children {
             for descriptor in child.stdio {
                 self.close_descriptor(descriptor);
             }
-            if !child.ended && self.at_proc(child.proc).life == child.life {
-                self.proc_mut(child.proc).kin.parent = None;
+            if !child.ended && self.at_proc(child.proc).incarnation == child.incarnation {
+                self.proc_mut(child.proc).relations.parent = None;
             }
         }
-        if let Some(tty) = kin.tty.and_then(|tty| self.ttys.get_mut(tty.0 as usize))
+        if let Some(tty) = relations.tty.and_then(|tty| self.ttys.get_mut(tty.0 as usize))
             && tty.session == Some(id)
         {
             tty.session = None;
             tty.foreground.1 = 0;
         }
-        self.tell_parent(kin.parent, ChildChange::Ended(status));
+        self.notify_parent(relations.parent, ChildChange::Ended(status));
         self.retry_reads();
     }
 
-    /// A tool that has ended leaves nothing behind.
+    /// Removes a shell tool that has ended.
     pub(super) fn forget_tool(&mut self, id: ProcId) {
         if self.at_proc(id).tool && !self.at_proc(id).gone {
             self.free_slot(id);
@@ -406,7 +421,7 @@ impl World {
     }
 
     pub(super) fn set_terminal_mode(&mut self, id: ProcId, mode: TerminalMode) {
-        if let Some(tty) = self.at_proc(id).kin.tty {
+        if let Some(tty) = self.at_proc(id).relations.tty {
             self.ttys[tty.0 as usize].set_mode(mode);
             self.retry_reads();
         }
@@ -414,11 +429,11 @@ impl World {
 
     pub(super) fn set_foreground(&mut self, id: ProcId, child: Option<ChildId>) {
         let proc = self.at_proc(id);
-        let Some(tty) = proc.kin.tty else { return };
+        let Some(tty) = proc.relations.tty else { return };
         let group = match child {
-            None => Some((proc.host, proc.kin.group)),
+            None => Some((proc.host, proc.relations.group)),
             Some(child) => proc
-                .kin
+                .relations
                 .children
                 .get(&child)
                 .map(|child| (self.at_proc(child.proc).host, child.group(self))),
@@ -429,31 +444,31 @@ impl World {
         }
     }
 
-    /// Carries out what a program of the lab wants of the World itself.
-    pub(super) fn fulfil(&mut self, id: ProcId, wish: Wish) {
-        match wish {
-            Wish::Act(action) => {
-                // A program checks what it asks for; what cannot be done is left undone.
+    /// Carries out a request of a program to the World.
+    pub(super) fn execute_request(&mut self, id: ProcId, request: WorldRequest) {
+        match request {
+            WorldRequest::Act(action) => {
+                // Programs validate their requests; what is impossible is ignored.
                 if self.do_action(&action).is_ok() {
                     self.trace.bytes(action.to_string().as_bytes());
                     self.happened(EventKind::Action(action));
                 }
             }
-            Wish::Claim(ip) => self.claim(id, ip),
-            Wish::Release(ip) if self.claimed.get(&ip) == Some(&id) => self.release(ip),
-            Wish::Release(_) => {}
-            Wish::SpawnOn { host, child, command } => {
+            WorldRequest::Claim(ip) => self.claim(id, ip),
+            WorldRequest::Release(ip) if self.claimed.get(&ip) == Some(&id) => self.release(ip),
+            WorldRequest::Release(_) => {}
+            WorldRequest::SpawnOn { host, child, command } => {
                 let from = self.at_proc(id).host;
                 let to = self.hosts().find(|view| view.name == host).map(|view| (view.id, view.on));
                 let reached = to.filter(|&(to, on)| on && !self.cuts.contains(&(from, to)));
                 match reached {
                     Some((to, _)) => {
-                        self.furnish(to);
+                        self.install_login_files(to);
                         self.spawn(id, to, child, *command);
                     }
                     None => {
                         let error = SpawnError::Refused("Connection timed out".into());
-                        self.tell_later(id, Note::Spawned(child, Err(error)));
+                        self.notify_later(id, PendingInput::Spawned(child, Err(error)));
                     }
                 }
             }
@@ -464,11 +479,15 @@ impl World {
 impl Child {
     fn group(&self, world: &World) -> u32 {
         let proc = world.at_proc(self.proc);
-        if proc.life == self.life && !self.ended { proc.kin.group } else { self.pid }
+        if proc.incarnation == self.incarnation && !self.ended {
+            proc.relations.group
+        } else {
+            self.pid
+        }
     }
 }
 
-/// How a process ended that left this state behind.
+/// The exit status that corresponds to a process state.
 pub(super) fn status_of(state: ProcState) -> ExitStatus {
     match state {
         ProcState::Exited { code } => {

@@ -1,10 +1,10 @@
-//! The bytes of a file.
+//! The content of a file.
 
 use std::sync::Arc;
 
 use crate::rng::Rng;
 
-/// Bytes in pages that clones share.
+/// File content in pages that clones share.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
     pages: Vec<Arc<Vec<u8>>>,
@@ -49,10 +49,10 @@ impl Content {
         out
     }
 
-    /// Cuts to `len` bytes, or fills up with zeros.
+    /// Truncates to `len` bytes, or extends with zeros.
     pub(super) fn truncate(&mut self, len: u64) {
         if len > self.len {
-            // Nothing here asks for a hole; filling it page by page keeps the rule simple.
+            // Sparse files are not supported; filling page by page keeps the code simple.
             let zeros = [0; Self::PAGE];
             while self.len < len {
                 let n = usize::try_from(len - self.len).unwrap_or(usize::MAX).min(Self::PAGE);
@@ -71,7 +71,7 @@ impl Content {
         self.len = len;
     }
 
-    /// Replaces some pages after the first `from` bytes by zeros.
+    /// Replaces random pages after the first `from` bytes by zeros.
     pub(super) fn lose_pages(&mut self, from: u64, rng: &mut Rng) {
         let page_size = Self::PAGE as u64;
         let first = usize::try_from(from / page_size).unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! How processes use their host's disk: one operation after the other, each with its time.
+//! The disk device of a host: it executes operations one after the other, each with its duration.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use super::action::DiskFault;
 use super::disk::{self, NodeId, error, no_space, parent, resolve};
 use super::event::EventKind;
 use super::ids::{HostId, ProcId};
-use super::proc::{Note, ProcState};
+use super::proc::{PendingInput, ProcState};
 use super::world::{Tick, World};
 
-/// An operation that the device has not ended yet.
+/// A disk operation in progress.
 #[derive(Clone, Debug)]
 pub(super) struct Operation {
     pub(super) number: u64,
     proc: ProcId,
     op: OpId,
     what: DiskOp,
-    /// Why it fails, if it is an append behind one that failed.
+    /// The error if it is an append behind one that failed.
     fails: Option<DiskError>,
 }
 
@@ -64,17 +64,17 @@ impl World {
         let Some(operation) = operations.remove(place) else { return };
         let (proc, op) = (operation.proc, operation.op);
         let result = self.operate(operation);
-        self.tell(proc, Note::Disk(op, result));
+        self.notify(proc, PendingInput::Disk(op, result));
     }
 
-    /// Carries out at once what a process has asked for and not been answered.
+    /// Completes all unfinished operations of a process immediately.
     pub(super) fn finish_operations(&mut self, proc: ProcId) {
         self.operate_all(proc, usize::MAX);
     }
 
-    /// Carries out some of what a killed process has asked for: those from the beginning that
-    /// were handed to the operating system in time.
-    pub(super) fn break_off_operations(&mut self, proc: ProcId) {
+    /// Completes some of the operations of a killed process: a prefix of them, which had been
+    /// handed to the operating system in time.
+    pub(super) fn abort_operations(&mut self, proc: ProcId) {
         let host = self.at_proc(proc).host;
         let host = self.host_mut(host);
         let own = host.operations.iter().filter(|operation| operation.proc == proc).count();
@@ -82,7 +82,7 @@ impl World {
         self.operate_all(proc, usize::try_from(done).unwrap_or(0));
     }
 
-    /// Carries out the first `most` operations of a process, and forgets the others.
+    /// Completes the first `most` operations of a process, and drops the others.
     fn operate_all(&mut self, proc: ProcId, most: usize) {
         let host = self.at_proc(proc).host;
         for _ in 0..most {
@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    /// What a power loss does to a host's disk.
+    /// Simulates a power loss of a host's disk.
     pub(super) fn disk_loses_power(&mut self, id: HostId) {
         let host = self.host_mut(id);
         host.operations.clear();
@@ -135,7 +135,7 @@ impl World {
             Ok(_) => self.trace.number(1),
             Err(error) => {
                 self.trace.bytes(error.message.as_bytes());
-                // A file that is not there is an answer, and no fault of the disk.
+                // A missing file is a result, not a fault of the disk.
                 if matches!(error.kind, DiskErrorKind::NoSpace | DiskErrorKind::Io) {
                     let kind = error.kind;
                     self.happened(EventKind::DiskFailed { host, proc, error: kind });
@@ -145,8 +145,8 @@ impl World {
         result
     }
 
-    /// Makes appends fail that a process has asked for behind one that failed: it does not know yet,
-    /// and what stands behind a gap must not be written.
+    /// Makes the appends fail that a process has queued behind a failed one: it does not know of
+    /// the failure yet, and nothing must be written behind a gap.
     fn fail_behind(&mut self, proc: ProcId, failed: FileId, error: &DiskError) {
         let host = self.at_proc(proc).host;
         for operation in &mut self.host_mut(host).operations {
@@ -157,7 +157,7 @@ impl World {
         }
     }
 
-    /// The error that a fault of the disk makes of an operation.
+    /// The error that an operation gets because of a disk fault.
     fn refuse(&self, host: HostId, what: &DiskOp) -> Option<DiskError> {
         let writes = matches!(
             what,
@@ -304,7 +304,7 @@ impl World {
         Ok(DiskDone::Done)
     }
 
-    /// Whether a process is there to use the disk.
+    /// Whether a process is running or frozen.
     pub(super) fn is_alive(&self, proc: ProcId) -> bool {
         matches!(self.at_proc(proc).state, ProcState::Running | ProcState::Paused)
     }

@@ -1,26 +1,27 @@
-//! How processes are driven: started, told, woken, and their wishes carried out.
+//! Driving processes: starting them, delivering inputs, and carrying out their outputs.
 
 use crate::machine::{
     Close, Input, LogLevel, LogLine, Output, Signal, Stream, StreamError, Vitals,
 };
 use crate::time::{Date, Duration, Mono, Wall};
 
-use super::children::{Kin, status_of};
+use super::children::{Relations, status_of};
 use super::disk;
 use super::event::{EventKind, LogEntry};
 use super::ids::ProcId;
-use super::proc::{Note, ProcState};
+use super::proc::{PendingInput, ProcState};
 use super::process::{Launch, LaunchError, Process};
 use super::streams::Descriptor;
 use super::world::{Tick, World};
 
 impl World {
-    /// What a slice of work takes when a machine asks to be woken at once: time must go on.
+    /// The virtual time of a slice of work if a machine asks to be woken immediately, so that time
+    /// advances.
     const SLICE: Duration = Duration::from_micros(20);
     /// Physical memory of a host, in bytes.
     const MEMORY: u64 = 1 << 30;
 
-    /// Starts a process. What its program says if it cannot start is in its state and the events.
+    /// Starts a process. If its program fails to start, the reason is in its state and the events.
     pub(super) fn launch(&mut self, id: ProcId) {
         let host_id = self.at_proc(id).host;
         let host = self.host_mut(host_id);
@@ -28,11 +29,11 @@ impl World {
         let pid = host.next_pid;
         let started_at = self.now;
         let proc = self.proc_mut(id);
-        proc.life += 1;
+        proc.incarnation += 1;
         proc.pid = pid;
         proc.started = started_at;
         let dir = disk::resolve("/", &proc.spec.dir);
-        let started = self.create_machine(id, &Kin { group: pid, ..Kin::default() });
+        let started = self.create_machine(id, &Relations { group: pid, ..Relations::default() });
         self.trace.number(u64::from(id.0));
         let proc = self.proc_mut(id);
         proc.reset();
@@ -41,12 +42,12 @@ impl World {
             Ok(machine) => {
                 proc.log_file = machine.log_file();
                 let moved = machine.directory().map(|path| disk::resolve(&dir, &path));
-                proc.kin.group = pid;
+                proc.relations.group = pid;
                 proc.machine = Some(machine);
                 proc.state = ProcState::Running;
                 proc.dir = moved.unwrap_or(dir);
                 self.happened(EventKind::Started(id));
-                self.tell(id, Note::Start);
+                self.notify(id, PendingInput::Start);
             }
             Err(error) => {
                 proc.state = ProcState::Failed;
@@ -59,26 +60,26 @@ impl World {
     pub(super) fn create_machine(
         &self,
         id: ProcId,
-        kin: &Kin,
+        relations: &Relations,
     ) -> Result<Box<dyn Process>, LaunchError> {
         let proc = self.at_proc(id);
         let host = self.at_host(proc.host);
         let names: Vec<_> = self.hosts.iter().map(|h| (h.spec.name.as_str(), h.spec.ip)).collect();
-        let is_terminal = |n: usize| matches!(kin.stdio.get(n), Some(Descriptor::Tty(_)));
+        let is_terminal = |n: usize| matches!(relations.stdio.get(n), Some(Descriptor::Tty(_)));
         (self.programs)(&Launch {
             program: &proc.spec.program,
             args: &proc.spec.args,
             dir: &disk::resolve("/", &proc.spec.dir),
-            seed: self.stream(2, u64::from(id.0) << 32 | u64::from(proc.life)).u64(),
+            seed: self.stream(2, u64::from(id.0) << 32 | u64::from(proc.incarnation)).u64(),
             pid: proc.pid,
             host: &host.spec.name,
             ip: host.spec.ip,
             now: self.moment(proc.host),
             disk: &host.disk,
-            env: &kin.env,
+            env: &relations.env,
             stdin_is_terminal: is_terminal(0),
             stdout_is_terminal: is_terminal(1),
-            is_child: kin.stdio.iter().any(|end| *end != Descriptor::Closed),
+            is_child: relations.stdio.iter().any(|end| *end != Descriptor::Closed),
             world: self,
             names: &names,
         })
@@ -89,83 +90,94 @@ impl World {
         proc.state == ProcState::Running && proc.machine.is_some() && proc.stalled <= self.now
     }
 
-    /// Tells a process something: at once if it listens and nothing older waits, else by mail.
-    pub(super) fn tell(&mut self, id: ProcId, note: Note) {
+    /// Delivers an input: immediately if the process can run and nothing older is pending,
+    /// otherwise later.
+    pub(super) fn notify(&mut self, id: ProcId, input: PendingInput) {
         if !matches!(self.at_proc(id).state, ProcState::Running | ProcState::Paused) {
             return;
         }
-        if self.at_proc(id).mail.is_empty() && self.is_runnable(id) {
-            self.take_note(id, note);
+        if self.at_proc(id).pending.is_empty() && self.is_runnable(id) {
+            self.deliver(id, input);
         } else {
-            self.proc_mut(id).mail.push_back(note);
-            self.announce_mail(id);
+            self.proc_mut(id).pending.push_back(input);
+            self.schedule_delivery(id);
         }
     }
 
-    /// Puts an entry into the queue if there is mail that could be read.
-    pub(super) fn announce_mail(&mut self, id: ProcId) {
+    /// Schedules the delivery of pending inputs, if there are any and the process runs.
+    pub(super) fn schedule_delivery(&mut self, id: ProcId) {
         let proc = self.at_proc(id);
-        if proc.state == ProcState::Running && !proc.mail.is_empty() && !proc.mail_due {
-            let (at, life) = (proc.stalled, proc.life);
-            self.proc_mut(id).mail_due = true;
-            self.schedule(at, Tick::Mail { proc: id, life });
+        if proc.state == ProcState::Running && !proc.pending.is_empty() && !proc.delivery_scheduled
+        {
+            let (at, incarnation) = (proc.stalled, proc.incarnation);
+            self.proc_mut(id).delivery_scheduled = true;
+            self.schedule(at, Tick::Deliver { proc: id, incarnation });
         }
     }
 
-    pub(super) fn read_mail(&mut self, id: ProcId) {
+    pub(super) fn deliver_pending(&mut self, id: ProcId) {
         while self.is_runnable(id) {
-            let Some(note) = self.proc_mut(id).mail.pop_front() else { return };
-            self.take_note(id, note);
+            let Some(input) = self.proc_mut(id).pending.pop_front() else { return };
+            self.deliver(id, input);
         }
-        self.announce_mail(id);
+        self.schedule_delivery(id);
     }
 
-    fn take_note(&mut self, id: ProcId, note: Note) {
-        match note {
-            Note::Start => {
+    fn deliver(&mut self, id: ProcId, input: PendingInput) {
+        match input {
+            PendingInput::Start => {
                 self.give(id, Input::Start);
                 let vitals = Vitals { host_memory: Self::MEMORY, ..Vitals::default() };
                 self.give(id, Input::Vitals(vitals));
             }
-            Note::Listening(listener, result) => {
+            PendingInput::Listening(listener, result) => {
                 self.give(id, Input::Listening { listener, result });
             }
-            Note::Accept(tcp) => self.accept(id, tcp),
-            Note::OomScore => self.give(id, Input::OomScore { result: Ok(()) }),
-            Note::Connected(tcp) => self.connected(id, tcp),
-            Note::ConnectFailed(conn, error) => {
+            PendingInput::Accept(tcp) => self.accept(id, tcp),
+            PendingInput::OomScore => self.give(id, Input::OomScore { result: Ok(()) }),
+            PendingInput::Connected(tcp) => self.connected(id, tcp),
+            PendingInput::ConnectFailed(conn, error) => {
                 self.proc_mut(id).conns.remove(&conn);
                 self.give(id, Input::ConnectFailed { conn, error });
             }
-            Note::Readable(tcp, side) => self.read_pieces(id, tcp, side),
-            Note::Drained(conn) => {
+            PendingInput::Readable(tcp, side) => self.read_pieces(id, tcp, side),
+            PendingInput::Drained(conn) => {
                 if self.at_proc(id).conns.contains_key(&conn) {
                     self.give(id, Input::Drained { conn });
                 }
             }
-            Note::Closed(conn, error) => {
+            PendingInput::Closed(conn, error) => {
                 if self.proc_mut(id).conns.remove(&conn).is_some() {
                     self.give(id, Input::Closed { conn, error });
                 }
             }
-            Note::Disk(op, result) => self.give(id, Input::Disk { op, result }),
-            Note::Signal(Signal::Kill) => self.kill(id),
-            Note::Signal(signal) => self.give(id, Input::Signal(signal)),
-            Note::Read(stream, result) => {
+            PendingInput::Disk(op, result) => self.give(id, Input::Disk { op, result }),
+            PendingInput::Signal(Signal::Kill) => self.kill(id),
+            PendingInput::Signal(signal) => self.give(id, Input::Signal(signal)),
+            PendingInput::Read(stream, result) => {
                 let result = result.as_deref().map_err(|error| *error);
                 self.give(id, Input::Read { stream, result });
             }
-            // As a program that does not ignore SIGPIPE ends.
-            Note::Written(Stream::Stdout | Stream::Stderr, Err(StreamError::BrokenPipe)) => {
+            // As for a program that does not ignore SIGPIPE.
+            PendingInput::Written(
+                Stream::Stdout | Stream::Stderr,
+                Err(StreamError::BrokenPipe),
+            ) => {
                 self.exit(id, Signal::Pipe.default_exit());
             }
-            Note::Written(stream, result) => self.give(id, Input::Written { stream, result }),
-            Note::Spawned(child, result) => self.give(id, Input::Spawned { child, result }),
-            Note::Child(child, change) => self.give(id, Input::ChildChanged { child, change }),
-            Note::KillAnswer(pid, result) => self.give(id, Input::Killed { pid, result }),
-            Note::Terminal(columns, rows) => self.give(id, Input::Terminal { columns, rows }),
-            Note::Line(line) => self.type_into(id, Some(&line)),
-            Note::Interrupt => self.type_into(id, None),
+            PendingInput::Written(stream, result) => {
+                self.give(id, Input::Written { stream, result })
+            }
+            PendingInput::Spawned(child, result) => self.give(id, Input::Spawned { child, result }),
+            PendingInput::Child(child, change) => {
+                self.give(id, Input::ChildChanged { child, change })
+            }
+            PendingInput::KillAnswer(pid, result) => self.give(id, Input::Killed { pid, result }),
+            PendingInput::Terminal(columns, rows) => {
+                self.give(id, Input::Terminal { columns, rows })
+            }
+            PendingInput::Line(line) => self.type_into(id, Some(&line)),
+            PendingInput::Interrupt => self.type_into(id, None),
         }
     }
 
@@ -178,23 +190,23 @@ impl World {
                 None => console.interrupt(now),
             }
         }
-        self.settle(id, machine);
+        self.process_outputs(id, machine);
     }
 
-    /// Hands one input to a process that listens, and carries out what it then wants.
+    /// Hands one input to a process that can run, and carries out its outputs.
     pub(super) fn give(&mut self, id: ProcId, input: Input<'_>) {
         let Some(mut machine) = self.proc_mut(id).machine.take() else { return };
         machine.handle(self.moment(self.at_proc(id).host), input);
-        self.settle(id, machine);
+        self.process_outputs(id, machine);
     }
 
-    /// Carries out what a machine wants, and puts it back into its process.
-    pub(super) fn settle(&mut self, id: ProcId, mut machine: Box<dyn Process>) {
+    /// Carries out the outputs of a machine, and puts it back into its process.
+    pub(super) fn process_outputs(&mut self, id: ProcId, mut machine: Box<dyn Process>) {
         while let Some(output) = machine.poll_output() {
             if let Output::Exit { code } = output {
-                // What it wanted last, it still gets.
-                while let Some(wish) = machine.poll_wish() {
-                    self.fulfil(id, wish);
+                // Its last requests are still carried out.
+                while let Some(request) = machine.poll_world_request() {
+                    self.execute_request(id, request);
                 }
                 self.exit(id, code);
                 return;
@@ -202,21 +214,21 @@ impl World {
             self.carry_out(id, &mut *machine, output);
         }
         let wanted = machine.poll_timeout();
-        let mut wishes = Vec::new();
-        while let Some(wish) = machine.poll_wish() {
-            wishes.push(wish);
+        let mut requests = Vec::new();
+        while let Some(request) = machine.poll_world_request() {
+            requests.push(request);
         }
         self.proc_mut(id).machine = Some(machine);
         self.set_wake(id, wanted);
-        self.announce_mail(id);
-        for wish in wishes {
-            self.fulfil(id, wish);
+        self.schedule_delivery(id);
+        for request in requests {
+            self.execute_request(id, request);
         }
     }
 
     fn set_wake(&mut self, id: ProcId, wanted: Option<Mono>) {
-        // An earlier entry stays: when its time comes, the machine is asked again. So a timeout
-        // that moves with every input costs nothing.
+        // An earlier entry is kept: when its time comes, the machine is asked for its timeout
+        // again. So a timeout that moves with every input costs nothing.
         let proc = self.at_proc(id);
         let Some(wanted) = wanted else { return };
         let at = wanted.max(self.now + Self::SLICE).max(proc.stalled);
@@ -229,7 +241,7 @@ impl World {
     pub(super) fn wake(&mut self, id: ProcId) {
         self.proc_mut(id).wake = None;
         if !self.is_runnable(id) {
-            // Whatever lets it go on asks for its timeout again.
+            // When the process is resumed, its timeout is scheduled again.
             return;
         }
         let wanted = self.at_proc(id).machine.as_ref().and_then(|m| m.poll_timeout());
@@ -239,11 +251,11 @@ impl World {
         }
     }
 
-    /// Lets a process that stood still go on.
-    pub(super) fn go_on(&mut self, id: ProcId) {
+    /// Continues a process that was blocked or frozen.
+    pub(super) fn continue_process(&mut self, id: ProcId) {
         let wanted = self.at_proc(id).machine.as_ref().and_then(|m| m.poll_timeout());
         self.set_wake(id, wanted);
-        self.announce_mail(id);
+        self.schedule_delivery(id);
     }
 
     fn carry_out(&mut self, id: ProcId, machine: &mut dyn Process, output: Output) {
@@ -278,10 +290,10 @@ impl World {
             }
             Output::Kill { pid, signal } => self.kill_pid(id, pid, signal),
             Output::TerminalMode(mode) => self.set_terminal_mode(id, mode),
-            // A World's hosts have memory for all.
-            Output::OomScore(_) => self.tell_later(id, Note::OomScore),
+            // The hosts of a World have enough memory.
+            Output::OomScore(_) => self.notify_later(id, PendingInput::OomScore),
             Output::Foreground { group } => self.set_foreground(id, group),
-            // The World tells a machine of a peer that is gone without being asked.
+            // The World reports a dead peer without keepalive.
             Output::KeepAlive(_) | Output::Exit { .. } => {}
         }
     }
@@ -291,7 +303,7 @@ impl World {
         let (at, wall) = (self.now, self.wall(self.at_proc(id).host));
         let LogLine { level, role, text } = line;
         let proc = self.at_proc(id);
-        if proc.log_file.is_some() || proc.kin.stdio[1] != Descriptor::Closed {
+        if proc.log_file.is_some() || proc.relations.stdio[1] != Descriptor::Closed {
             let line = log_line(proc.pid, role, wall, level, &text);
             self.write_log_line(id, &line);
         }
@@ -303,15 +315,15 @@ impl World {
         self.trace.number(u64::from(code.unsigned_abs()));
         self.finish_operations(id);
         let tool = self.at_proc(id).tool;
-        self.leave(id, ProcState::Exited { code });
+        self.take_down(id, ProcState::Exited { code });
         if !tool {
             self.happened(EventKind::Exited(id, code));
         }
     }
 
-    /// A process is gone with its host's power: no peer is told.
+    /// Ends a process whose host lost its power: no peer is notified.
     pub(super) fn lose_power(&mut self, id: ProcId) {
-        self.end_family(id, status_of(ProcState::Down));
+        self.clean_up_relations(id, status_of(ProcState::Down));
         self.release_all(id);
         self.forget_tool(id);
         let proc = self.proc_mut(id);
@@ -319,12 +331,12 @@ impl World {
         proc.state = ProcState::Down;
     }
 
-    /// Takes a process off its host: its machine, its connections, its listeners, its files.
-    pub(super) fn leave(&mut self, id: ProcId, state: ProcState) {
+    /// Removes a process from its host: its machine, connections, listeners and files.
+    pub(super) fn take_down(&mut self, id: ProcId, state: ProcState) {
         self.drop_connections(id, state != ProcState::Killed);
         self.close_files(id);
         self.release_all(id);
-        self.end_family(id, status_of(state));
+        self.clean_up_relations(id, status_of(state));
         let proc = self.proc_mut(id);
         proc.reset();
         proc.state = state;
@@ -332,7 +344,7 @@ impl World {
     }
 }
 
-/// A line as redis-server writes it to its log.
+/// A log line in the format of redis-server.
 fn log_line(pid: u32, role: char, wall: Wall, level: LogLevel, text: &str) -> String {
     let date = Date::of(wall);
     let millis = wall.0 / 1_000 % 1_000;

@@ -1,4 +1,4 @@
-//! What happened in a World, as data; the page puts it into words.
+//! Events of a World, as data; the page translates them into text.
 
 use crate::machine::{DiskErrorKind, LogLevel, NetError};
 use crate::time::{Mono, Wall};
@@ -6,7 +6,7 @@ use crate::time::{Mono, Wall};
 use super::action::Action;
 use super::ids::{HostId, MessageId, ProcId, TcpId};
 
-/// One thing that happened.
+/// An event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// When it happened, on the World's clock.
@@ -15,7 +15,7 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// The things that happen.
+/// The kinds of events.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventKind {
     /// An action on the World.
@@ -26,17 +26,17 @@ pub enum EventKind {
     HostDown(HostId),
     /// A process started.
     Started(ProcId),
-    /// A program could not start; the words are the program's.
+    /// A program failed to start; with the reason that it gave.
     NotStarted(ProcId, String),
-    /// A process ended by itself with this status.
+    /// A process exited with this status.
     Exited(ProcId, i32),
     /// A process was killed.
     Killed(ProcId),
     /// A process was frozen.
     Paused(ProcId),
-    /// A frozen process goes on.
+    /// A frozen process was resumed.
     Resumed(ProcId),
-    /// A connection stands.
+    /// A connection was established.
     Connected {
         /// The connection.
         tcp: TcpId,
@@ -45,25 +45,25 @@ pub enum EventKind {
         /// The process that accepted it.
         to: ProcId,
     },
-    /// A connection could not be made.
+    /// A connection attempt failed.
     ConnectFailed {
         /// The connection.
         tcp: TcpId,
         /// The process that asked for it.
         from: ProcId,
-        /// Why it could not be made.
+        /// Why it failed.
         error: NetError,
     },
-    /// A connection broke.
+    /// A connection was broken.
     Broken {
         /// The connection.
         tcp: TcpId,
-        /// The process that was told.
+        /// The process that was notified.
         proc: ProcId,
         /// Why it broke.
         error: NetError,
     },
-    /// A message was lost on its way and will be sent again.
+    /// A message was lost and will be retransmitted.
     Lost {
         /// The message.
         message: MessageId,
@@ -72,25 +72,26 @@ pub enum EventKind {
     },
     /// A disk operation failed.
     DiskFailed {
-        /// On which host.
+        /// The host.
         host: HostId,
         /// The process that asked for it.
         proc: ProcId,
-        /// How.
+        /// The error.
         error: DiskErrorKind,
     },
-    /// A power loss took bytes that had been written and not yet synced.
+    /// A power loss destroyed bytes that were written and not synced.
     BytesLost {
-        /// On which host.
+        /// The host.
         host: HostId,
-        /// How many.
+        /// The number of bytes.
         bytes: u64,
     },
 }
 
 impl EventKind {
-    /// Whether something is another than before: what runs, what is connected, what a disk holds. Lost
-    /// messages are sent again, and connections are made and ended in good order all the time.
+    /// Whether the event changes anything lasting: what runs, what is connected, what a disk holds.
+    /// Not lost messages, which are retransmitted, nor connections that are opened and closed
+    /// normally.
     pub fn is_change(&self) -> bool {
         !matches!(
             self,
@@ -101,34 +102,34 @@ impl EventKind {
     }
 }
 
-/// Why a message did not arrive.
+/// Why a message was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lost {
-    /// By the chance that the link has for it.
+    /// Random loss on the link.
     Loss,
-    /// A partition lies between the hosts.
+    /// A partition between the hosts.
     Partition,
     /// The receiving host is down.
     HostDown,
-    /// An action dropped it.
+    /// An action.
     Dropped,
-    /// The listener had as many connections waiting as it takes.
+    /// The listener's backlog was full.
     BacklogFull,
 }
 
-/// A line that a process logged.
+/// A line of a process's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {
     /// When it was logged, on the World's clock.
     pub at: Mono,
-    /// The same by the clock of its host.
+    /// The time on the host's wall clock.
     pub wall: Wall,
-    /// The process id under which it ran.
+    /// The process id at that time.
     pub pid: u32,
-    /// How important it is.
+    /// Its level.
     pub level: LogLevel,
     /// The role of the process, as in [`crate::machine::LogLine::role`].
     pub role: char,
-    /// What it says.
+    /// The message.
     pub text: String,
 }

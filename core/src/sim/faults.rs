@@ -1,4 +1,4 @@
-//! Doing to a World what an [`Action`] says.
+//! Applies [`Action`]s to a World.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use super::action::{Action, ActionError};
 use super::event::{EventKind, Lost};
 use super::host::Host;
 use super::ids::{HostId, MessageId, ProcId, Side, TcpId};
-use super::proc::{Note, Proc, ProcState};
+use super::proc::{PendingInput, Proc, ProcState};
 use super::scenario::{HostSpec, LinkSpec, ProcessSpec};
 use super::tcp::{Flight, Phase, Segment, SegmentKind};
 use super::world::{Tick, World};
 
 impl World {
-    /// Does an action now. An error means that nothing was changed.
+    /// Applies an action now. On an error, nothing was changed.
     pub fn apply(&mut self, action: &Action) -> Result<(), ActionError> {
         self.do_action(action)?;
         self.steps += 1;
@@ -61,7 +61,7 @@ impl World {
                 for id in self.find_targets(target, paused, "not paused", "pause it first")? {
                     self.proc_mut(id).state = ProcState::Running;
                     self.happened(EventKind::Resumed(id));
-                    self.go_on(id);
+                    self.continue_process(id);
                 }
             }
             Action::Kill { target } => {
@@ -71,12 +71,12 @@ impl World {
             }
             Action::Stop { target } => {
                 for id in self.find_targets(target, World::is_alive, "not running", "start it")? {
-                    self.tell(id, Note::Signal(Signal::Terminate));
+                    self.notify(id, PendingInput::Signal(Signal::Terminate));
                 }
             }
             Action::Reload { target } => {
                 for id in self.find_targets(target, World::is_alive, "not running", "start it")? {
-                    self.tell(id, Note::Signal(Signal::Hangup));
+                    self.notify(id, PendingInput::Signal(Signal::Hangup));
                 }
             }
             Action::Write { host, path, text } => {
@@ -139,7 +139,7 @@ impl World {
                     Some(Flight::Flying { due }) => due,
                     _ => self.now,
                 };
-                // The copy takes a little longer, as if another switch had sent it.
+                // The copy takes slightly longer, as if another switch had sent it.
                 let at = due + self.scenario.tcp.loopback;
                 self.schedule(at, Tick::Again { tcp, message: *message });
             }
@@ -200,11 +200,11 @@ impl World {
             }
             Action::Type { process, line } => {
                 let id = self.find_console(process)?;
-                self.tell(id, Note::Line(line.clone()));
+                self.notify(id, PendingInput::Line(line.clone()));
             }
             Action::Interrupt { process } => {
                 let id = self.find_console(process)?;
-                self.tell(id, Note::Interrupt);
+                self.notify(id, PendingInput::Interrupt);
             }
         }
         Ok(())
@@ -220,12 +220,13 @@ impl World {
                 self.lose_power(proc);
             }
         }
-        self.silence(id);
+        self.lose_messages_to(id);
         self.happened(EventKind::HostDown(id));
     }
 
-    /// What was on its way to a host without power is lost; what it sent is still on its way.
-    fn silence(&mut self, id: HostId) {
+    /// Handles the silence of a host without power: messages on their way to it are lost; those
+    /// that it sent still arrive.
+    fn lose_messages_to(&mut self, id: HostId) {
         let mut over = Vec::new();
         for conn in self.conns.values_mut() {
             for side in [Side::Client, Side::Server] {
@@ -340,7 +341,7 @@ impl World {
         self.links.get_mut(number as usize)
     }
 
-    /// Changes the links between two hosts, or between all of them, both ways.
+    /// Changes the links between two hosts, or between all of them, in both directions.
     fn change_links(
         &mut self,
         a: &str,
@@ -409,7 +410,7 @@ impl World {
         self.find_host(name).map(|id| SortedSet::from([id]))
     }
 
-    /// Two sets of hosts; the second is all the rest if it is not named.
+    /// Two sets of hosts; if the second is not given, it is all other hosts.
     fn find_sets(
         &self,
         a: &[String],
@@ -425,7 +426,7 @@ impl World {
         Ok((a, b))
     }
 
-    /// The process of a name, or those on the host of that name to which the action can be done.
+    /// The process with this name, or those on the host with this name to which the action applies.
     fn find_targets(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! A host: its clock, its disk, its ports.
+//! A host of a World: its clock, disk and ports.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use super::scenario::{DiskSpec, HostSpec};
 pub(super) struct Host {
     pub(super) spec: Arc<HostSpec>,
     pub(super) on: bool,
-    /// How often it has come up.
+    /// How often it has booted.
     pub(super) boots: u32,
     pub(super) clock: Clock,
     pub(super) disk: Arc<Disk>,
     pub(super) device: DiskSpec,
     pub(super) fault: DiskFault,
-    /// Operations that the device has not ended yet, in their order.
+    /// Disk operations in progress, in their order.
     pub(super) operations: VecDeque<Operation>,
     pub(super) device_free: Mono,
     pub(super) next_operation: u64,
@@ -33,12 +33,12 @@ pub(super) struct Host {
     pub(super) next_pid: u32,
 }
 
-/// How a host's wall clock differs from true time.
+/// The deviation of a host's wall clock from true time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     pub(super) skew_us: i64,
     pub(super) drift_ppm: i64,
-    /// Since when it drifts at this rate.
+    /// The time since which it drifts at this rate.
     pub(super) since: Mono,
 }
 
@@ -64,14 +64,14 @@ impl Host {
 }
 
 impl HostSpec {
-    /// The disk with which the host begins.
+    /// The initial disk of the host.
     pub(super) fn new_disk(&self) -> Disk {
         Disk::new(self.files.iter().map(|(path, text)| (path.as_str(), text.as_bytes())))
     }
 }
 
 impl Clock {
-    /// Microseconds ahead of true time.
+    /// How far it is ahead of true time, in microseconds.
     pub(super) fn ahead(&self, now: Mono) -> i64 {
         let drifted = i128::from(now.since(self.since).as_micros() as u64)
             * i128::from(self.drift_ppm)

@@ -1,14 +1,14 @@
-//! Names of things in a World. All are given out in order and never used twice.
+//! Ids of things in a World. They are assigned in order and never reused.
 
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A host, by its place in the scenario.
+/// A host, by its index in the scenario.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct HostId(pub u16);
 
-/// A process; one that starts again keeps its name.
+/// A process, which keeps its id when it is restarted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct ProcId(pub u32);
 
@@ -44,7 +44,7 @@ impl Side {
         }
     }
 
-    /// The end's place in a pair.
+    /// The index of the end in a pair.
     pub(super) fn index(self) -> usize {
         match self {
             Side::Client => 0,

@@ -1,4 +1,4 @@
-//! One direction of the way between two hosts.
+//! A link: one direction of the connection between two hosts.
 
 use core::time::Duration;
 
@@ -8,42 +8,42 @@ use crate::time::Mono;
 use super::ids::HostId;
 use super::scenario::LinkSpec;
 
-/// One direction of the way between two hosts, with what went over it.
+/// One direction of the connection between two hosts, with its statistics.
 #[derive(Clone, Debug)]
 pub struct Link {
-    /// Where it begins.
+    /// The sending host.
     pub from: HostId,
-    /// Where it ends.
+    /// The receiving host.
     pub to: HostId,
-    /// What it is like.
+    /// Its properties.
     pub spec: LinkSpec,
-    /// Whether a partition lies across it.
+    /// Whether a partition cuts it.
     pub cut: bool,
-    /// Messages that were put on it.
+    /// The number of messages sent on it.
     pub messages: u64,
-    /// Bytes in them.
+    /// The number of bytes in them.
     pub bytes: u64,
-    /// Messages that were lost on it.
+    /// The number of messages lost on it.
     pub lost: u64,
-    /// When it will have taken in all that was put on it.
+    /// When the transmission of everything sent so far is complete.
     pub(super) free: Mono,
     pub(super) rng: Rng,
 }
 
 impl Link {
-    /// Headers of Ethernet, IP and TCP around each message.
+    /// The size of Ethernet, IP and TCP headers around each message.
     const HEADERS: u64 = 66;
 
     pub(super) fn new(from: HostId, to: HostId, spec: LinkSpec, rng: Rng) -> Self {
         Link { from, to, spec, cut: false, messages: 0, bytes: 0, lost: 0, free: Mono::ZERO, rng }
     }
 
-    /// Whether chance loses the next message.
+    /// Whether the next message is lost by random loss.
     pub(super) fn loses(&mut self) -> bool {
         self.spec.loss_ppm > 0 && self.rng.below(1_000_000) < u64::from(self.spec.loss_ppm)
     }
 
-    /// Puts a message on the link and says when it arrives.
+    /// Sends a message and returns its arrival time.
     pub(super) fn carry(&mut self, now: Mono, len: usize) -> Mono {
         self.messages += 1;
         self.bytes += len as u64;
@@ -58,7 +58,7 @@ impl Link {
         leaves + self.spec.latency + self.jitter()
     }
 
-    /// Mostly small and now and then up to the worst: the square of a uniform draw.
+    /// A random delay, usually small and rarely near the maximum: the square of a uniform draw.
     fn jitter(&mut self) -> Duration {
         if self.spec.jitter.is_zero() {
             return Duration::ZERO;

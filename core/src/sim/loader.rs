@@ -1,16 +1,17 @@
-//! Which program a command means: names in `PATH`, executables and scripts on a host's disk.
+//! Looking up commands: names in `PATH`, executables, and scripts with a `#!` line.
 
 use crate::machine::SpawnError;
 
 use super::disk::{Disk, resolve};
 
-/// How the file of a program that a World can run begins; the program's name and a line feed follow.
+/// The beginning of the file of a program that a World can run; the program's name and a line feed
+/// follow.
 pub const EXECUTABLE: &[u8] = b"\x7fELF limpid ";
 
-/// The directories that are searched if the environment names none.
+/// The directories that are searched if the environment has no `PATH`.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// How deep scripts may be interpreted by scripts.
+/// How deeply scripts may be interpreted by scripts.
 const DEPTH: u32 = 4;
 
 /// A command, looked up.
@@ -22,7 +23,7 @@ pub(super) struct Loaded {
     pub(super) args: Vec<String>,
 }
 
-/// The path of the file that a command's name means in a directory.
+/// The path of the file that a command's name refers to in a directory.
 pub fn find_program(disk: &Disk, dir: &str, path: Option<&str>, name: &str) -> Option<String> {
     if name.contains('/') {
         return Some(resolve(dir, name));

@@ -1,24 +1,26 @@
-//! A world in which machines run: hosts, processes, links, disks, clocks, faults, and history.
+//! The simulator: a World of hosts, processes, links, disks, clocks and faults, with its history.
 //!
-//! A [`World`] is the driver of the contract in [`crate::machine`], with virtual time. It is made
-//! from a [`Scenario`] and a seed, holds one ordered queue of events, and does exactly the same
-//! thing every time: the same seed, scenario and [`Action`]s give the same bytes on every
-//! platform, which [`World::trace_hash`] witnesses. A [`Session`] remembers the actions and keeps
-//! checkpoints, so that a person can go to any time, and branch off from there.
+//! A [`World`] is a driver of the contract in [`crate::machine`] with virtual time. It is created
+//! from a [`Scenario`] and a seed, has one ordered event queue, and is deterministic: the same
+//! seed, scenario and [`Action`]s give the same bytes on every platform, which
+//! [`World::trace_hash`] verifies. A [`Session`] records the actions and keeps checkpoints, so that
+//! a user can go to any time, and branch off from there.
 //!
-//! | file | noun |
+//! | file | content |
 //! |---|---|
-//! | `world` | the World and its queue of events |
-//! | `drive`, `proc`, `host` | how a process is driven, and what belongs to it and to its host |
-//! | `process` | what the World runs: machines in boxes, and the recipes they start from |
-//! | `children`, `loader`, `streams`, `tty`, `reflow` | processes that start others, their streams and terminals |
-//! | `net`, `tcp`, `link` | transport as TCP shows it: connections, segments, links between hosts |
-//! | `disk`, `content`, `device` | a host's files and what a power loss leaves of them; the operations' timing |
-//! | `action`, `parse`, `faults` | what can be done to a World: as data, as text, and doing it |
-//! | `session`, `checkpoint` | actions over time: rewind, branch, undo |
-//! | `view`, `event`, `ring`, `trace` | what can be seen of a World, and its history |
-//! | `testing` | a tiny World for the tests of other machines |
-//! | `scenario` | what a World is made from |
+//! | `world` | the World and its event queue |
+//! | `drive`, `proc`, `host` | driving processes; the state of processes and hosts |
+//! | `process` | the programs of a World: boxed machines, and the function that creates them |
+//! | `children`, `loader`, `streams`, `tty`, `reflow` | child processes, their streams and
+//! terminals |
+//! | `net`, `tcp`, `link` | TCP: connections, segments, links between hosts |
+//! | `disk`, `content`, `device` | a host's files and what survives a power loss; the timing of
+//! disk operations |
+//! | `action`, `parse`, `faults` | actions on a World: as data, as text, and applying them |
+//! | `session`, `checkpoint` | recorded actions: rewind, branch, undo |
+//! | `view`, `event`, `ring`, `trace` | read-only views of a World, and its history |
+//! | `testing` | fixtures for the tests of machines |
+//! | `scenario` | the description that a World is created from |
 //!
 //! Topologies and the programs to run live in [`crate::lab`]: a World only knows the
 //! [`Programs`] function that it was given.
@@ -62,7 +64,8 @@ pub use loader::{EXECUTABLE, find_program};
 pub use parse::{USAGES as ACTION_USAGES, nearest as nearest_verb, parse_duration};
 pub use proc::ProcState;
 pub use process::{
-    Background, Boxed, Console, Launch, LaunchError, Plain, Process, Programs, Wish, daemon, plain,
+    Boxed, Console, DaemonOptions, Launch, LaunchError, Plain, Process, Programs, WorldRequest,
+    daemon, plain,
 };
 pub use ring::Ring;
 pub use scenario::{DiskSpec, HostSpec, LinkRule, LinkSpec, ProcessSpec, Scenario, TcpSpec};

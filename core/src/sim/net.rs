@@ -1,4 +1,4 @@
-//! Connections as processes use them: listening, connecting, accepting, reading, closing.
+//! The socket operations of processes: listening, connecting, accepting, reading, closing.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -7,16 +7,16 @@ use crate::time::Duration;
 
 use super::event::EventKind;
 use super::ids::{HostId, ProcId, Side, TcpId};
-use super::proc::{Listener, Note};
+use super::proc::{Listener, PendingInput};
 use super::process::Process;
 use super::tcp::{Conn, End, Flow, Phase, Piece, Segment, SegmentKind};
 use super::world::{Tick, World};
 
-/// The first and the last port that a host takes by itself (Linux's `ip_local_port_range`).
-const OWN_PORTS: (u16, u16) = (32_768, 60_999);
+/// The range of ephemeral ports (Linux's `ip_local_port_range`).
+const EPHEMERAL_PORTS: (u16, u16) = (32_768, 60_999);
 
 impl World {
-    /// How long a host tries to reach an address that no host has.
+    /// The time after which connecting to an address that no host has fails.
     const SEARCH: Duration = Duration::from_secs(3);
 
     pub(super) fn listen(&mut self, id: ProcId, listener: ListenerId, at: Endpoint, backlog: u32) {
@@ -25,10 +25,10 @@ impl World {
             let listens = Listener { at: at.clone(), backlog, waiting: 0 };
             self.proc_mut(id).listeners.insert(listener, listens);
         }
-        self.tell(id, Note::Listening(listener, result));
+        self.notify(id, PendingInput::Listening(listener, result));
     }
 
-    /// The address at which a process may listen, with its port.
+    /// The address and port on which a process may listen.
     fn bind(&mut self, id: ProcId, at: Endpoint) -> Result<Endpoint, NetError> {
         let host = self.at_proc(id).host;
         let at = match at {
@@ -63,12 +63,12 @@ impl World {
         ip.is_loopback() || ip == self.at_host(host).spec.ip || self.claimant(ip) == Some(host)
     }
 
-    /// The host that has an address besides its own.
+    /// The host that has this additional address.
     fn claimant(&self, ip: Ipv4Addr) -> Option<HostId> {
         self.claimed.get(&ip).map(|&id| self.at_proc(id).host)
     }
 
-    /// Gives the host of a process one more address, and takes it from the host that had it.
+    /// Gives the host of a process an additional address, and takes it from the host that had it.
     pub(super) fn claim(&mut self, id: ProcId, ip: Ipv4Addr) {
         if self.by_ip.contains_key(&ip) {
             return;
@@ -79,8 +79,8 @@ impl World {
         self.claimed.insert(ip, id);
     }
 
-    /// Takes an address away from its host. A connection that was made to it breaks as soon as its
-    /// client sends something, for what it sends comes to a host that does not know it.
+    /// Takes an additional address from its host. A connection that was made to it breaks as soon
+    /// as its client sends something, since the data reaches a host without that connection.
     pub(super) fn release(&mut self, ip: Ipv4Addr) {
         let Some(host) = self.claimant(ip) else { return };
         self.claimed.remove(&ip);
@@ -96,7 +96,7 @@ impl World {
         }
     }
 
-    /// Takes away the addresses that a process had claimed that is gone.
+    /// Takes back the addresses that a process which has ended had claimed.
     pub(super) fn release_all(&mut self, id: ProcId) {
         let had = self.claimed.iter().filter(|(_, by)| **by == id).map(|(ip, _)| *ip);
         for ip in had.collect::<Vec<_>>() {
@@ -106,7 +106,7 @@ impl World {
 
     fn take_port(&mut self, host: HostId) -> Result<u16, NetError> {
         let host = self.host_mut(host);
-        let (first, last) = OWN_PORTS;
+        let (first, last) = EPHEMERAL_PORTS;
         for _ in first..=last {
             let port = host.next_port.clamp(first, last);
             host.next_port = if port == last { first } else { port + 1 };
@@ -129,7 +129,10 @@ impl World {
             Address::Endpoint(to) => to,
             Address::Name { host: name, port } => match self.look_up(&name) {
                 Some(ip) => Endpoint::Ip(SocketAddr::new(ip, port)),
-                None => return self.tell(id, Note::ConnectFailed(conn, NetError::UnknownName)),
+                None => {
+                    return self
+                        .notify(id, PendingInput::ConnectFailed(conn, NetError::UnknownName));
+                }
             },
         };
         let to = &to;
@@ -142,13 +145,13 @@ impl World {
             },
         };
         let Some(target) = target else {
-            let (at, life) = (self.now + Self::SEARCH, self.at_proc(id).life);
-            self.schedule(at, Tick::Nowhere { proc: id, life, conn });
+            let (at, incarnation) = (self.now + Self::SEARCH, self.at_proc(id).incarnation);
+            self.schedule(at, Tick::Nowhere { proc: id, incarnation, conn });
             return;
         };
         let local = match self.local_end(host, to, from) {
             Ok(local) => local,
-            Err(error) => return self.tell(id, Note::ConnectFailed(conn, error)),
+            Err(error) => return self.notify(id, PendingInput::ConnectFailed(conn, error)),
         };
         self.next_tcp += 1;
         let tcp = TcpId(self.next_tcp);
@@ -163,7 +166,7 @@ impl World {
         self.transmit(tcp, Side::Client, SegmentKind::Syn, &[]);
     }
 
-    /// What a name means: every host knows the names of all, as from one `/etc/hosts`.
+    /// Resolves a name: every host knows the names of all hosts, as from a common `/etc/hosts`.
     fn look_up(&self, name: &str) -> Option<IpAddr> {
         if name.eq_ignore_ascii_case("localhost") {
             return Some(Ipv4Addr::LOCALHOST.into());
@@ -172,7 +175,7 @@ impl World {
         host.map(|host| host.spec.ip.into()).or_else(|| name.parse().ok())
     }
 
-    /// The address from which a connection leaves its host.
+    /// The local address of an outgoing connection.
     fn local_end(
         &mut self,
         host: HostId,
@@ -192,7 +195,7 @@ impl World {
         Ok(Endpoint::Ip(local))
     }
 
-    /// The listener for a connection that arrives at a host, and whether it takes one more.
+    /// The listener for an incoming connection, and whether its backlog has room.
     pub(super) fn find_listener(
         &self,
         host: HostId,
@@ -213,7 +216,7 @@ impl World {
         })
     }
 
-    /// The process takes a connection that waited for it.
+    /// Accepts a waiting connection on behalf of a process.
     pub(super) fn accept(&mut self, id: ProcId, tcp: TcpId) {
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
         let peer = conn.end(Side::Client).addr.clone();
@@ -237,7 +240,7 @@ impl World {
         self.note_readable(tcp, Side::Server);
     }
 
-    /// The process learns that a connection stands for which it asked.
+    /// Notifies a process that its outgoing connection is established.
     pub(super) fn connected(&mut self, id: ProcId, tcp: TcpId) {
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
         let end = conn.end_mut(Side::Client);
@@ -246,21 +249,22 @@ impl World {
         let local = end.addr.clone();
         let peer = conn.end(Side::Server).addr.clone();
         self.give(id, Input::Connected { conn: name, local, peer });
-        // What the machine wrote before it knew.
+        // Send what the machine wrote before the handshake was complete.
         self.pump_idle(tcp, Side::Client);
         self.note_readable(tcp, Side::Client);
     }
 
-    /// Sends what the outbox of a process holds, while its machine is in its place.
+    /// Sends the output buffer of a connection of a process whose machine is not running at the
+    /// moment.
     pub(super) fn pump_idle(&mut self, tcp: TcpId, side: Side) {
         let Some(id) = self.conns.get(&tcp).and_then(|conn| conn.end(side).proc) else { return };
         let Some(mut machine) = self.proc_mut(id).machine.take() else { return };
         self.pump(tcp, side, &mut *machine);
         self.proc_mut(id).machine = Some(machine);
-        self.announce_mail(id);
+        self.schedule_delivery(id);
     }
 
-    /// Sends as much of an outbox as the window has room for.
+    /// Sends as much of an output buffer as the window has room for.
     pub(super) fn pump(&mut self, tcp: TcpId, side: Side, machine: &mut dyn Process) {
         let (now, window, most) =
             (self.now, self.scenario.tcp.window, self.scenario.tcp.segment.max(1));
@@ -298,14 +302,14 @@ impl World {
                 }
             }
             if outbox.consume(bytes.len()) {
-                self.proc_mut(id).mail.push_back(Note::Drained(name));
+                self.proc_mut(id).pending.push_back(PendingInput::Drained(name));
             }
             self.transmit(tcp, side, SegmentKind::Data, &bytes);
         }
         self.scratch = bytes;
     }
 
-    /// Tells the process at `side` that there is something to read, if there is and it wants it.
+    /// Tells the process at `side` that there is something to read, if so and if it is reading.
     pub(super) fn note_readable(&mut self, tcp: TcpId, side: Side) {
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
         let waits = !conn.flow(side.other()).inbox.is_empty();
@@ -313,11 +317,11 @@ impl World {
         let wanted = end.phase == Phase::Open && end.reading && !end.noted;
         if let Some(id) = end.proc.filter(|_| waits && wanted) {
             end.noted = true;
-            self.tell(id, Note::Readable(tcp, side));
+            self.notify(id, PendingInput::Readable(tcp, side));
         }
     }
 
-    /// Hands in what has arrived, as long as the process wants it.
+    /// Delivers received data, as long as the process is reading.
     pub(super) fn read_pieces(&mut self, id: ProcId, tcp: TcpId, side: Side) {
         if let Some(conn) = self.conns.get_mut(&tcp) {
             conn.end_mut(side).noted = false;
@@ -335,7 +339,7 @@ impl World {
                 None => return,
                 Some(Piece::Fin) => self.give(id, Input::Ended { conn: name }),
                 Some(Piece::Bytes(bytes)) => {
-                    self.give_back(tcp, side.other(), bytes.len());
+                    self.return_window(tcp, side.other(), bytes.len());
                     self.give(id, Input::Received { conn: name, bytes: &bytes });
                 }
             }
@@ -357,8 +361,8 @@ impl World {
         self.close_end(tcp, side, true);
     }
 
-    /// Closes an end that its process has forgotten: with a FIN, or with a RST if the process
-    /// left something unread (RFC 1122, 4.2.2.13) or `orderly` is false.
+    /// Closes an end that its process has closed: with a FIN, or with a RST if the process left
+    /// data unread (RFC 1122, 4.2.2.13) or `orderly` is false.
     pub(super) fn close_end(&mut self, tcp: TcpId, side: Side, orderly: bool) {
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
         let unread = conn.flow(side.other()).inbox.iter().any(|p| matches!(p, Piece::Bytes(_)));
@@ -395,7 +399,7 @@ impl World {
         let Some(&(tcp, side)) = self.at_proc(id).conns.get(&name) else { return };
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
         let opening = conn.end(side).phase == Phase::Opening;
-        // Nothing more is read: what has arrived counts as read.
+        // Nothing more is read: received data is discarded.
         conn.flow_mut(side.other()).inbox.clear();
         let end = conn.end_mut(side);
         end.reading = false;
@@ -403,23 +407,24 @@ impl World {
         if opening {
             self.proc_mut(id).conns.remove(&name);
             self.close_end(tcp, side, true);
-            self.proc_mut(id).mail.push_back(Note::Closed(name, NetError::Eof));
+            self.proc_mut(id).pending.push_back(PendingInput::Closed(name, NetError::Eof));
             return;
         }
         self.pump(tcp, side, machine);
     }
 
-    /// The outbox of a closing end is empty.
+    /// Finishes closing an end, once its output buffer is empty.
     fn finish_close(&mut self, tcp: TcpId, side: Side) {
         let Some(end) = self.conns.get_mut(&tcp).map(|conn| conn.end_mut(side)) else { return };
         let (proc, name) = (end.proc, end.conn);
         self.close_end(tcp, side, true);
         if let (Some(id), Some(name)) = (proc, name) {
-            self.tell(id, Note::Closed(name, NetError::Eof));
+            self.notify(id, PendingInput::Closed(name, NetError::Eof));
         }
     }
 
-    /// Closes what a process leaves behind: in order if it ended by itself, with resets if not.
+    /// Closes the connections of a process that has ended: normally if it exited, with resets if
+    /// not.
     pub(super) fn drop_connections(&mut self, id: ProcId, orderly: bool) {
         let own: Vec<(TcpId, Side)> = self
             .conns
@@ -436,7 +441,7 @@ impl World {
         }
     }
 
-    /// Forgets a connection on which nothing will ever happen again.
+    /// Drops a connection on which nothing can happen any more.
     pub(super) fn forget_if_over(&mut self, tcp: TcpId) {
         if self.conns.get(&tcp).is_some_and(Conn::is_over)
             && let Some(conn) = self.conns.remove(&tcp)

@@ -1,4 +1,4 @@
-//! Actions as text, as they are typed and as lesson files write them.
+//! Parsing and formatting of actions as text, for typed commands and lesson files.
 
 use core::str::FromStr;
 use core::time::Duration;
@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::action::{Action, ActionError, DiskFault};
 use super::ids::MessageId;
 
-/// Every action's verb and how it is written, for help, hints and completion.
+/// The verb and the syntax of every action, for help, hints and completion.
 pub const USAGES: &[(&str, &str)] = &[
     ("crash", "crash <host>"),
     ("restart", "restart <host> [--no-disk]"),
@@ -192,7 +192,7 @@ fn parse(words: &mut Words<'_>) -> Result<Action, ActionError> {
             process: words.name("a process and a line")?,
             line: words.rest_of_line().into(),
         },
-        // The table above holds no other verb.
+        // The last verb of the table above.
         _ => Action::Interrupt { process: words.name("a process")? },
     })
 }
@@ -205,7 +205,7 @@ fn parse_size(text: &str) -> Option<u16> {
     text.parse().ok().filter(|size| (1..=1_000).contains(size))
 }
 
-/// Keys as [`show_keys`] writes them.
+/// Parses keys in the format of [`show_keys`].
 fn parse_keys(text: &str) -> Option<String> {
     let mut keys = String::new();
     let mut chars = text.chars();
@@ -230,7 +230,7 @@ fn parse_keys(text: &str) -> Option<String> {
     Some(keys)
 }
 
-/// Keys in a form that stands on one line: control characters as escapes, a blank at an end as `\s`.
+/// Formats keys on one line: control characters as escapes, a blank at either end as `\s`.
 pub(super) fn show_keys(keys: &str) -> String {
     let mut text = String::new();
     let last = keys.chars().count().saturating_sub(1);
@@ -249,7 +249,7 @@ pub(super) fn show_keys(keys: &str) -> String {
     text
 }
 
-/// The words of one action that have not been read yet.
+/// The unread words of an action.
 struct Words<'a> {
     verb: &'static str,
     usage: &'static str,
@@ -301,7 +301,7 @@ impl<'a> Words<'a> {
             .map(MessageId)
     }
 
-    /// Two sets of hosts, `a,b | c`; commas and blanks both stand between names.
+    /// Two sets of hosts, `a,b | c`; names are separated by commas or blanks.
     fn sets(&mut self) -> Result<(Vec<String>, Vec<String>), ActionError> {
         let line = self.rest_of_line();
         let (a, b) = line.split_once('|').unwrap_or((line, ""));
@@ -337,7 +337,7 @@ fn nearest_of_all(typed: &str) -> &'static str {
     nearest(typed, USAGES).unwrap_or("crash")
 }
 
-/// The verb, of those with their usages, that has the fewest letters to change.
+/// The verb with the smallest edit distance to what was typed.
 pub fn nearest(typed: &str, known: &[(&'static str, &'static str)]) -> Option<&'static str> {
     let distance = |known: &str| {
         let typed: Vec<char> = typed.chars().take(40).collect();
@@ -365,8 +365,8 @@ fn split_words(mut line: &str) -> Result<Vec<String>, ActionError> {
     Ok(words)
 }
 
-/// The first word of a line, and what follows the blank behind it. Quotes keep blanks together, a
-/// backslash keeps what follows it.
+/// The first word of a line, and the text after the blank behind it. Quotes keep blanks together,
+/// and a backslash escapes the next character.
 fn quoted_word(line: &str) -> Result<Option<(String, &str)>, ActionError> {
     let line = line.trim_start();
     let (mut word, mut quote) = (None::<String>, None);
@@ -390,7 +390,7 @@ fn quoted_word(line: &str) -> Result<Option<(String, &str)>, ActionError> {
     Ok(word.map(|word| (word, chars.as_str())))
 }
 
-/// A word in a form that [`quoted_word`] gives back.
+/// Formats a word so that [`quoted_word`] parses it.
 pub(super) fn show_word(word: &str) -> String {
     let is_plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\');
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -399,7 +399,7 @@ pub(super) fn show_word(word: &str) -> String {
     format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// A number with at most `digits` decimals, as a count of the smallest of them.
+/// Parses a number with at most `digits` decimals, as a multiple of the smallest of them.
 fn parse_decimal(text: &str, digits: usize) -> Option<u64> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let all_digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
@@ -415,14 +415,14 @@ fn parse_decimal(text: &str, digits: usize) -> Option<u64> {
 const TIMES: [(&str, usize, u64); 6] =
     [("ms", 6, 1), ("us", 3, 1), ("ns", 0, 1), ("s", 9, 1), ("m", 9, 60), ("h", 9, 3600)];
 
-/// A time as actions write it: `20ms`, `1.5s`, `300us`, `2m`.
+/// Parses a time in the format of actions: `20ms`, `1.5s`, `300us`, `2m`.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let (unit, digits, times) = TIMES.iter().find(|(unit, ..)| text.ends_with(unit))?;
     let nanos = parse_decimal(text.strip_suffix(unit)?, *digits)?;
     Some(Duration::from_nanos(nanos.checked_mul(*times)?))
 }
 
-/// A time in the unit that makes it shortest.
+/// Formats a time in the unit that makes it shortest.
 pub(super) fn show_duration(d: Duration) -> String {
     let nanos = u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
     let (unit, digits) = match nanos {
@@ -479,7 +479,7 @@ fn parse_skew(text: &str) -> Option<i64> {
         None => (1, text.strip_prefix('+').unwrap_or(text)),
     };
     let micros = parse_duration(rest)?.as_micros();
-    // A century either way; more is a slip of the keyboard.
+    // At most a century in either direction; more is probably a typing error.
     i64::try_from(micros).ok().filter(|&m| m <= 3_200_000_000_000_000).map(|m| sign * m)
 }
 

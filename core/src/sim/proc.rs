@@ -1,4 +1,4 @@
-//! A process: its recipe, what it has open, and what it is to be told.
+//! A process of a World: its specification, its open resources, and its pending inputs.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::machine::{
 use crate::sorted::SortedMap;
 use crate::time::Mono;
 
-use super::children::Kin;
+use super::children::Relations;
 use super::device::OpenFile;
 use super::event::LogEntry;
 use super::ids::{HostId, Side, TcpId};
@@ -18,23 +18,24 @@ use super::process::Process;
 use super::ring::Ring;
 use super::scenario::ProcessSpec;
 
-/// A process: its recipe, and its machine while it runs.
+/// A process: its specification, and its machine while it runs.
 #[derive(Clone, Debug)]
 pub(super) struct Proc {
     pub(super) host: HostId,
     pub(super) spec: Arc<ProcessSpec>,
     pub(super) state: ProcState,
-    /// How often it has been started; what belongs to an earlier life is void.
-    pub(super) life: u32,
+    /// The incarnation: how often it has been started. What belongs to an earlier one is ignored.
+    pub(super) incarnation: u32,
     pub(super) pid: u32,
     pub(super) machine: Option<Box<dyn Process>>,
-    /// Until when it stands still, by its own wish.
+    /// The time until which it is blocked by its own
+    /// [`Output::Stall`](crate::machine::Output::Stall).
     pub(super) stalled: Mono,
-    /// What it is to be told.
-    pub(super) mail: VecDeque<Note>,
-    /// Whether the queue holds an entry to read the mail.
-    pub(super) mail_due: bool,
-    /// The queue's entry that wakes it.
+    /// Inputs to be delivered when it can run.
+    pub(super) pending: VecDeque<PendingInput>,
+    /// Whether the event queue holds an entry for their delivery.
+    pub(super) delivery_scheduled: bool,
+    /// The entry of the event queue that wakes it.
     pub(super) wake: Option<(Mono, u64)>,
     pub(super) conns: SortedMap<ConnId, (TcpId, Side)>,
     pub(super) accepted: u64,
@@ -42,17 +43,17 @@ pub(super) struct Proc {
     pub(super) files: SortedMap<FileId, OpenFile>,
     pub(super) dir: String,
     pub(super) log: Ring<LogEntry>,
-    /// Where its log goes besides, if that is a file.
+    /// The file that its log is written to in addition, if any.
     pub(super) log_file: Option<String>,
-    /// What it is to be told a moment later, each with an entry in the queue.
-    pub(super) later: VecDeque<Note>,
-    /// Its parent, its children, its terminal, its streams.
-    pub(super) kin: Kin,
-    /// Whether it is a small program of a shell: no event, and nothing is left of it at its end.
+    /// Inputs to be delivered with a short delay, each with an entry in the event queue.
+    pub(super) later: VecDeque<PendingInput>,
+    /// Its parent, children, terminal and streams.
+    pub(super) relations: Relations,
+    /// Whether it is a shell tool: it produces no events, and is removed when it ends.
     pub(super) tool: bool,
-    /// Whether the place is free for another process.
+    /// Whether its slot can be reused by another process.
     pub(super) gone: bool,
-    /// When it was started last.
+    /// When it was last started.
     pub(super) started: Mono,
 }
 
@@ -65,36 +66,36 @@ pub(super) struct Listener {
     pub(super) waiting: u32,
 }
 
-/// How a process is doing.
+/// The state of a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProcState {
-    /// It has not been started since its host came up, or its host is down.
+    /// It was not started since its host came up, or its host is down.
     Down,
     /// It runs.
     Running,
     /// It is frozen.
     Paused,
-    /// It has ended by itself.
+    /// It exited.
     Exited {
         /// Its exit status.
         code: i32,
     },
     /// It was killed.
     Killed,
-    /// Its program could not start.
+    /// Its program failed to start.
     Failed,
 }
 
-/// What a process is to be told, when it next listens.
+/// An input to be delivered to a process when it can run.
 #[derive(Clone, Debug)]
-pub(super) enum Note {
+pub(super) enum PendingInput {
     Start,
     Listening(ListenerId, Result<Endpoint, NetError>),
     /// A connection waits to be accepted.
     Accept(TcpId),
     Connected(TcpId),
     ConnectFailed(ConnId, NetError),
-    /// A connection holds something to read.
+    /// A connection has something to read.
     Readable(TcpId, Side),
     Drained(ConnId),
     Closed(ConnId, NetError),
@@ -108,12 +109,12 @@ pub(super) enum Note {
     Child(ChildId, ChildChange),
     KillAnswer(i64, Result<(), KillError>),
     Terminal(u16, u16),
-    /// The score that a process asked for is set.
+    /// The OOM score that the process asked for is set.
     OomScore,
 }
 
 impl Proc {
-    /// Log lines that are remembered.
+    /// The number of log lines that are kept.
     const LOG: usize = 512;
 
     pub(super) fn new(host: HostId, spec: Arc<ProcessSpec>) -> Self {
@@ -121,12 +122,12 @@ impl Proc {
             host,
             spec,
             state: ProcState::Down,
-            life: 0,
+            incarnation: 0,
             pid: 0,
             machine: None,
             stalled: Mono::ZERO,
-            mail: VecDeque::new(),
-            mail_due: false,
+            pending: VecDeque::new(),
+            delivery_scheduled: false,
             wake: None,
             conns: SortedMap::new(),
             accepted: 0,
@@ -136,26 +137,26 @@ impl Proc {
             log: Ring::new(Self::LOG),
             log_file: None,
             later: VecDeque::new(),
-            kin: Kin::default(),
+            relations: Relations::default(),
             tool: false,
             gone: false,
             started: Mono::ZERO,
         }
     }
 
-    /// Forgets all that belongs to one life.
+    /// Resets everything that belongs to one incarnation.
     pub(super) fn reset(&mut self) {
         self.machine = None;
         self.stalled = Mono::ZERO;
-        self.mail.clear();
-        self.mail_due = false;
+        self.pending.clear();
+        self.delivery_scheduled = false;
         self.wake = None;
         self.conns.clear();
         self.accepted = 0;
         self.listeners.clear();
         self.files.clear();
         self.later.clear();
-        self.kin = Kin::default();
+        self.relations = Relations::default();
         self.log_file = None;
     }
 }

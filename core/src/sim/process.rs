@@ -1,4 +1,4 @@
-//! What a World runs: machines in boxes, and the function that creates them.
+//! The programs of a World: boxed machines, and the function that creates them.
 
 use core::any::Any;
 use core::fmt;
@@ -11,74 +11,75 @@ use super::action::Action;
 use super::disk::Disk;
 use super::world::World;
 
-/// A machine as a World runs it: in a box, cloneable, and open to read-only inspection.
+/// A machine in the form in which a World runs it: boxed, cloneable, and open to read-only
+/// inspection.
 ///
-/// Wrap a machine with [`plain`] unless it has a terminal.
+/// Use [`plain`] for a machine without a console.
 pub trait Process: Machine + Boxed + Send + Sync {
-    /// Where a person types, if the program reads its standard input.
+    /// The console for typed lines, if the program reads its standard input.
     fn console(&mut self) -> Option<&mut dyn Console> {
         None
     }
 
-    /// Whether it is one of the small programs of a shell: it makes no event and stands on no map.
+    /// Whether it is a shell tool, which produces no events and is not shown on maps.
     fn is_tool(&self) -> bool {
         false
     }
 
-    /// Whether it goes to the background by itself when a shell starts it (`daemonize yes`).
+    /// Whether it daemonizes when a shell starts it (`daemonize yes`).
     fn daemonizes(&self) -> bool {
         false
     }
 
-    /// The file that its log goes to, if not to its standard output (`logfile`).
+    /// Its log file, if it does not log to its standard output (`logfile`).
     fn log_file(&self) -> Option<String> {
         None
     }
 
-    /// The directory that it changes to before it begins (`dir`).
+    /// The working directory that it changes to when it starts (`dir`).
     fn directory(&self) -> Option<String> {
         None
     }
 
-    /// Files that it brings along as an installation would: path, content and mode. They are put
-    /// on its host's disk when it starts, where nothing of that name is.
+    /// Files that its installation would bring along: path, content and mode. They are written to
+    /// its host's disk when it starts, unless they exist.
     fn files(&self) -> Vec<(String, Vec<u8>, u16)> {
         Vec::new()
     }
 
-    /// What it wants of the World besides its outputs. Asked for after them.
-    fn poll_wish(&mut self) -> Option<Wish> {
+    /// The next request to the World, besides its outputs. Polled after them.
+    fn poll_world_request(&mut self) -> Option<WorldRequest> {
         None
     }
 }
 
-/// What only programs of a World can want, since no operating system offers it.
+/// A request to the World that no operating system offers.
 #[derive(Clone, Debug)]
-pub enum Wish {
-    /// Do something to the World: `iptables` cuts a link.
+pub enum WorldRequest {
+    /// Apply an action to the World: `iptables` cuts a link.
     Act(Action),
-    /// Give its host one more address (`ip address add`), which another host may have had until now,
-    /// until it is released, or the process ends.
+    /// Give its host an additional address (`ip address add`), taking it from any other host, until
+    /// it is released or the process ends.
     Claim(Ipv4Addr),
-    /// Take that address away from its host.
+    /// Take that address from its host.
     Release(Ipv4Addr),
-    /// As [`Output::Spawn`], on another host: `ssh` runs a shell there.
+    /// As [`Output::Spawn`], on another host: `ssh` starts a shell there.
     SpawnOn {
         /// The other host's name.
         host: String,
         /// The machine's name for the child.
         child: ChildId,
-        /// What to start.
+        /// The command.
         command: Box<Command>,
     },
 }
 
-/// What a process can do from inside its box. Whatever can be cloned has it.
+/// What a boxed process provides. Implemented for everything that can be cloned.
 pub trait Boxed {
-    /// A clone in a box of its own.
+    /// A boxed clone.
     fn clone_box(&self) -> Box<dyn Process>;
 
-    /// What is in the box, for an observer that knows its type.
+    /// The process as [`Any`], for an observer that knows its type.
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -104,36 +105,37 @@ impl fmt::Debug for Box<dyn Process> {
     }
 }
 
-/// What can be typed into a program. The World asks for its outputs afterwards, as after
+/// A console, into which a person can type. The World polls for outputs afterwards, as after
 /// [`Machine::handle`].
 pub trait Console {
-    /// A line and Enter.
+    /// A line was entered.
     fn line(&mut self, now: Now<'_>, line: &str);
 
-    /// Ctrl-C.
+    /// Ctrl-C was pressed.
     fn interrupt(&mut self, now: Now<'_>);
 }
 
 /// Boxes a machine without a console.
 pub fn plain<M: Machine + Clone + Send + Sync + 'static>(machine: M) -> Box<dyn Process> {
-    daemon(machine, Background::default())
+    daemon(machine, DaemonOptions::default())
 }
 
-/// Boxes a machine that goes to the background when a shell starts it, or whose log goes to a file.
+/// Boxes a machine with the properties of a daemon: whether it daemonizes, its log file and its
+/// directory.
 pub fn daemon<M: Machine + Clone + Send + Sync + 'static>(
     machine: M,
-    background: Background,
+    background: DaemonOptions,
 ) -> Box<dyn Process> {
     Box::new(Plain(machine, background))
 }
 
 /// A machine without a console.
 #[derive(Clone, Debug)]
-pub struct Plain<M>(pub M, Background);
+pub struct Plain<M>(pub M, DaemonOptions);
 
-/// What a program does besides running its machine, by its configuration.
+/// The properties of a daemon, from its configuration.
 #[derive(Clone, Debug, Default)]
-pub struct Background {
+pub struct DaemonOptions {
     /// Whether it goes to the background by itself.
     pub daemonizes: bool,
     /// The file that its log goes to.
@@ -174,9 +176,9 @@ impl<M: Machine + Clone + Send + Sync + 'static> Process for Plain<M> {
     }
 }
 
-/// Creates the machine for a program, whenever one starts in a World.
+/// Creates the machine of a program when it starts in a World.
 ///
-/// It must be a pure function of what the [`Launch`] gives it, as everything in a World.
+/// It must be a pure function of its [`Launch`], like everything in a World.
 pub type Programs = fn(&Launch<'_>) -> Result<Box<dyn Process>, LaunchError>;
 
 /// A program that is about to start.
@@ -195,7 +197,7 @@ pub struct Launch<'a> {
     pub host: &'a str,
     /// The address of its host.
     pub ip: Ipv4Addr,
-    /// The moment, as its host's clocks show it.
+    /// The time on its host's clocks.
     pub now: Now<'a>,
     /// The files of its host.
     pub disk: &'a Disk,
@@ -207,7 +209,7 @@ pub struct Launch<'a> {
     pub stdout_is_terminal: bool,
     /// Whether another process started it, and gave it standard streams.
     pub is_child: bool,
-    /// The World, for programs that look at processes, sockets and links.
+    /// The World, for programs that inspect processes, sockets and links.
     pub world: &'a World,
     /// Every host's name and address.
     pub(super) names: &'a [(&'a str, Ipv4Addr)],
@@ -224,7 +226,7 @@ impl Launch<'_> {
         self.env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The address of a host by its name, or of an address by its text.
+    /// The address of a host name, or of an address in text form.
     pub fn resolve(&self, name: &str) -> Option<IpAddr> {
         if name == "localhost" {
             return Some(Ipv4Addr::LOCALHOST.into());
@@ -234,7 +236,7 @@ impl Launch<'_> {
     }
 }
 
-/// Why a program did not start, in words for the person who started it.
+/// Why a program did not start, in a message for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaunchError(pub String);
 

@@ -1,7 +1,7 @@
-//! A screen of cells laid out anew for another size: a line is broken where the new rows end.
+//! Reflow of a terminal screen for a new size: long lines are rewrapped.
 //!
-//! The `vt100` crate cuts rows off when a screen becomes narrower. So what stands on the screen and
-//! above it is read back as lines, with their colours, and written to a new screen.
+//! The `vt100` crate truncates rows when a screen becomes narrower. So the text of the screen and
+//! its scrollback is read back as lines, with colours, and written to a new screen.
 
 use core::num::NonZeroU16;
 
@@ -11,24 +11,27 @@ use vt100::capture::{
 };
 use vt100::{Callbacks, Parser, Screen};
 
-/// Stands where the cursor is while the text before it is read. No program of a World prints it.
+/// Marks the cursor while the text before it is read. No program of a World prints this character.
 const CURSOR: char = '\u{f8ff}';
 
-/// Fills a cell that is left over before a wide character: a blank that no program of a World prints.
+/// Fills the cell that is left over before a wide character: a blank that no program of a World
+/// prints.
 const FILLER: char = '\u{a0}';
-/// Characters that are two cells wide have three bytes at least, and so begin with this byte or a greater one.
+/// The smallest first byte of characters that are two cells wide: they have at least three bytes in
+/// UTF-8.
 const THREE_BYTES: u8 = 0xe0;
 
-/// The same screen with so many rows and columns.
+/// The same content with another number of rows and columns.
 pub(super) fn reflowed(old: &Screen, rows: NonZeroU16, columns: NonZeroU16) -> Screen {
-    // What `vi` and its like have drawn is theirs to draw anew; the lines below it are laid out.
-    let mut main = Paper::of(old.clone());
+    // A full-screen program such as `vi` redraws its screen itself; the main screen below is
+    // reflowed.
+    let mut main = CountingScreen::of(old.clone());
     if old.alternate_screen() {
         main.write("\x1b[?1049l");
     }
     let all = main.lines();
-    let mut before = Paper::of(main.screen().clone());
-    // Two marks: what is erased begins with the last cell of a row, if the cursor stands behind it.
+    let mut before = CountingScreen::of(main.screen().clone());
+    // Two marks: an erase begins at the last cell of a row if the cursor is behind it.
     before.write(&format!("\x1b[m{CURSOR}{CURSOR}\x1b[J"));
     let before = before.lines();
     let before = before.split(CURSOR).next().unwrap_or_default();
@@ -39,7 +42,7 @@ pub(super) fn reflowed(old: &Screen, rows: NonZeroU16, columns: NonZeroU16) -> S
 
     let above = main.lines_above(all);
     let laid_out = |text: &str| {
-        let mut paper = Paper::new(rows, columns, old.scrollback_capacity());
+        let mut paper = CountingScreen::new(rows, columns, old.scrollback_capacity());
         let (above, shown) = text.split_at_checked(above).unwrap_or(("", text));
         paper.write(above);
         if !above.is_empty() {
@@ -53,7 +56,7 @@ pub(super) fn reflowed(old: &Screen, rows: NonZeroU16, columns: NonZeroU16) -> S
     let (row, column) = new.place();
     let all = all.trim_end_matches('\n');
     if let Some(behind) = all.get(before.len()..).filter(|behind| !behind.is_empty()) {
-        // Something stands behind the cursor: a hint, or the rest of the line.
+        // There is text after the cursor: a hint, or the rest of the line.
         new = laid_out(all);
         let goes_on = column == columns.get() && !behind.starts_with('\n');
         let (row, column) = if goes_on { (row + 1, 0) } else { (row, column) };
@@ -72,8 +75,8 @@ pub(super) fn reflowed(old: &Screen, rows: NonZeroU16, columns: NonZeroU16) -> S
     new.screen().clone()
 }
 
-/// All text of a screen and of what has scrolled off it, with colours: one line for rows that were broken
-/// only by the screen's end.
+/// The text of a screen and its scrollback, with colours. Rows that were wrapped only at the
+/// screen's edge are joined to one line.
 pub(super) fn lines(screen: &Screen) -> String {
     let mut text = String::new();
     let mut state = BasicFormattedCaptureState::new();
@@ -92,8 +95,8 @@ pub(super) fn lines(screen: &Screen) -> String {
     lines
 }
 
-/// Where the lines begin that fill so many rows at the end of a text. What is before them would be lost, and
-/// to scroll it off takes long.
+/// The start of the lines that fill the last `rows` rows of a text. Text before them would be lost,
+/// and scrolling it off would take long.
 fn last_rows(text: &str, rows: usize, columns: NonZeroU16) -> usize {
     let mut filled = 0;
     for (at, _) in text.rmatch_indices('\n') {
@@ -108,8 +111,8 @@ fn last_rows(text: &str, rows: usize, columns: NonZeroU16) -> usize {
     0
 }
 
-/// Lets a screen show bytes. A wide character for which a row has one cell left is preceded by a filler, since
-/// `vt100` takes a row for a part of the next one only if its last cell is used.
+/// Writes bytes to a screen. If only one cell is left in a row, a wide character is preceded by a
+/// filler, since `vt100` treats a row as wrapped only if its last cell is used.
 pub(super) fn show<C: Callbacks>(parser: &mut Parser<C>, bytes: &[u8]) {
     let mut rest = bytes;
     while let Some(start) = rest.iter().position(|byte| *byte >= THREE_BYTES) {
@@ -134,26 +137,26 @@ fn is_wide(c: char) -> bool {
 }
 
 /// A screen that counts the rows that it has lost.
-struct Paper(Parser<Lost>);
+struct CountingScreen(Parser<LostRows>);
 
-/// Rows that were dropped from the scrollback.
+/// The number of rows that were dropped from the scrollback.
 #[derive(Default)]
-struct Lost(usize);
+struct LostRows(usize);
 
-impl Callbacks for Lost {
+impl Callbacks for LostRows {
     fn on_scroll(&mut self, _: RowContents<'_>, _: bool) {
         self.0 += 1;
     }
 }
 
-impl Paper {
+impl CountingScreen {
     fn new(rows: NonZeroU16, columns: NonZeroU16, scrollback: usize) -> Self {
-        Paper(Parser::new_with_callbacks(rows, columns, scrollback, Lost::default()))
+        CountingScreen(Parser::new_with_callbacks(rows, columns, scrollback, LostRows::default()))
     }
 
     fn of(screen: Screen) -> Self {
         let (rows, columns) = screen.size();
-        let mut paper = Paper::new(rows, columns, 0);
+        let mut paper = CountingScreen::new(rows, columns, 0);
         *paper.0.screen_mut() = screen;
         paper
     }
@@ -166,13 +169,14 @@ impl Paper {
         show(&mut self.0, text.replace('\n', "\r\n").as_bytes());
     }
 
-    /// All its text with its colours: one line for rows that were broken only by the screen's end.
+    /// Its text with colours; rows that were wrapped only at the screen's edge are joined to one
+    /// line.
     fn lines(&self) -> String {
         lines(self.screen())
     }
 
-    /// How much of the text is to stay above the screen: that from before the screen was cleared, which is
-    /// so if there are lines above it and it has room below the cursor.
+    /// How much of the text is to stay above the screen: the part before the screen was cleared, if
+    /// there is a scrollback and room below the cursor.
     fn lines_above(&self, all: &str) -> usize {
         let screen = self.screen();
         let (row, _) = screen.cursor_position();
@@ -184,12 +188,13 @@ impl Paper {
         all.rmatch_indices('\n').nth(shown).map_or(0, |(at, _)| at + 1)
     }
 
-    /// Rows above the screen.
+    /// The number of rows above the screen.
     fn scrolled(&self) -> usize {
         self.0.callbacks().0 + self.screen().scrollback_len()
     }
 
-    /// Rows above the cursor, from the first one ever written, and its column.
+    /// The position of the cursor: its row, counted from the first row ever written, and its
+    /// column.
     fn place(&self) -> (usize, u16) {
         let (row, column) = self.screen().cursor_position();
         (self.scrolled() + usize::from(row), column)

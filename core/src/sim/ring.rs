@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// The last items of a history. Older ones are forgotten in whole chunks.
+/// A ring buffer that keeps the last items of a history and drops older ones in chunks.
 ///
-/// Full chunks are shared between clones, so a checkpoint costs a few pointers and not a copy.
+/// Full chunks are shared between clones, so a checkpoint copies only a few pointers.
 #[derive(Clone, Debug)]
 pub struct Ring<T> {
     full: VecDeque<Arc<Vec<T>>>,
@@ -15,7 +15,7 @@ pub struct Ring<T> {
 }
 
 impl<T: Clone> Ring<T> {
-    /// Items in a chunk.
+    /// Items per chunk.
     const CHUNK: usize = 64;
 
     /// A ring that keeps at least the last `keep` items.
@@ -28,7 +28,7 @@ impl<T: Clone> Ring<T> {
         }
     }
 
-    /// Adds an item and, when a chunk too many is kept, forgets the oldest one.
+    /// Adds an item, and drops the oldest chunk if there is one too many.
     pub fn push(&mut self, item: T) {
         self.tail.push(item);
         if self.tail.len() == Self::CHUNK {
@@ -46,17 +46,17 @@ impl<T: Clone> Ring<T> {
         self.full.iter().flat_map(|chunk| chunk.iter()).chain(self.tail.iter())
     }
 
-    /// Number of the first item that is kept: how many have been forgotten.
+    /// The number of the first item that is kept, which is the number of dropped items.
     pub fn first(&self) -> u64 {
         self.first
     }
 
-    /// Number that the next item will have: how many were ever added.
+    /// The number of the next item, which is the number of items ever added.
     pub fn next(&self) -> u64 {
         self.first + (self.full.len() * Self::CHUNK + self.tail.len()) as u64
     }
 
-    /// The item with this number, if it is still kept.
+    /// The item with this number, if it is kept.
     pub fn get(&self, number: u64) -> Option<&T> {
         let i = usize::try_from(number.checked_sub(self.first)?).ok()?;
         match self.full.get(i / Self::CHUNK) {
@@ -65,7 +65,7 @@ impl<T: Clone> Ring<T> {
         }
     }
 
-    /// The items from `number` on, for an observer that has seen those before.
+    /// The items from `number` on, for an observer that has seen those before it.
     pub fn since(&self, number: u64) -> impl Iterator<Item = &T> {
         (number.max(self.first)..self.next()).filter_map(|n| self.get(n))
     }

@@ -1,4 +1,4 @@
-//! What a World is made from: plain data that can be written down and shared.
+//! Scenarios: the initial state of a World, as plain data that can be serialized and shared.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -6,22 +6,22 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-/// A world before it begins.
+/// The initial state of a World.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scenario {
-    /// What to call it.
+    /// Its name.
     pub name: String,
     /// The wall clock at virtual time zero, in milliseconds since 1970.
     pub epoch_ms: u64,
-    /// The hosts, in the order in which they are shown and started.
+    /// The hosts, in the order in which they are displayed and started.
     pub hosts: Vec<HostSpec>,
-    /// What a link between two hosts is like.
+    /// The default properties of a link between two hosts.
     #[serde(default)]
     pub link: LinkSpec,
-    /// Links that differ from that.
+    /// Links with other properties.
     #[serde(default)]
     pub links: Vec<LinkRule>,
-    /// How patient the transport is.
+    /// The properties of TCP.
     #[serde(default)]
     pub tcp: TcpSpec,
 }
@@ -29,17 +29,17 @@ pub struct Scenario {
 /// A host, as a scenario describes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HostSpec {
-    /// Its name, unique in the scenario; a name of the map and of actions.
+    /// Its name, unique in the scenario, which maps and actions use.
     pub name: String,
     /// Its address, unique in the scenario.
     pub ip: Ipv4Addr,
-    /// What is started on it, in order.
+    /// The processes on it, in the order in which they start.
     #[serde(default)]
     pub processes: Vec<ProcessSpec>,
-    /// Files that its disk holds from the start, by absolute path.
+    /// The initial files of its disk, by absolute path.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
-    /// How its disk behaves.
+    /// The properties of its disk.
     #[serde(default)]
     pub disk: DiskSpec,
     /// How far its wall clock is ahead of true time, in microseconds.
@@ -50,7 +50,7 @@ pub struct HostSpec {
     pub drift_ppm: i64,
 }
 
-/// A process, as a scenario describes it: the recipe from which every restart creates it anew.
+/// A process, as a scenario describes it: the specification from which every start creates it anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessSpec {
     /// Its name, unique in the scenario.
@@ -66,7 +66,7 @@ pub struct ProcessSpec {
     /// Whether it starts with its host.
     #[serde(default = "ProcessSpec::default_boot")]
     pub boot: bool,
-    /// How long after its host it starts.
+    /// The delay of its start after its host.
     #[serde(default)]
     pub delay: Duration,
 }
@@ -94,7 +94,7 @@ impl ProcessSpec {
 }
 
 impl HostSpec {
-    /// A host with nothing on it.
+    /// A host without processes.
     pub fn new(name: &str, ip: Ipv4Addr) -> Self {
         HostSpec {
             name: name.into(),
@@ -120,11 +120,11 @@ impl HostSpec {
 pub struct LinkSpec {
     /// Time from one end to the other.
     pub latency: Duration,
-    /// What a message may take longer at worst; mostly it is far less.
+    /// The maximum additional delay of a message; mostly it is far less.
     pub jitter: Duration,
-    /// Messages lost on the way and sent again, in parts per million.
+    /// The loss rate of messages, which are retransmitted, in parts per million.
     pub loss_ppm: u32,
-    /// Bits a second; `None` for more than anybody could fill.
+    /// Bits per second; `None` for unlimited.
     pub bandwidth: Option<u64>,
 }
 
@@ -140,35 +140,36 @@ impl Default for LinkSpec {
     }
 }
 
-/// A link, both ways, that differs from the scenario's usual ones.
+/// The properties of the links between two hosts, in both directions, that differ from the
+/// defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkRule {
     /// One host.
     pub a: String,
     /// The other.
     pub b: String,
-    /// What it is like.
+    /// The properties.
     pub link: LinkSpec,
 }
 
-/// How patient the transport is. The defaults are Linux's.
+/// The parameters of TCP. The defaults are Linux's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TcpSpec {
-    /// First wait before a lost segment is sent again; it doubles with each try (RFC 6298).
+    /// The initial retransmission timeout (RTO), which doubles with each retry (RFC 6298).
     pub rto: Duration,
-    /// The longest such wait.
+    /// The maximum retransmission timeout.
     pub rto_max: Duration,
-    /// After how long without an acknowledgement a connection is given up (`tcp_retries2`).
+    /// The time without an acknowledgement after which a connection is given up (`tcp_retries2`).
     pub patience: Duration,
-    /// First wait before a request to connect is sent again.
+    /// The initial retransmission timeout of a connection request.
     pub connect_rto: Duration,
-    /// After how long a request to connect is given up (`tcp_syn_retries`).
+    /// The time after which a connection request is given up (`tcp_syn_retries`).
     pub connect_patience: Duration,
-    /// Bytes that may be on their way or unread at the receiver.
+    /// The window size: bytes that may be in flight or unread at the receiver.
     pub window: u32,
-    /// Bytes that one message carries at most.
+    /// The maximum segment size: bytes that one message carries.
     pub segment: u32,
-    /// Time through the loopback interface.
+    /// The latency of the loopback interface.
     pub loopback: Duration,
 }
 
@@ -187,19 +188,19 @@ impl Default for TcpSpec {
     }
 }
 
-/// How a disk behaves.
+/// The properties of a disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskSpec {
-    /// Time for an operation that touches only the page cache.
+    /// The time of an operation that touches only the page cache.
     pub access: Duration,
-    /// Time for an fsync.
+    /// The time of an fsync.
     pub sync: Duration,
-    /// Bytes a second through the device.
+    /// The bandwidth of the device in bytes per second.
     pub bandwidth: u64,
-    /// Bytes that fit on it.
+    /// The capacity in bytes.
     pub capacity: u64,
-    /// Whether a power loss may leave single pages of an unsynced append, with zeros where the
-    /// others should be, and not only a part from its beginning.
+    /// Whether a power loss may leave scattered pages of an unsynced append, with zeros in the
+    /// gaps, instead of a prefix only.
     pub scattered: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A World with its past: actions over time, rewind, branches, undo.
+//! Sessions: a World with its recorded actions, rewind, branches and undo.
 
 use core::fmt;
 use core::str::FromStr;
@@ -18,90 +18,90 @@ use super::process::Programs;
 use super::scenario::Scenario;
 use super::world::World;
 
-/// All that a session is, as it is shared: everything else follows from it.
+/// A session in serialized form, from which everything else is derived.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The seed.
     pub seed: u64,
-    /// The world at the beginning.
+    /// The initial state.
     pub scenario: Scenario,
-    /// What was done to it.
+    /// The actions.
     pub actions: Vec<Timed>,
 }
 
-/// An action and when it is done: after everything else that happens at that moment.
+/// An action with its time. It is applied after all other events at that time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timed {
-    /// Virtual time.
+    /// The virtual time.
     pub at: Mono,
-    /// What is done.
+    /// The action.
     pub action: Action,
 }
 
-/// A World that one can go back and forth in.
+/// A World that can be moved back and forth in time.
 #[derive(Clone, Debug)]
 pub struct Session {
     scenario: Arc<Scenario>,
     seed: u64,
     world: World,
-    /// The actions of this branch, in the order of their times.
+    /// The actions of this branch, sorted by time.
     actions: Vec<Timed>,
-    /// How many of them have been done to `world`.
+    /// How many of them are applied to `world`.
     done: usize,
-    /// How far this branch has been run.
+    /// The end of the known future: how far this branch has been run.
     horizon: Mono,
     checkpoints: Checkpoints,
     markers: Vec<Marker>,
-    /// Up to where the markers are known.
+    /// The time up to which the markers are known.
     marked: Mono,
     branches: Vec<Branch>,
 }
 
-/// A moment to jump to.
+/// A notable event to jump to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Marker {
-    /// When it is, on the World's clock.
+    /// Its time on the World's clock.
     pub at: Mono,
-    /// What happened then.
+    /// The event.
     pub event: EventKind,
 }
 
-/// A future that was left behind when an action came in its past.
+/// A branch: the future that was replaced when an action was applied in its past.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {
-    /// When it was left.
+    /// The time of that action.
     pub left: Mono,
-    /// How far it had been run.
+    /// The end of its known future.
     pub horizon: Mono,
-    /// All of its actions, from the beginning.
+    /// All of its actions, from the start of the session.
     pub actions: Vec<Timed>,
 }
 
-/// What to do with the future when an action comes in its past.
+/// What to do with the known future when an action is applied in its past.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Future {
     /// Keep it as a branch.
     Keep,
-    /// Forget it.
+    /// Discard it.
     Discard,
 }
 
-/// How far one step goes.
+/// The size of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// To the next event, whatever it is.
+    /// To the next event of any kind.
     Event,
     /// To the next event at this host.
     AtHost(HostId),
-    /// To the next event that changes something: see [`EventKind::is_change`].
+    /// To the next event that is a change: see [`EventKind::is_change`].
     Change,
 }
 
 impl Session {
-    /// Markers that are kept at most; the first ones stay.
+    /// The maximum number of markers; the first ones are kept.
     const MARKERS: usize = 10_000;
 
-    /// A session at its beginning.
+    /// A session at its start.
     pub fn new(scenario: Scenario, seed: u64, programs: Programs) -> Self {
         let scenario = Arc::new(scenario);
         let world = World::new(scenario.clone(), seed, programs);
@@ -119,7 +119,7 @@ impl Session {
         }
     }
 
-    /// A session that was written down, at its beginning; its actions come as time passes.
+    /// A session from its serialized form, at its start; its actions are applied as time passes.
     pub fn from_record(record: Record, programs: Programs) -> Self {
         let mut session = Session::new(record.scenario, record.seed, programs);
         session.actions = record.actions;
@@ -128,7 +128,7 @@ impl Session {
         session
     }
 
-    /// The session, to be written down.
+    /// The serialized form of the session.
     pub fn record(&self) -> Record {
         Record {
             seed: self.seed,
@@ -137,17 +137,17 @@ impl Session {
         }
     }
 
-    /// The World at the present time.
+    /// The World at the current time.
     pub fn world(&self) -> &World {
         &self.world
     }
 
-    /// The present time.
+    /// The current time.
     pub fn now(&self) -> Mono {
         self.world.now()
     }
 
-    /// How far this branch has been run: where its known future ends.
+    /// The end of the known future: how far this branch has been run.
     pub fn horizon(&self) -> Mono {
         self.horizon
     }
@@ -157,32 +157,32 @@ impl Session {
         self.now() < self.horizon
     }
 
-    /// The actions of this branch, in the order of their times.
+    /// The actions of this branch, sorted by time.
     pub fn actions(&self) -> &[Timed] {
         &self.actions
     }
 
-    /// How many of the actions have been done by the present time.
+    /// How many of the actions are applied at the current time.
     pub fn done(&self) -> usize {
         self.done
     }
 
-    /// Moments to jump to, in the order of their times, up to the horizon.
+    /// The markers up to the horizon, sorted by time.
     pub fn markers(&self) -> &[Marker] {
         &self.markers
     }
 
-    /// Futures that were left behind.
+    /// The branches that were left.
     pub fn branches(&self) -> &[Branch] {
         &self.branches
     }
 
-    /// How many copies of the World are kept for going back.
+    /// The number of checkpoints.
     pub fn checkpoints(&self) -> usize {
         self.checkpoints.len()
     }
 
-    /// Does an action now. If there is a known future it is kept as a branch or forgotten.
+    /// Applies an action now. A known future is kept as a branch or discarded.
     pub fn act(&mut self, action: Action, future: Future) -> Result<(), ActionError> {
         let now = self.now();
         let before = self.world.events().next();
@@ -200,8 +200,8 @@ impl Session {
         Ok(())
     }
 
-    /// Takes an action back, as if it had never been done, at whatever time it was. What followed
-    /// it is run anew up to the present time. False if there is no such action.
+    /// Removes an action at any time, as if it had never been applied, and replays what followed up
+    /// to the current time. False if there is no such action.
     pub fn undo(&mut self, number: usize) -> bool {
         if number >= self.actions.len() {
             return false;
@@ -218,7 +218,8 @@ impl Session {
         true
     }
 
-    /// Goes to a branch, at the time at which it was left. The present one is kept instead.
+    /// Switches to a branch, at the time at which it was left. The current one becomes a branch
+    /// instead.
     pub fn switch(&mut self, number: usize) -> bool {
         if number >= self.branches.len() {
             return false;
@@ -235,14 +236,14 @@ impl Session {
         true
     }
 
-    /// Goes to a time, back or forth.
+    /// Goes to a time in the past or future.
     pub fn seek(&mut self, time: Mono) {
         self.load(time);
         self.advance(time, u64::MAX);
     }
 
-    /// Goes back to the last copy before a time, or stays if that is nearer. [`Session::advance`]
-    /// then goes the rest of the way, in as many pieces as the caller likes.
+    /// Goes back to the last checkpoint before a time, unless the current time is nearer.
+    /// [`Session::advance`] then covers the rest, in as many pieces as the caller likes.
     pub fn load(&mut self, time: Mono) {
         let Some(checkpoint) = self.checkpoints.before(time) else { return };
         let here = self.now() <= time && self.world.steps() >= checkpoint.world.steps();
@@ -252,8 +253,8 @@ impl Session {
         }
     }
 
-    /// Lets everything happen up to a time, with the actions that are recorded until then, but no
-    /// more than so many events. True if the time was reached.
+    /// Processes the events up to a time, with the recorded actions, but at most `events` of them.
+    /// True if the time was reached.
     pub fn advance(&mut self, time: Mono, events: u64) -> bool {
         let mut left = events;
         loop {
@@ -265,7 +266,7 @@ impl Session {
             let reached = self.world.run_budget(until, piece);
             left = left.saturating_sub(self.world.steps() - steps);
             if let (true, Some(timed)) = (reached, &action) {
-                // What has become impossible since the action was recorded is left out.
+                // Recorded actions that have become impossible are skipped.
                 let _ = self.world.apply(&timed.action);
                 self.done += 1;
             }
@@ -280,7 +281,7 @@ impl Session {
         }
     }
 
-    /// Steps forward. False if nothing like that happens within so many events.
+    /// Steps forward. False if no such event occurs within `events` events.
     pub fn step(&mut self, step: Step, events: u64) -> bool {
         let before = self.world.events().next();
         for _ in 0..events {
@@ -312,11 +313,11 @@ impl Session {
         false
     }
 
-    /// Steps back to just before the last event that is known, by replay.
+    /// Steps back to just before the last event, by replay.
     pub fn step_back(&mut self) -> bool {
         let (now, steps) = (self.now(), self.world.steps());
         let Some(target) = steps.checked_sub(1) else { return false };
-        // Nothing but time has passed since the last event, or it happened at this very moment.
+        // Only time has passed since the last event, or it happened at the current time.
         let start = if now == Mono::ZERO { now } else { Mono(now.0 - 1) };
         let mut time = start;
         loop {
@@ -349,7 +350,7 @@ impl Session {
         self.horizon = now;
     }
 
-    /// Forgets the markers from a time on; they are found again when it is run through.
+    /// Drops the markers from a time on; they are found again during replay.
     fn forget_markers(&mut self, time: Mono) {
         if time < self.marked {
             self.markers.retain(|marker| marker.at < time);
@@ -357,12 +358,12 @@ impl Session {
         }
     }
 
-    /// How many actions this branch begins with as another does.
+    /// The number of leading actions that this branch shares with another.
     fn common(&self, other: &[Timed]) -> usize {
         self.actions.iter().zip(other).take_while(|(a, b)| a == b).count()
     }
 
-    /// Notes what happened since event number `before`, if it was not known already.
+    /// Adds markers for the events since number `before`, unless they are known.
     fn mark(&mut self, before: u64) {
         let now = self.now();
         self.horizon = self.horizon.max(now);
@@ -374,7 +375,7 @@ impl Session {
                 continue;
             }
             let marker = Marker { at: event.at, event: event.kind.clone() };
-            // A moment that is run through again brings the same again.
+            // Replaying a moment produces the same events again.
             let mut same = self.markers.iter().rev().take_while(|known| known.at == event.at);
             if self.markers.len() < Self::MARKERS && !same.any(|known| *known == marker) {
                 self.markers.push(marker);
@@ -384,7 +385,7 @@ impl Session {
     }
 }
 
-/// Whether one would want to jump there.
+/// Whether an event is notable enough for a marker.
 fn is_marker(kind: &EventKind) -> bool {
     matches!(
         kind,
@@ -397,7 +398,7 @@ fn is_marker(kind: &EventKind) -> bool {
 }
 
 impl fmt::Display for Timed {
-    /// As `12.5s crash redis-1`.
+    /// Formatted as `12.5s crash redis-1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", show_duration(Duration::from_nanos(self.at.0)), self.action)
     }

@@ -1,5 +1,4 @@
-//! Standard streams: pipes between processes, files and terminals behind them, and blocked
-//! readers and writers.
+//! Standard streams: pipes between processes, files and terminals, and blocked readers and writers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,11 +8,11 @@ use crate::time::Duration;
 
 use super::disk::{NodeId, resolve};
 use super::ids::{HostId, ProcId};
-use super::proc::Note;
+use super::proc::PendingInput;
 use super::tty::TtyId;
 use super::world::{Tick, World};
 
-/// A pipe, by its number.
+/// The id of a pipe.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct PipeNo(pub(super) u64);
 
@@ -27,7 +26,7 @@ pub(super) struct Pipe {
     waiting: VecDeque<(ProcId, u32, Stream, Vec<u8>)>,
 }
 
-/// What a stream of a process is connected to.
+/// What a process's stream is connected to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) enum Descriptor {
     #[default]
@@ -39,13 +38,13 @@ pub(super) enum Descriptor {
     File {
         host: HostId,
         node: NodeId,
-        /// How much was read.
+        /// The read position.
         offset: u64,
         writes: bool,
     },
 }
 
-/// What an attempt to read gives.
+/// The result of an attempt to read.
 enum Got {
     Bytes(Vec<u8>),
     Nothing,
@@ -53,26 +52,26 @@ enum Got {
 }
 
 impl World {
-    /// What a use of a stream takes, so that time goes on.
+    /// The virtual time of a stream operation, so that time advances.
     const STREAM: Duration = Duration::from_micros(5);
-    /// Bytes in a pipe from which on writers wait.
+    /// The capacity of a pipe in bytes, above which writers wait.
     const PIPE: usize = 64 << 10;
 
-    /// Tells a process something a moment later, in order with what else it is told so.
-    pub(super) fn tell_later(&mut self, id: ProcId, note: Note) {
-        let (at, life) = (self.now + Self::STREAM, self.at_proc(id).life);
-        self.proc_mut(id).later.push_back(note);
-        self.schedule(at, Tick::Later { proc: id, life });
+    /// Delivers an input after a short delay, in the order of all delayed inputs.
+    pub(super) fn notify_later(&mut self, id: ProcId, input: PendingInput) {
+        let (at, incarnation) = (self.now + Self::STREAM, self.at_proc(id).incarnation);
+        self.proc_mut(id).later.push_back(input);
+        self.schedule(at, Tick::Later { proc: id, incarnation });
     }
 
-    /// Hands over the oldest of what is told later.
-    pub(super) fn tell_next(&mut self, id: ProcId) {
-        if let Some(note) = self.proc_mut(id).later.pop_front() {
-            self.tell(id, note);
+    /// Delivers the oldest delayed input.
+    pub(super) fn notify_next(&mut self, id: ProcId) {
+        if let Some(input) = self.proc_mut(id).later.pop_front() {
+            self.notify(id, input);
         }
     }
 
-    /// Connects the standard streams of a child. Gives the parent's ends, then the child's.
+    /// Connects the standard streams of a child. Returns the parent's ends and the child's ends.
     pub(super) fn connect_stdio(
         &mut self,
         parent: ProcId,
@@ -84,7 +83,7 @@ impl World {
         let wanted = [&command.stdin, &command.stdout, &command.stderr];
         for (n, stdio) in wanted.into_iter().enumerate() {
             let end = match stdio {
-                Stdio::Inherit => Ok(self.at_proc(parent).kin.stdio[n].clone()),
+                Stdio::Inherit => Ok(self.at_proc(parent).relations.stdio[n].clone()),
                 Stdio::Null => Ok(Descriptor::Null),
                 Stdio::Piped => {
                     let pipe = self.new_pipe();
@@ -95,11 +94,11 @@ impl World {
                     Ok(their)
                 }
                 Stdio::Pipe(name) => {
-                    let known = self.at_proc(parent).kin.pipes.get(name).copied();
+                    let known = self.at_proc(parent).relations.pipes.get(name).copied();
                     let pipe = known.unwrap_or_else(|| {
                         let pipe = self.new_pipe();
-                        self.proc_mut(parent).kin.pipes.insert(*name, pipe);
-                        // Both ends are held until the other child has its own.
+                        self.proc_mut(parent).relations.pipes.insert(*name, pipe);
+                        // Both ends are kept open until the other child has its own.
                         let made = self.pipes.get_mut(&pipe);
                         if let Some(made) = made {
                             (made.readers, made.writers) = (1, 1);
@@ -107,9 +106,9 @@ impl World {
                         pipe
                     });
                     if known.is_some() {
-                        self.proc_mut(parent).kin.pipes.remove(name);
+                        self.proc_mut(parent).relations.pipes.remove(name);
                     }
-                    // The end that is held stands in for the one that is given out now.
+                    // The end that was kept open is replaced by the one that is handed out now.
                     if let Some(made) = self.pipes.get_mut(&pipe) {
                         if n == 0 { made.readers -= 1 } else { made.writers -= 1 }
                     }
@@ -200,8 +199,8 @@ impl World {
                 pipe.readers = pipe.readers.saturating_sub(1);
                 if pipe.readers == 0 {
                     pipe.buffer.clear();
-                    for (proc, life, stream, _) in core::mem::take(&mut pipe.waiting) {
-                        self.written(proc, life, stream, Err(StreamError::BrokenPipe));
+                    for (proc, incarnation, stream, _) in core::mem::take(&mut pipe.waiting) {
+                        self.written(proc, incarnation, stream, Err(StreamError::BrokenPipe));
                     }
                 }
                 self.forget_pipe(number);
@@ -227,16 +226,16 @@ impl World {
     }
 
     fn descriptor(&mut self, id: ProcId, stream: Stream) -> Option<&mut Descriptor> {
-        let kin = &mut self.proc_mut(id).kin;
+        let relations = &mut self.proc_mut(id).relations;
         let (child, n) = match stream {
-            Stream::Stdin => return kin.stdio.get_mut(0),
-            Stream::Stdout => return kin.stdio.get_mut(1),
-            Stream::Stderr => return kin.stdio.get_mut(2),
+            Stream::Stdin => return relations.stdio.get_mut(0),
+            Stream::Stdout => return relations.stdio.get_mut(1),
+            Stream::Stderr => return relations.stdio.get_mut(2),
             Stream::ChildStdin(child) => (child, 0),
             Stream::ChildStdout(child) => (child, 1),
             Stream::ChildStderr(child) => (child, 2),
         };
-        kin.children.get_mut(&child)?.stdio.get_mut(n)
+        relations.children.get_mut(&child)?.stdio.get_mut(n)
     }
 
     pub(super) fn close_stream(&mut self, id: ProcId, stream: Stream) {
@@ -250,36 +249,41 @@ impl World {
             Got::Bytes(bytes) => Ok(bytes),
             Got::Error(error) => Err(error),
             Got::Nothing => {
-                self.proc_mut(id).kin.reads.insert(stream, most);
+                self.proc_mut(id).relations.reads.insert(stream, most);
                 return;
             }
         };
-        self.tell_later(id, Note::Read(stream, result));
+        self.notify_later(id, PendingInput::Read(stream, result));
     }
 
-    /// Wakes readers for which there is something to read by now.
+    /// Wakes readers for which there is now something to read.
     pub(super) fn retry_reads(&mut self) {
         for id in self.proc_ids() {
-            if self.at_proc(id).kin.reads.is_empty() {
+            if self.at_proc(id).relations.reads.is_empty() {
                 continue;
             }
-            let waiting: Vec<(Stream, u32)> =
-                self.at_proc(id).kin.reads.iter().map(|(stream, most)| (*stream, *most)).collect();
+            let waiting: Vec<(Stream, u32)> = self
+                .at_proc(id)
+                .relations
+                .reads
+                .iter()
+                .map(|(stream, most)| (*stream, *most))
+                .collect();
             for (stream, most) in waiting {
                 let result = match self.try_read(id, stream, most) {
                     Got::Bytes(bytes) => Ok(bytes),
                     Got::Error(error) => Err(error),
                     Got::Nothing => continue,
                 };
-                self.proc_mut(id).kin.reads.remove(&stream);
-                self.tell_later(id, Note::Read(stream, result));
+                self.proc_mut(id).relations.reads.remove(&stream);
+                self.notify_later(id, PendingInput::Read(stream, result));
             }
         }
     }
 
     fn try_read(&mut self, id: ProcId, stream: Stream, most: u32) -> Got {
         let most = most as usize;
-        let (host, group) = (self.at_proc(id).host, self.at_proc(id).kin.group);
+        let (host, group) = (self.at_proc(id).host, self.at_proc(id).relations.group);
         match self.descriptor(id, stream).cloned() {
             Some(Descriptor::Null) => Got::Bytes(Vec::new()),
             Some(Descriptor::Reader(number)) => {
@@ -321,29 +325,35 @@ impl World {
     fn fill_pipe(&mut self, number: PipeNo) {
         while let Some(pipe) = self.pipes.get_mut(&number)
             && pipe.buffer.len() < Self::PIPE
-            && let Some((proc, life, stream, bytes)) = pipe.waiting.pop_front()
+            && let Some((proc, incarnation, stream, bytes)) = pipe.waiting.pop_front()
         {
             pipe.buffer.extend(bytes);
-            self.written(proc, life, stream, Ok(()));
+            self.written(proc, incarnation, stream, Ok(()));
         }
     }
 
-    fn written(&mut self, id: ProcId, life: u32, stream: Stream, result: Result<(), StreamError>) {
-        if self.at_proc(id).life == life && self.is_alive(id) {
-            self.tell_later(id, Note::Written(stream, result));
+    fn written(
+        &mut self,
+        id: ProcId,
+        incarnation: u32,
+        stream: Stream,
+        result: Result<(), StreamError>,
+    ) {
+        if self.at_proc(id).incarnation == incarnation && self.is_alive(id) {
+            self.notify_later(id, PendingInput::Written(stream, result));
         }
     }
 
     pub(super) fn write_stream(&mut self, id: ProcId, stream: Stream, bytes: Vec<u8>) {
         self.trace.bytes(&bytes);
-        let life = self.at_proc(id).life;
+        let incarnation = self.at_proc(id).incarnation;
         let result = match self.descriptor(id, stream).cloned() {
             Some(Descriptor::Writer(number)) => {
                 let Some(pipe) = self.pipes.get_mut(&number).filter(|pipe| pipe.readers > 0) else {
-                    return self.written(id, life, stream, Err(StreamError::BrokenPipe));
+                    return self.written(id, incarnation, stream, Err(StreamError::BrokenPipe));
                 };
                 if pipe.buffer.len() >= Self::PIPE || !pipe.waiting.is_empty() {
-                    pipe.waiting.push_back((id, life, stream, bytes));
+                    pipe.waiting.push_back((id, incarnation, stream, bytes));
                     return;
                 }
                 pipe.buffer.extend(bytes);
@@ -353,10 +363,10 @@ impl World {
             Some(end) => self.put(&end, &bytes),
             None => Err(StreamError::BadDescriptor),
         };
-        self.written(id, life, stream, result);
+        self.written(id, incarnation, stream, result);
     }
 
-    /// Writes to something that never makes a writer wait.
+    /// Writes to a destination that never blocks the writer.
     fn put(&mut self, end: &Descriptor, bytes: &[u8]) -> Result<(), StreamError> {
         match *end {
             Descriptor::Null => Ok(()),
@@ -374,7 +384,7 @@ impl World {
                 disk.append(node, bytes, capacity).map_err(|_| StreamError::NoSpace)
             }
             Descriptor::Writer(number) => {
-                // Log lines: what does not fit at once is too much for a log.
+                // Log lines: what does not fit is dropped.
                 if let Some(pipe) = self.pipes.get_mut(&number) {
                     pipe.buffer.extend(bytes);
                     self.retry_reads();
@@ -385,19 +395,19 @@ impl World {
         }
     }
 
-    /// Writes a line of a process's log where it goes: to its log file, or to its standard output.
+    /// Writes a log line of a process to its log file or its standard output.
     pub(super) fn write_log_line(&mut self, id: ProcId, line: &str) {
         let proc = self.at_proc(id);
         let (host, dir) = (proc.host, proc.dir.clone());
         match self.at_proc(id).log_file.clone() {
             Some(path) => {
                 if let Ok(end) = self.open_stream(host, &dir, &path, FileMode::Append) {
-                    // A log that cannot be written must not stop the program.
+                    // A failure to write a log line must not stop the program.
                     let _ = self.put(&end, line.as_bytes());
                 }
             }
             None => {
-                let end = self.at_proc(id).kin.stdio[1].clone();
+                let end = self.at_proc(id).relations.stdio[1].clone();
                 if end != Descriptor::Closed {
                     let _ = self.put(&end, line.as_bytes());
                 }

@@ -1,4 +1,4 @@
-//! A connection as TCP shows it: two ordered streams of segments, and what each end knows.
+//! The state of a TCP connection: two ordered streams of segments, and both ends.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub(super) struct Conn {
     pub(super) opened: Mono,
     /// The client's end and the server's, by [`Side::index`].
     pub(super) ends: [End; 2],
-    /// What the client sends and what the server sends, by [`Side::index`] of the sender.
+    /// The streams sent by the client and by the server, by [`Side::index`] of the sender.
     pub(super) flows: [Flow; 2],
 }
 
@@ -24,120 +24,120 @@ pub(super) struct Conn {
 #[derive(Clone, Debug)]
 pub(super) struct End {
     pub(super) host: HostId,
-    /// The owner; a server's end has none until the first segment has arrived.
+    /// The process; a server's end has none until the first segment has arrived.
     pub(super) proc: Option<ProcId>,
-    /// The process's name for it, as soon as it has one.
+    /// The process's id for it, once it has one.
     pub(super) conn: Option<ConnId>,
     pub(super) addr: Endpoint,
     pub(super) phase: Phase,
-    /// Through which listener it came.
+    /// The listener that accepted it.
     pub(super) listener: Option<ListenerId>,
-    /// Whether the process wants bytes.
+    /// Whether the process is reading.
     pub(super) reading: bool,
-    /// Whether the end is to be closed when the outbox is empty.
+    /// Whether to close the end when the output buffer is empty.
     pub(super) closing: bool,
     /// Whether the peer's FIN has arrived.
     pub(super) fin_seen: bool,
-    /// Whether a note about bytes to read is on its way to the process.
+    /// Whether the process is already about to be told of bytes to read.
     pub(super) noted: bool,
 }
 
-/// How far an end is in its life.
+/// The state of one end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
-    /// The handshake is not over, or the process has not accepted yet.
+    /// The handshake is in progress, or the process has not accepted the connection yet.
     Opening,
     /// Bytes can flow.
     Open,
-    /// The process has closed it; what was sent is still on its way.
+    /// The process has closed it; data that was sent may still be in flight.
     Closed,
-    /// The host knows nothing of it any more.
+    /// The host has no record of it any more.
     Dead,
 }
 
-/// What one end sends.
+/// The data that one end sends.
 #[derive(Clone, Debug)]
 pub(super) struct Flow {
-    /// Segments that the receiving host does not have in order yet, oldest first.
+    /// Segments that the receiving host has not yet received in order, oldest first.
     pub(super) flight: VecDeque<Segment>,
-    /// What the receiving host has and its process has not read.
+    /// Data that the receiving host has received and its process has not read.
     pub(super) inbox: VecDeque<Piece>,
-    /// Room in the window that the receiver has given back, and when the sender learns of it.
+    /// Window space freed by the receiver, and when the sender learns of it.
     pub(super) credits: VecDeque<(Mono, u32)>,
-    /// Bytes of the window that are in use as far as the sender knows.
+    /// Bytes of the window in use, as far as the sender knows.
     pub(super) used: u64,
-    /// Whether the sender waits for room.
+    /// Whether the sender waits for window space.
     pub(super) blocked: bool,
-    /// Bytes ever sent.
+    /// The total number of bytes sent.
     pub(super) sent: u64,
-    /// Bytes that the receiving process has read.
+    /// The total number of bytes read by the receiving process.
     pub(super) read: u64,
-    /// When the last segment is due: no later one may come before it.
+    /// The arrival time of the last segment, before which no later one may arrive.
     pub(super) last_due: Mono,
-    /// When the oldest segment was sent whose acknowledgement a partition keeps back.
+    /// The send time of the oldest segment whose acknowledgement a partition blocks.
     pub(super) unacked: Option<Mono>,
-    /// The link's number, or `None` within a host.
+    /// The link's index, or `None` within a host.
     pub(super) link: Option<u32>,
 }
 
-/// What waits to be read.
+/// A piece of data that waits to be read.
 #[derive(Clone, Debug)]
 pub(super) enum Piece {
     Bytes(Arc<[u8]>),
     Fin,
 }
 
-/// A message on its way.
+/// A message in flight.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
     pub(super) id: MessageId,
     pub(super) kind: SegmentKind,
     pub(super) bytes: Arc<[u8]>,
-    /// Number of its first byte in what the end has sent.
+    /// The offset of its first byte in the sender's byte stream.
     pub(super) offset: u64,
     pub(super) sent: Mono,
     pub(super) flight: Flight,
-    /// How often it has been sent again.
+    /// The number of retransmissions.
     pub(super) tries: u32,
 }
 
-/// What a message is to the transport.
+/// The type of a TCP segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SegmentKind {
-    /// A request to connect.
+    /// A connection request.
     Syn,
-    /// The answer to it.
+    /// The reply to it.
     SynAck,
-    /// The end of the handshake.
+    /// The last step of the handshake.
     Ack,
-    /// Bytes of a process.
+    /// Data of a process.
     Data,
-    /// The sender closes.
+    /// The sender closes its side.
     Fin,
-    /// The connection is broken off, or was never known.
+    /// The connection was aborted, or is unknown.
     Rst,
 }
 
-/// How a message fares.
+/// The delivery state of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Flight {
-    /// It is under way.
+    /// It is in flight.
     Flying {
         /// When it arrives.
         due: Mono,
     },
-    /// It was lost; the sender does not know yet.
+    /// It was lost; the sender has not noticed yet.
     Lost {
-        /// When it will be sent again.
+        /// When it will be retransmitted.
         again: Mono,
         /// Why it was lost.
         why: Lost,
     },
-    /// It has arrived, but one before it has not.
+    /// It has arrived, but an earlier one has not.
     Waiting,
-    /// It is held back by the person at the World.
+    /// It is held back by an action.
     Held {
-        /// How much of its way is left, in nanoseconds.
+        /// The remaining time to its arrival, in nanoseconds.
         left: u64,
     },
 }
@@ -151,7 +151,7 @@ impl Conn {
         &mut self.ends[side.index()]
     }
 
-    /// What `side` sends.
+    /// The data that `side` sends.
     pub(super) fn flow(&self, side: Side) -> &Flow {
         &self.flows[side.index()]
     }
@@ -160,7 +160,7 @@ impl Conn {
         &mut self.flows[side.index()]
     }
 
-    /// Whether nothing will ever happen on it again.
+    /// Whether nothing can happen on it any more.
     pub(super) fn is_over(&self) -> bool {
         [Side::Client, Side::Server].into_iter().all(|side| {
             let end = self.end(side);
@@ -221,7 +221,7 @@ impl Flow {
         self.flight.binary_search_by_key(&id, |segment| segment.id).ok()
     }
 
-    /// Room in the window, after credits that have come by `now`.
+    /// The window space available, including credits that have arrived by `now`.
     pub(super) fn room(&mut self, now: Mono, window: u32) -> u64 {
         while let Some(&(at, bytes)) = self.credits.front() {
             if at > now {

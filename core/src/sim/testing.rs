@@ -1,4 +1,4 @@
-//! A tiny World for the tests of machines, and a machine that does what it is told.
+//! Test fixtures: a small World, and a scriptable machine.
 //!
 //! ```
 //! use limpid_core::sim::testing::{Probe, tiny};
@@ -27,7 +27,7 @@ use super::process::{Console, Launch, LaunchError, Process};
 use super::scenario::{HostSpec, ProcessSpec, Scenario};
 use super::world::World;
 
-/// A scenario of hosts with one process each, which has its host's name.
+/// A scenario of hosts with one process each, named after its host.
 ///
 /// The first host is 10.0.0.1, the second 10.0.0.2, and so on.
 pub fn scenario(hosts: &[(&str, &str)]) -> Scenario {
@@ -45,15 +45,14 @@ pub fn scenario(hosts: &[(&str, &str)]) -> Scenario {
     }
 }
 
-/// A World of hosts with one probe (or echo) each, in which everything has started.
+/// A World of hosts with one probe (or echo) each, after all have started.
 pub fn tiny(seed: u64, hosts: &[(&str, &str)]) -> World {
     let mut world = World::new(Arc::new(scenario(hosts)), seed, programs);
     world.run_for(Duration::from_millis(1));
     world
 }
 
-/// The programs that a tiny World knows: `probe`, and `echo`, which sends back on port 7 what it
-/// gets.
+/// The programs of this World: `probe`, and `echo`, which returns what it receives on port 7.
 pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
     match launch.program {
         "probe" | "echo" => {
@@ -63,7 +62,7 @@ pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
     }
 }
 
-/// A machine that does what is typed into it, and remembers what it was told.
+/// A scriptable machine, which executes typed lines and records its inputs.
 ///
 /// Connections are counted from 0 in the order in which the probe made or accepted them. Lines:
 /// `listen <port>`, `connect <host>:<port>`, `send <n> <text>`, `fill <n> <bytes>`,
@@ -75,7 +74,7 @@ pub struct Probe {
     echo: bool,
     conns: Vec<Conn>,
     outputs: VecDeque<Output>,
-    /// What it was told, one line each, with the time in microseconds.
+    /// The inputs so far, one line each, with the time in microseconds.
     pub told: Vec<String>,
     wake: Option<Mono>,
     connects: u64,
@@ -91,12 +90,12 @@ struct Conn {
 }
 
 impl Probe {
-    /// What came over its `n`th connection.
+    /// The bytes received over its `n`th connection.
     pub fn received(&self, n: usize) -> &[u8] {
         self.conns.get(n).map_or(&[], |conn| &conn.received)
     }
 
-    /// Whether it was told a line that contains `text`.
+    /// Whether any recorded input contains `text`.
     pub fn was_told(&self, text: &str) -> bool {
         self.told.iter().any(|line| line.contains(text))
     }
@@ -128,8 +127,8 @@ impl Probe {
         self.outputs.push_back(Output::Listen { listener, at, backlog: 2 });
     }
 
-    /// Does what a line says; `None` if it says nothing that a probe knows.
-    fn obey(&mut self, now: Now<'_>, line: &str) -> Option<()> {
+    /// Executes a line; `None` if it is not a valid command of a probe.
+    fn execute_line(&mut self, now: Now<'_>, line: &str) -> Option<()> {
         let mut words = line.splitn(3, ' ');
         let (verb, first) = (words.next()?, words.next().unwrap_or(""));
         let rest = words.next().unwrap_or("");
@@ -269,7 +268,7 @@ impl Machine for Probe {
 
 impl Console for Probe {
     fn line(&mut self, now: Now<'_>, line: &str) {
-        if self.obey(now, line).is_none() {
+        if self.execute_line(now, line).is_none() {
             self.tell(now, &format!("unknown: {line}"));
         }
     }

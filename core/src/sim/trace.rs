@@ -1,4 +1,4 @@
-//! The running hash over everything that happened in a World.
+//! The trace hash: a running hash over everything that happens in a World.
 
 use core::hash::Hasher;
 
@@ -36,7 +36,7 @@ impl Trace {
         }
     }
 
-    /// Adds bytes, with their length, so that no two sequences of pieces look alike.
+    /// Adds bytes, prefixed with their length, so that differently split sequences differ.
     #[inline]
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);

@@ -1,4 +1,4 @@
-//! Segments on their way: links, loss and retransmission, arrival in order, patience.
+//! TCP transport: transmission over links, loss and retransmission, ordered delivery, timeouts.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use crate::time::{Duration, Mono};
 use super::event::{EventKind, Lost};
 use super::ids::{HostId, MessageId, Side, TcpId};
 use super::link::Link;
-use super::proc::Note;
+use super::proc::PendingInput;
 use super::scenario::LinkSpec;
 use super::tcp::{Flight, Phase, Piece, Segment, SegmentKind};
 use super::view::Delivered;
 use super::world::{Tick, World};
 
 impl World {
-    /// The number of the link from one host to another; `None` within a host.
+    /// The index of the link from one host to another; `None` within a host.
     pub(super) fn link(&mut self, from: HostId, to: HostId) -> Option<u32> {
         if from == to {
             return None;
@@ -48,7 +48,7 @@ impl World {
         let id = MessageId(self.next_message);
         let flow = conn.flow_mut(from);
         if kind == SegmentKind::Rst {
-            // A reset waits for nothing that was sent before.
+            // A reset does not wait for data that was sent before.
             flow.flight.retain(Segment::is_flying);
         }
         let segment = Segment {
@@ -66,7 +66,7 @@ impl World {
         self.attempt(tcp, from, id);
     }
 
-    /// Puts a segment on its link, where it may get lost.
+    /// Puts a segment on its link, where it may be lost.
     fn attempt(&mut self, tcp: TcpId, from: Side, message: MessageId) {
         let now = self.now;
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    /// A segment has been lost: it will be sent again when the sender's timer has run out.
+    /// Records the loss of a segment, which will be retransmitted after the sender's timeout.
     pub(super) fn lose(&mut self, tcp: TcpId, from: Side, message: MessageId, why: Lost) {
         let now = self.now;
         let spec = &self.scenario.tcp;
@@ -126,7 +126,7 @@ impl World {
             SegmentKind::Syn | SegmentKind::SynAck => connect,
             _ => first,
         };
-        // Slow links wait longer than the least: twice the way there and back (RFC 6298 in short).
+        // The timeout on slow links is at least two round trips (RFC 6298 in short).
         let way = flow.link.and_then(|number| self.links.get(number as usize));
         let base = base.max(way.map_or(Duration::ZERO, |link| link.spec.latency * 4));
         let wait = base.saturating_mul(1 << segment.tries.min(20)).min(most.max(base));
@@ -138,15 +138,15 @@ impl World {
         }
         if unanswered {
             let at = opened + self.scenario.tcp.connect_patience;
-            self.schedule(at, Tick::Patience { tcp, from: Side::Client });
+            self.schedule(at, Tick::GiveUp { tcp, from: Side::Client });
         }
         self.trace.number(message.0);
         self.schedule(again, Tick::Resend { tcp, from, message });
         self.happened(EventKind::Lost { message, why });
     }
 
-    /// A server that hears nothing more from a client that wanted to connect asks again, and so
-    /// learns in the end that the host is gone.
+    /// Repeats the server's part of the handshake if the client is silent, so that the server
+    /// eventually notices that the host is gone.
     pub(super) fn repeat_handshake(&mut self, tcp: TcpId) {
         let Some(conn) = self.conns.get(&tcp) else { return };
         let (client, server) = (conn.end(Side::Client), conn.end(Side::Server));
@@ -172,33 +172,33 @@ impl World {
     }
 
     pub(super) fn resend(&mut self, tcp: TcpId, from: Side, message: MessageId) {
-        let patience = self.patience(tcp, from);
+        let limit = self.retransmission_limit(tcp, from);
         let now = self.now;
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
         let flow = conn.flow_mut(from);
         let Some(place) = flow.position(message) else { return };
         let segment = &mut flow.flight[place];
-        if now.since(segment.sent) >= patience {
+        if now.since(segment.sent) >= limit {
             return self.give_up(tcp, from);
         }
         segment.tries += 1;
         self.attempt(tcp, from, message);
     }
 
-    /// How long an end goes on sending again.
-    fn patience(&self, tcp: TcpId, side: Side) -> Duration {
+    /// How long an end retransmits before it gives up.
+    fn retransmission_limit(&self, tcp: TcpId, side: Side) -> Duration {
         let opening = self.conns.get(&tcp).is_some_and(|c| c.end(side).phase == Phase::Opening);
         let spec = &self.scenario.tcp;
         if opening { spec.connect_patience } else { spec.patience }
     }
 
-    /// A segment has come to the receiving host.
+    /// Handles the arrival of a segment at the receiving host.
     pub(super) fn arrive(&mut self, tcp: TcpId, from: Side, message: MessageId) {
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
         let flow = conn.flow_mut(from);
         let Some(place) = flow.position(message) else { return };
         flow.flight[place].flight = Flight::Waiting;
-        // It and those that waited for it are now in order.
+        // This segment and those that waited for it are now in order.
         loop {
             let Some(conn) = self.conns.get_mut(&tcp) else { return };
             let flow = conn.flow_mut(from);
@@ -207,13 +207,13 @@ impl World {
                 return;
             }
             let Some(segment) = flow.flight.pop_front() else { return };
-            self.take_in(tcp, from, segment);
+            self.receive(tcp, from, segment);
             self.forget_if_over(tcp);
         }
     }
 
-    /// The receiving host takes a segment in, in order.
-    fn take_in(&mut self, tcp: TcpId, from: Side, segment: Segment) {
+    /// Processes a segment at the receiving host, in order.
+    fn receive(&mut self, tcp: TcpId, from: Side, segment: Segment) {
         self.trace.number(tcp.0 << 1 | from.index() as u64);
         self.trace.number(segment.kind as u64);
         self.trace.bytes(&segment.bytes);
@@ -245,19 +245,19 @@ impl World {
             return;
         }
         match segment.kind {
-            SegmentKind::Syn => self.take_syn(tcp, segment.id),
+            SegmentKind::Syn => self.receive_syn(tcp, segment.id),
             SegmentKind::SynAck => {
                 if let Some(id) = end.proc {
-                    self.tell(id, Note::Connected(tcp));
+                    self.notify(id, PendingInput::Connected(tcp));
                     self.transmit(tcp, to, SegmentKind::Ack, &[]);
                 }
             }
             SegmentKind::Ack => {
                 if let Some(id) = end.proc {
-                    self.tell(id, Note::Accept(tcp));
+                    self.notify(id, PendingInput::Accept(tcp));
                 }
             }
-            SegmentKind::Data => self.take_data(tcp, from, segment),
+            SegmentKind::Data => self.receive_data(tcp, from, segment),
             SegmentKind::Fin => {
                 end.fin_seen = true;
                 if end.phase != Phase::Closed && !end.closing {
@@ -277,8 +277,8 @@ impl World {
         }
     }
 
-    /// A request to connect has come.
-    fn take_syn(&mut self, tcp: TcpId, message: MessageId) {
+    /// Processes a connection request.
+    fn receive_syn(&mut self, tcp: TcpId, message: MessageId) {
         let Some(conn) = self.conns.get(&tcp) else { return };
         let end = conn.end(Side::Server);
         match self.find_listener(end.host, &end.addr) {
@@ -289,7 +289,7 @@ impl World {
                 self.transmit(tcp, Side::Server, SegmentKind::Rst, &[]);
             }
             Some((_, _, false)) => {
-                // Linux lets the request lie; the client's will come again.
+                // Linux ignores the request; the client will repeat it.
                 if let Some(conn) = self.conns.get_mut(&tcp) {
                     let sent = conn.opened;
                     conn.flow_mut(Side::Client).flight.push_front(Segment {
@@ -318,13 +318,13 @@ impl World {
         }
     }
 
-    fn take_data(&mut self, tcp: TcpId, from: Side, segment: Segment) {
+    fn receive_data(&mut self, tcp: TcpId, from: Side, segment: Segment) {
         let back = self.is_cut_back(tcp, from);
         let at = segment.sent + self.scenario.tcp.patience;
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
         let (phase, closing) = (conn.end(from.other()).phase, conn.end(from.other()).closing);
         if phase == Phase::Closed {
-            // The process is gone: this will not be read.
+            // The process is gone: nobody will read this.
             conn.end_mut(from.other()).phase = Phase::Dead;
             return self.transmit(tcp, from.other(), SegmentKind::Rst, &[]);
         }
@@ -336,22 +336,22 @@ impl World {
         }
         if back && flow.unacked.is_none() {
             flow.unacked = Some(sent);
-            self.schedule(at, Tick::Patience { tcp, from });
+            self.schedule(at, Tick::GiveUp { tcp, from });
         }
         if closing {
-            return self.give_back(tcp, from, len);
+            return self.return_window(tcp, from, len);
         }
         self.note_readable(tcp, from.other());
     }
 
-    /// Whether acknowledgements for what `from` sends are lost in a partition.
+    /// Whether a partition blocks the acknowledgements for what `from` sends.
     fn is_cut_back(&self, tcp: TcpId, from: Side) -> bool {
         let link = self.conns.get(&tcp).and_then(|conn| conn.flow(from.other()).link);
         link.and_then(|number| self.links.get(number as usize)).is_some_and(|link| link.cut)
     }
 
-    /// The receiver has read: the sender learns of the room after the way back.
-    pub(super) fn give_back(&mut self, tcp: TcpId, from: Side, bytes: usize) {
+    /// Returns window space after the receiver has read; the sender learns of it one latency later.
+    pub(super) fn return_window(&mut self, tcp: TcpId, from: Side, bytes: usize) {
         let cut = self.is_cut_back(tcp, from);
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
         let way = conn.flow(from.other()).link.and_then(|n| self.links.get(n as usize));
@@ -366,7 +366,7 @@ impl World {
         }
     }
 
-    /// A second copy has come; the receiver's TCP has the bytes already.
+    /// Handles a duplicate segment; the receiver's TCP has the bytes already.
     pub(super) fn arrive_again(&mut self, tcp: TcpId, message: MessageId) {
         self.trace.number(message.0);
         let copy = self.delivered.iter().rev().find(|d| d.id == message && d.tcp == tcp).cloned();
@@ -375,7 +375,7 @@ impl World {
         }
     }
 
-    pub(super) fn is_out_of_patience(&self, tcp: TcpId, from: Side, at: Mono) -> bool {
+    pub(super) fn has_timed_out(&self, tcp: TcpId, from: Side, at: Mono) -> bool {
         let Some(conn) = self.conns.get(&tcp) else { return false };
         let spec = &self.scenario.tcp;
         if from == Side::Client && conn.end(from).phase == Phase::Opening {
@@ -384,13 +384,13 @@ impl World {
         conn.flow(from).unacked.is_some_and(|since| at.since(since) >= spec.patience)
     }
 
-    /// A sender has waited for an acknowledgement as long as it can.
+    /// Ends a connection whose sender has waited for an acknowledgement too long.
     pub(super) fn give_up(&mut self, tcp: TcpId, from: Side) {
         self.end_is_broken(tcp, from, NetError::TimedOut);
         self.forget_if_over(tcp);
     }
 
-    /// An end is dead, and its process learns it.
+    /// Marks an end as dead, and notifies its process.
     pub(super) fn end_is_broken(&mut self, tcp: TcpId, side: Side, error: NetError) {
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
         conn.flow_mut(side).flight.clear();
@@ -405,7 +405,7 @@ impl World {
         match (phase, name) {
             (Phase::Opening, Some(name)) => {
                 self.happened(EventKind::ConnectFailed { tcp, from: id, error });
-                self.tell(id, Note::ConnectFailed(name, error));
+                self.notify(id, PendingInput::ConnectFailed(name, error));
             }
             (Phase::Opening, None) => {
                 let found = listener.and_then(|l| self.proc_mut(id).listeners.get_mut(&l));
@@ -415,14 +415,14 @@ impl World {
             }
             (Phase::Open, Some(name)) => {
                 self.happened(EventKind::Broken { tcp, proc: id, error });
-                self.tell(id, Note::Closed(name, error));
+                self.notify(id, PendingInput::Closed(name, error));
             }
             _ => {}
         }
     }
 
-    /// Messages on their way from one host to another get lost, and what waits for an
-    /// acknowledgement from there begins to lose patience.
+    /// Loses the messages in flight from one host to another, and starts the timeouts of data that
+    /// waits for acknowledgements from there.
     pub(super) fn cut_link(&mut self, from: HostId, to: HostId, why: Lost) {
         let mut lost = Vec::new();
         for conn in self.conns.values() {
@@ -438,8 +438,8 @@ impl World {
         }
     }
 
-    /// Acknowledgements no longer come through from one host to another: what was sent and not
-    /// acknowledged loses patience. What is on its way is seen to when it arrives.
+    /// Starts the timeouts of unacknowledged data, since acknowledgements no longer pass from one
+    /// host to another. Messages in flight are handled when they arrive.
     pub(super) fn lose_acks(&mut self, from: HostId, to: HostId) {
         let mut waiting = Vec::new();
         for conn in self.conns.values_mut() {
@@ -463,17 +463,17 @@ impl World {
         }
         let at = self.now + self.scenario.tcp.patience;
         for (tcp, from) in waiting {
-            self.schedule(at, Tick::Patience { tcp, from });
+            self.schedule(at, Tick::GiveUp { tcp, from });
         }
     }
 
-    /// Acknowledgements come through again from one host to another.
+    /// Stops these timeouts, since acknowledgements pass again from one host to another.
     pub(super) fn mend_link(&mut self, from: HostId, to: HostId) {
         let at = self.now + self.scenario.tcp.rto;
         let mut rooms = Vec::new();
         for conn in self.conns.values_mut() {
             for side in [Side::Client, Side::Server] {
-                // What `to` sent is acknowledged over the link from `from`.
+                // The data sent by `to` is acknowledged over the link from `from`.
                 if conn.end(side).host == to && conn.end(side.other()).host == from {
                     let id = conn.id;
                     let flow = conn.flow_mut(side);

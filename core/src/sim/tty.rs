@@ -1,7 +1,7 @@
-//! Terminals: a size, a mode, a line being typed, and a screen of cells.
+//! Terminals: size, mode, line editing, and a screen of cells.
 //!
-//! The screen is kept by the `vt100` crate. Its parser cannot be cloned but its screen can, so a
-//! terminal keeps the screen, and the beginning of an escape sequence whose end has not come.
+//! The screen is that of the `vt100` crate. Its parser cannot be cloned but its screen can, so a
+//! terminal keeps the screen, and the beginning of an incomplete escape sequence.
 
 use core::fmt;
 use core::num::NonZeroU16;
@@ -13,7 +13,7 @@ use crate::machine::{Signal, TerminalMode};
 use super::ids::{HostId, ProcId};
 use super::reflow;
 
-/// A terminal, by its place among those that were opened.
+/// The id of a terminal: its index in the order of opening.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TtyId(pub u32);
 
@@ -25,43 +25,43 @@ pub struct Tty {
     mode: TerminalMode,
     columns: NonZeroU16,
     rows: NonZeroU16,
-    /// The line that is being typed in a cooked mode.
+    /// The line that is being edited in a cooked mode.
     line: Vec<u8>,
-    /// What was typed and not read.
+    /// Input that is complete and not read yet.
     pub(super) input: VecDeque<u8>,
-    /// Ctrl-D on an empty line was not read.
+    /// Whether Ctrl-D on an empty line is pending (end of file).
     pub(super) ended: bool,
-    /// The process id of the leader of the group that has the keys, and its host.
+    /// The host and the process id of the leader of the foreground group.
     pub(super) foreground: (HostId, u32),
     /// The process that was started with the terminal.
     pub(super) session: Option<ProcId>,
-    /// Shared between checkpoints.
+    /// The screen, shared between checkpoints.
     screen: Arc<vt100::Screen>,
-    /// The beginning of an escape sequence or a character.
+    /// The beginning of an incomplete escape sequence or character.
     incomplete: Vec<u8>,
-    /// Bytes that were ever shown.
+    /// The total number of bytes written to the screen.
     shown: u64,
 }
 
-/// What a key does besides going into the input.
+/// The effect of a typed key besides adding input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Keyed {
     /// Nothing.
     Nothing,
-    /// There is more to read.
+    /// There is more input to read.
     Readable,
-    /// A signal for the group that has the keys.
+    /// A signal for the foreground group.
     Signal(Signal),
 }
 
 impl Tty {
-    /// Lines that are kept when they scroll off the screen.
+    /// The number of lines in the scrollback.
     const SCROLLBACK: usize = 2_000;
-    /// Bytes that may be typed and not read.
+    /// The maximum size of the unread input in bytes.
     const INPUT: usize = 64 << 10;
-    /// The longest escape sequence whose end is waited for.
+    /// The longest incomplete escape sequence that is kept.
     const SEQUENCE: usize = 64;
-    /// Whether anything is ever shown: what runs at a terminal is a shell, or was started by one.
+    /// Whether anything is ever shown: only shells, and programs started by them, run at terminals.
     const SHOWS: bool = cfg!(feature = "shell");
 
     pub(super) fn new(name: &str, host: HostId, columns: u16, rows: u16) -> Self {
@@ -94,32 +94,33 @@ impl Tty {
         self.host
     }
 
-    /// Characters in a line, and lines.
+    /// Its columns and rows.
     pub fn size(&self) -> (u16, u16) {
         (self.columns.get(), self.rows.get())
     }
 
-    /// The mode: which side edits the line.
+    /// Its mode.
     pub fn mode(&self) -> TerminalMode {
         self.mode
     }
 
-    /// The screen: cells with colours, the cursor, what has scrolled off.
+    /// The screen: coloured cells, the cursor, and the scrollback.
     pub fn screen(&self) -> &vt100::Screen {
         &self.screen
     }
 
-    /// Bytes that were ever shown: it grows when there is something new to see.
+    /// The total number of bytes written to the screen, which changes whenever there is something
+    /// new to display.
     pub fn shown(&self) -> u64 {
         self.shown
     }
 
-    /// Whether a process belongs to it.
+    /// Whether it has a session.
     pub fn is_alive(&self) -> bool {
         self.session.is_some()
     }
 
-    /// All its text, with what scrolled off the screen, without trailing blanks.
+    /// The text of the screen and the scrollback, without trailing blanks.
     pub fn text(&self) -> String {
         if !Self::SHOWS {
             return String::new();
@@ -149,7 +150,7 @@ impl Tty {
         }
     }
 
-    /// Shows bytes that a program wrote. A line feed also goes to the line's beginning.
+    /// Writes bytes to the screen. A line feed implies a carriage return.
     pub(super) fn show(&mut self, bytes: &[u8]) {
         if !Self::SHOWS {
             return;
@@ -171,7 +172,7 @@ impl Tty {
         core::mem::swap(parser.screen_mut(), screen);
     }
 
-    /// A byte is typed.
+    /// Handles a typed byte.
     pub(super) fn key(&mut self, byte: u8) -> Keyed {
         if self.input.len() + self.line.len() >= Self::INPUT {
             return Keyed::Nothing;
@@ -239,13 +240,13 @@ impl Tty {
         }
     }
 
-    /// Takes the last character of the line back.
+    /// Deletes the last character of the line.
     fn erase(&mut self, echo: bool) {
         let start = self.line.iter().rposition(|byte| byte & 0xc0 != 0x80);
         let Some(start) = start else { return };
         let erased = self.line.split_off(start);
         if echo {
-            // What is wider than one byte in UTF-8, beyond the accents, is two cells wide.
+            // Heuristic: characters of more than two bytes in UTF-8 are two cells wide.
             let cells = if erased.len() > 2 { 2 } else { 1 };
             for _ in 0..cells {
                 self.show(b"\x08 \x08");
@@ -264,7 +265,7 @@ fn at_least_one(n: u16) -> NonZeroU16 {
     NonZeroU16::new(n).unwrap_or(NonZeroU16::MIN)
 }
 
-/// How many bytes at the end begin an escape sequence or a character that is not complete.
+/// The length of an incomplete escape sequence or character at the end.
 fn incomplete_len(bytes: &[u8], most: usize) -> usize {
     let tail = &bytes[bytes.len().saturating_sub(most)..];
     if let Some(start) = tail.iter().rposition(|&byte| byte == 0x1b) {
@@ -323,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_broken_anew_when_the_width_changes_and_nothing_is_lost() {
+    fn lines_are_rewrapped_when_the_width_changes_and_nothing_is_lost() {
         let mut tty = tty();
         let text =
             "one two three four five six\n\x1b[31m\u{4f60}\u{597d}, 0123456789 abcdef\x1b[m\nend";
@@ -365,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_has_the_whole_screen_gives_the_lines_below_back() {
+    fn leaving_the_alternate_screen_restores_the_main_screen() {
         let mut tty = tty();
         tty.show(b"# cat a-file-with-a-long-name\n# \x1b[?1049h\x1b[Hdrawn");
         tty.set_size(10, 4);

@@ -1,4 +1,4 @@
-//! What can be seen of a World. Nothing here changes anything.
+//! Read-only views of a World.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::tcp::{Conn, Flight, Phase, Segment, SegmentKind};
 use super::tty::{Tty, TtyId};
 use super::world::World;
 
-/// A host, as an observer sees it.
+/// A view of a host.
 #[derive(Debug, Clone, Copy)]
 pub struct HostView<'a> {
     /// Its id.
@@ -30,17 +30,17 @@ pub struct HostView<'a> {
     pub ip: Ipv4Addr,
     /// Whether it has power.
     pub on: bool,
-    /// What its wall clock shows.
+    /// The time of its wall clock.
     pub wall: Wall,
-    /// How far that is ahead of true time, in microseconds.
+    /// How far its wall clock is ahead of true time, in microseconds.
     pub ahead_us: i64,
-    /// How its disk misbehaves.
+    /// The fault of its disk.
     pub fault: DiskFault,
     /// Its files.
     pub disk: &'a Disk,
 }
 
-/// A process, as an observer sees it.
+/// A view of a process.
 #[derive(Debug, Clone, Copy)]
 pub struct ProcView<'a> {
     /// Its id.
@@ -53,34 +53,34 @@ pub struct ProcView<'a> {
     pub program: &'a str,
     /// The program's arguments.
     pub args: &'a [String],
-    /// How it is doing.
+    /// Its state.
     pub state: ProcState,
     /// Its process id on its host.
     pub pid: u32,
-    /// The directory in which it works.
+    /// Its working directory.
     pub dir: &'a str,
     /// The process id of its parent: 1 if it has none, or its parent has ended.
     pub parent: u32,
     /// The terminal that it belongs to.
     pub tty: Option<TtyId>,
-    /// Whether it is a small program of a shell, which stands on no map.
+    /// Whether it is a shell tool, which is not shown on maps.
     pub tool: bool,
-    /// When it was started last.
+    /// When it was last started.
     pub started: Mono,
 }
 
-/// A connection, as an observer sees it.
+/// A view of a connection.
 #[derive(Debug, Clone)]
 pub struct ConnView<'a> {
     /// Its id.
     pub id: TcpId,
-    /// When it was asked for.
+    /// When it was requested.
     pub opened: Mono,
-    /// The end that asked for it, and the end that was asked.
+    /// The client's end and the server's end.
     pub ends: [EndView<'a>; 2],
 }
 
-/// One end of a connection, as an observer sees it.
+/// A view of one end of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct EndView<'a> {
     /// Its host.
@@ -89,21 +89,21 @@ pub struct EndView<'a> {
     pub proc: Option<ProcId>,
     /// Its address.
     pub addr: &'a Endpoint,
-    /// Whether its process can use it.
+    /// Whether the process can use it.
     pub open: bool,
     /// Bytes that it has sent.
     pub sent: u64,
     /// Bytes that its process has read.
     pub read: u64,
-    /// Bytes that its host has and its process has not read.
+    /// Bytes that its host has received and its process has not read.
     pub unread: u64,
-    /// Messages of it that are on their way.
+    /// Its messages in flight.
     pub in_flight: usize,
-    /// Whether it waits for room in the other end's window.
+    /// Whether it is blocked because the receiver's window is full.
     pub blocked: bool,
 }
 
-/// A message on its way, as an observer sees it.
+/// A view of a message in flight.
 #[derive(Debug, Clone, Copy)]
 pub struct MessageView<'a> {
     /// Its number.
@@ -112,25 +112,25 @@ pub struct MessageView<'a> {
     pub tcp: TcpId,
     /// Which end sent it.
     pub from: Side,
-    /// From which host to which.
+    /// The sending and the receiving host.
     pub hosts: (HostId, HostId),
-    /// From which process to which.
+    /// The sending and the receiving process.
     pub procs: (Option<ProcId>, Option<ProcId>),
-    /// What it is to the transport.
+    /// Its type of segment.
     pub kind: SegmentKind,
-    /// Number of its first byte in all that the end has sent.
+    /// The offset of its first byte in the sender's byte stream.
     pub offset: u64,
     /// When it was sent for the first time.
     pub sent: Mono,
-    /// How it fares.
+    /// Its delivery state.
     pub flight: Flight,
-    /// How often it has been sent again.
+    /// The number of retransmissions.
     pub tries: u32,
     /// What it carries.
     pub bytes: &'a Arc<[u8]>,
 }
 
-/// A message that has arrived.
+/// A message that was delivered.
 #[derive(Debug, Clone)]
 pub struct Delivered {
     /// Its number.
@@ -139,30 +139,30 @@ pub struct Delivered {
     pub tcp: TcpId,
     /// Which end sent it.
     pub from: Side,
-    /// From which host to which.
+    /// The sending and the receiving host.
     pub hosts: (HostId, HostId),
-    /// From which process to which.
+    /// The sending and the receiving process.
     pub procs: (Option<ProcId>, Option<ProcId>),
-    /// What it was to the transport.
+    /// Its type of segment.
     pub kind: SegmentKind,
-    /// Number of its first byte in all that the end has sent.
+    /// The offset of its first byte in the sender's byte stream.
     pub offset: u64,
     /// When it was sent for the first time.
     pub sent: Mono,
-    /// When it arrived in its turn.
+    /// When it was delivered in order.
     pub arrived: Mono,
-    /// How often it was sent again.
+    /// The number of retransmissions.
     pub tries: u32,
-    /// Whether it was a second copy, which TCP discarded.
+    /// Whether it was a duplicate, which TCP discarded.
     pub duplicate: bool,
     /// How many bytes it carried.
     pub len: usize,
-    /// What it carried, or the beginning of it: see [`Delivered::KEPT`].
+    /// Its bytes, or the first of them: see [`Delivered::KEPT`].
     pub bytes: Arc<[u8]>,
 }
 
 impl Delivered {
-    /// Bytes of a message that the history keeps.
+    /// The number of bytes of a message that the history keeps.
     pub const KEPT: usize = 2_048;
 }
 
@@ -177,7 +177,7 @@ impl World {
         self.hosts.get(usize::from(id.0)).map(|_| self.view_host(id))
     }
 
-    /// The addresses that a host has besides its own.
+    /// The additional addresses of a host.
     pub fn claimed(&self, host: HostId) -> impl Iterator<Item = Ipv4Addr> {
         let on_it = move |id: &ProcId| self.at_proc(*id).host == host;
         self.claimed.iter().filter(move |(_, id)| on_it(id)).map(|(ip, _)| *ip)
@@ -188,7 +188,7 @@ impl World {
         self.hosts().find(|host| host.name == name)
     }
 
-    /// The processes, in the scenario's order, then those that were run later.
+    /// The processes, in the scenario's order, followed by those that were started later.
     pub fn procs(&self) -> impl Iterator<Item = ProcView<'_>> {
         self.proc_ids().filter(|id| !self.at_proc(*id).gone).map(|id| self.view_proc(id))
     }
@@ -203,18 +203,18 @@ impl World {
         self.procs().find(|proc| proc.name == name)
     }
 
-    /// The machine of a process that is alive, if it is one of type `M`.
+    /// The machine of a running process, if it has type `M`.
     pub fn machine<M: 'static>(&self, id: ProcId) -> Option<&M> {
         let inside = self.procs.get(id.0 as usize)?.machine.as_ref()?.as_any();
         inside.downcast_ref().or_else(|| Some(&inside.downcast_ref::<Plain<M>>()?.0))
     }
 
-    /// What a process has logged in all its lives, as far as that is remembered.
+    /// The log of a process over all its incarnations, as far as it is kept.
     pub fn log(&self, id: ProcId) -> Option<&Ring<LogEntry>> {
         self.procs.get(id.0 as usize).map(|proc| &proc.log)
     }
 
-    /// The addresses at which a process listens.
+    /// The addresses that a process listens on.
     pub fn listeners(&self, id: ProcId) -> impl Iterator<Item = &Endpoint> {
         let proc = self.procs.get(id.0 as usize);
         proc.into_iter().flat_map(|proc| proc.listeners.values().map(|listener| &listener.at))
@@ -240,11 +240,11 @@ impl World {
         self.proc(tty.session?)
     }
 
-    /// The processes of the group that has a terminal's keys.
+    /// The processes of a terminal's foreground group.
     pub fn foreground_of(&self, tty: &Tty) -> impl Iterator<Item = ProcView<'_>> {
         let (host, group) = tty.foreground;
         self.procs().filter(move |proc| {
-            proc.host == host && group != 0 && self.at_proc(proc.id).kin.group == group
+            proc.host == host && group != 0 && self.at_proc(proc.id).relations.group == group
         })
     }
 
@@ -257,7 +257,7 @@ impl World {
         })
     }
 
-    /// A connection by its number.
+    /// A connection by its id.
     pub fn conn(&self, id: TcpId) -> Option<ConnView<'_>> {
         self.conns.get(&id).map(|conn| ConnView {
             id: conn.id,
@@ -266,7 +266,7 @@ impl World {
         })
     }
 
-    /// The messages on their way.
+    /// The messages in flight.
     pub fn in_flight(&self) -> impl Iterator<Item = MessageView<'_>> {
         self.conns.values().flat_map(|conn| {
             [Side::Client, Side::Server].into_iter().flat_map(move |from| {
@@ -275,27 +275,27 @@ impl World {
         })
     }
 
-    /// A message on its way, by its number.
+    /// A message in flight, by its id.
     pub fn message(&self, id: MessageId) -> Option<MessageView<'_>> {
         self.in_flight().find(|message| message.id == id)
     }
 
-    /// Messages that have arrived, oldest first.
+    /// The messages that were delivered, oldest first.
     pub fn delivered(&self) -> &Ring<Delivered> {
         &self.delivered
     }
 
-    /// What happened, oldest first.
+    /// The events so far, oldest first.
     pub fn events(&self) -> &Ring<Event> {
         &self.events
     }
 
-    /// The links over which something went, each direction by itself.
+    /// The links that were used, one for each direction.
     pub fn links(&self) -> &[Link] {
         &self.links
     }
 
-    /// What the link from one host to another is like, used or not.
+    /// The properties of the link from one host to another, used or not.
     pub fn link_between(&self, from: HostId, to: HostId) -> Option<LinkSpec> {
         self.host(from)?;
         self.host(to)?;
@@ -303,12 +303,12 @@ impl World {
         Some(used.map_or_else(|| self.link_spec(from, to), |link| link.spec))
     }
 
-    /// The directions that partitions have cut.
+    /// The directed host pairs that partitions have cut.
     pub fn cuts(&self) -> impl Iterator<Item = (HostId, HostId)> {
         self.cuts.iter().copied()
     }
 
-    /// Whether nothing gets through from one host to another.
+    /// Whether a partition blocks one host from reaching another.
     pub fn is_cut(&self, from: HostId, to: HostId) -> bool {
         self.cuts.contains(&(from, to))
     }
@@ -338,8 +338,8 @@ impl World {
             state: proc.state,
             pid: proc.pid,
             dir: &proc.dir,
-            parent: proc.kin.parent.map_or(1, |(parent, ..)| self.at_proc(parent).pid),
-            tty: proc.kin.tty,
+            parent: proc.relations.parent.map_or(1, |(parent, ..)| self.at_proc(parent).pid),
+            tty: proc.relations.tty,
             tool: proc.tool,
             started: proc.started,
         }

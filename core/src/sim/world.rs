@@ -1,4 +1,4 @@
-//! The World: its parts and its queue of events.
+//! The World: its parts and its event queue.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,7 +14,7 @@ use super::event::{Event, EventKind};
 use super::host::Host;
 use super::ids::{HostId, MessageId, ProcId, Side, TcpId};
 use super::link::Link;
-use super::proc::{Note, Proc, ProcState};
+use super::proc::{PendingInput, Proc, ProcState};
 use super::process::Programs;
 use super::ring::Ring;
 use super::scenario::Scenario;
@@ -24,9 +24,10 @@ use super::trace::Trace;
 use super::tty::Tty;
 use super::view::Delivered;
 
-/// Hosts with processes, the links between them, and one queue of events in virtual time.
+/// A simulated network: hosts with processes, the links between them, and one event queue in
+/// virtual time.
 ///
-/// A clone goes on exactly as the original would.
+/// A clone continues exactly as the original would.
 #[derive(Clone, Debug)]
 pub struct World {
     pub(super) scenario: Arc<Scenario>,
@@ -39,9 +40,9 @@ pub struct World {
     pub(super) hosts: Vec<Host>,
     pub(super) procs: Vec<Proc>,
     pub(super) by_ip: Arc<SortedMap<Ipv4Addr, HostId>>,
-    /// Addresses that hosts have besides their own, and the process that claimed each.
+    /// The additional addresses of hosts, each with the process that claimed it.
     pub(super) claimed: SortedMap<Ipv4Addr, ProcId>,
-    /// Places of processes that are free for others.
+    /// Slots of processes that can be reused.
     pub(super) free: Vec<ProcId>,
     pub(super) ttys: Vec<Tty>,
     pub(super) pipes: SortedMap<PipeNo, Pipe>,
@@ -59,36 +60,36 @@ pub struct World {
     touched: Option<HostId>,
 }
 
-/// What the queue holds.
+/// An entry of the event queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Tick {
-    /// A host is up again.
+    /// A host has booted.
     Boot { host: HostId, boots: u32 },
     /// A process starts with its host.
     Start { proc: ProcId, boots: u32 },
     /// A process wants to be woken.
     Wake(ProcId),
-    /// A process is told something a moment after it happened.
-    Later { proc: ProcId, life: u32 },
-    /// A process has mail.
-    Mail { proc: ProcId, life: u32 },
+    /// A delayed input is delivered to a process.
+    Later { proc: ProcId, incarnation: u32 },
+    /// Pending inputs are delivered to a process.
+    Deliver { proc: ProcId, incarnation: u32 },
     /// A segment arrives.
     Arrive { tcp: TcpId, from: Side, message: MessageId },
-    /// A lost segment is sent again.
+    /// A lost segment is retransmitted.
     Resend { tcp: TcpId, from: Side, message: MessageId },
-    /// A second copy of a segment arrives.
+    /// A duplicate of a segment arrives.
     Again { tcp: TcpId, message: MessageId },
-    /// There may be room in a window.
+    /// There may be room in a send window.
     Room { tcp: TcpId, from: Side },
-    /// The patience of a sender may be at its end.
-    Patience { tcp: TcpId, from: Side },
-    /// A connect to an address that no host has fails.
-    Nowhere { proc: ProcId, life: u32, conn: ConnId },
+    /// A sender may have reached its retransmission limit.
+    GiveUp { tcp: TcpId, from: Side },
+    /// A connection attempt to an address that no host has fails.
+    Nowhere { proc: ProcId, incarnation: u32, conn: ConnId },
     /// A disk operation ends.
     Disk { host: HostId, number: u64 },
 }
 
-/// A tick with its time; the sequence orders those of one moment.
+/// A tick with its time; the sequence number orders ticks at the same time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Entry {
     at: Mono,
@@ -109,15 +110,15 @@ impl PartialOrd for Entry {
 }
 
 impl World {
-    /// Time from power to the first process.
+    /// The time from power-on to the first process.
     pub(super) const BOOT: Duration = Duration::from_millis(20);
-    /// Events and messages that are remembered.
+    /// The number of events and messages that are kept.
     const EVENTS: usize = 4_096;
     const DELIVERED: usize = 4_096;
 
-    /// The World of a scenario at virtual time zero, with every host up.
+    /// The World of a scenario at virtual time zero, with all hosts up.
     ///
-    /// Hosts whose name or address another one has are left out; so are such processes.
+    /// Hosts and processes whose name or address is a duplicate are left out.
     pub fn new(scenario: Arc<Scenario>, seed: u64, programs: Programs) -> Self {
         let mut world = World {
             programs,
@@ -176,7 +177,7 @@ impl World {
         self.now
     }
 
-    /// How many events have happened and actions have been done.
+    /// The number of events processed and actions applied.
     pub fn steps(&self) -> u64 {
         self.steps
     }
@@ -186,7 +187,7 @@ impl World {
         self.seed
     }
 
-    /// What the World was made from.
+    /// The scenario that the World was created from.
     pub fn scenario(&self) -> &Arc<Scenario> {
         &self.scenario
     }
@@ -196,12 +197,12 @@ impl World {
         self.trace.value()
     }
 
-    /// When the next event happens.
+    /// The time of the next event.
     pub fn next_event_at(&self) -> Option<Mono> {
         self.queue.peek().map(|Reverse(entry)| entry.at)
     }
 
-    /// Lets the next event happen. False if there is none.
+    /// Processes the next event. False if there is none.
     pub fn step(&mut self) -> bool {
         let Some(Reverse(entry)) = self.queue.pop() else { return false };
         self.now = self.now.max(entry.at);
@@ -213,17 +214,17 @@ impl World {
         true
     }
 
-    /// Lets everything happen up to and including `time`.
+    /// Processes all events up to and including `time`.
     pub fn run_until(&mut self, time: Mono) {
         self.run_budget(time, u64::MAX);
     }
 
-    /// Lets time pass.
+    /// Runs for a time span.
     pub fn run_for(&mut self, time: Duration) {
         self.run_until(self.now + time);
     }
 
-    /// As [`World::run_until`], but for no more than so many events. True if the time was reached.
+    /// As [`World::run_until`], but for at most `events` events. True if the time was reached.
     pub fn run_budget(&mut self, time: Mono, events: u64) -> bool {
         let mut left = events;
         while self.next_event_at().is_some_and(|at| at <= time) {
@@ -237,7 +238,7 @@ impl World {
         true
     }
 
-    /// The host at which the last event happened.
+    /// The host of the last event.
     pub fn touched(&self) -> Option<HostId> {
         self.touched
     }
@@ -247,7 +248,7 @@ impl World {
             Tick::Boot { host, .. } | Tick::Disk { host, .. } => Some(host),
             Tick::Start { proc, .. }
             | Tick::Wake(proc)
-            | Tick::Mail { proc, .. }
+            | Tick::Deliver { proc, .. }
             | Tick::Later { proc, .. }
             | Tick::Nowhere { proc, .. } => Some(self.at_proc(proc).host),
             Tick::Arrive { tcp, from, .. } => {
@@ -255,12 +256,12 @@ impl World {
             }
             Tick::Resend { tcp, from, .. }
             | Tick::Room { tcp, from }
-            | Tick::Patience { tcp, from } => self.conns.get(&tcp).map(|conn| conn.end(from).host),
+            | Tick::GiveUp { tcp, from } => self.conns.get(&tcp).map(|conn| conn.end(from).host),
             Tick::Again { .. } => None,
         }
     }
 
-    /// A generator for one concern, so that its draws do not shift another's.
+    /// A random number generator for one purpose, so that its draws do not affect others.
     pub(super) fn stream(&self, concern: u64, number: u64) -> Rng {
         let mut rng = Rng::new(self.seed ^ concern.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         Rng::new(rng.u64() ^ number.wrapping_mul(0xD1B5_4A32_D192_ED03))
@@ -301,12 +302,12 @@ impl World {
         self.events.push(Event { at: self.now, kind });
     }
 
-    /// A host's clocks now.
+    /// The current time on a host's clocks.
     pub(super) fn moment(&self, host: HostId) -> Now<'static> {
         Now::instantaneous(self.now, self.wall(host))
     }
 
-    /// A host's wall clock now.
+    /// The current time on a host's wall clock.
     pub(super) fn wall(&self, host: HostId) -> Wall {
         let clock = self.at_host(host).clock;
         let true_us = i128::from(self.scenario.epoch_ms) * 1_000 + i128::from(self.now.0 / 1_000);
@@ -314,7 +315,7 @@ impl World {
         Wall(u64::try_from(wall.max(0)).unwrap_or(u64::MAX))
     }
 
-    /// Drops entries from the queue's front that mean nothing any more.
+    /// Drops obsolete entries from the front of the queue.
     pub(super) fn prune(&mut self) {
         while let Some(Reverse(entry)) = self.queue.peek() {
             if self.is_live(entry) {
@@ -336,13 +337,13 @@ impl World {
                 host.on && host.boots == boots && proc.state == ProcState::Down
             }
             Tick::Wake(proc) => self.at_proc(proc).wake == Some((entry.at, entry.sequence)),
-            Tick::Later { proc, life } => {
+            Tick::Later { proc, incarnation } => {
                 let proc = self.at_proc(proc);
-                proc.life == life && !proc.later.is_empty()
+                proc.incarnation == incarnation && !proc.later.is_empty()
             }
-            Tick::Mail { proc, life } => {
+            Tick::Deliver { proc, incarnation } => {
                 let proc = self.at_proc(proc);
-                proc.life == life && proc.mail_due
+                proc.incarnation == incarnation && proc.delivery_scheduled
             }
             Tick::Arrive { tcp, from, message } => self.arrives(tcp, from, message, entry.at),
             Tick::Resend { tcp, from, message } => self.resends(tcp, from, message, entry.at),
@@ -350,8 +351,10 @@ impl World {
             Tick::Room { tcp, from } => {
                 self.conns.get(&tcp).is_some_and(|conn| conn.flow(from).blocked)
             }
-            Tick::Patience { tcp, from } => self.is_out_of_patience(tcp, from, entry.at),
-            Tick::Nowhere { proc, life, .. } => self.at_proc(proc).life == life,
+            Tick::GiveUp { tcp, from } => self.has_timed_out(tcp, from, entry.at),
+            Tick::Nowhere { proc, incarnation, .. } => {
+                self.at_proc(proc).incarnation == incarnation
+            }
             Tick::Disk { host, number } => {
                 self.at_host(host).operations.iter().any(|op| op.number == number)
             }
@@ -363,24 +366,24 @@ impl World {
             Tick::Boot { host, .. } => self.power_on(host),
             Tick::Start { proc, .. } => self.launch(proc),
             Tick::Wake(proc) => self.wake(proc),
-            Tick::Later { proc, .. } => self.tell_next(proc),
-            Tick::Mail { proc, .. } => {
-                self.proc_mut(proc).mail_due = false;
-                self.read_mail(proc);
+            Tick::Later { proc, .. } => self.notify_next(proc),
+            Tick::Deliver { proc, .. } => {
+                self.proc_mut(proc).delivery_scheduled = false;
+                self.deliver_pending(proc);
             }
             Tick::Arrive { tcp, from, message } => self.arrive(tcp, from, message),
             Tick::Resend { tcp, from, message } => self.resend(tcp, from, message),
             Tick::Again { tcp, message } => self.arrive_again(tcp, message),
             Tick::Room { tcp, from } => self.pump_idle(tcp, from),
-            Tick::Patience { tcp, from } => self.give_up(tcp, from),
+            Tick::GiveUp { tcp, from } => self.give_up(tcp, from),
             Tick::Nowhere { proc, conn, .. } => {
-                self.tell(proc, Note::ConnectFailed(conn, NetError::Unreachable));
+                self.notify(proc, PendingInput::ConnectFailed(conn, NetError::Unreachable));
             }
             Tick::Disk { host, number } => self.end_operation(host, number),
         }
     }
 
-    /// Starts what starts with a host.
+    /// Starts the processes that start with a host.
     pub(super) fn power_on(&mut self, id: HostId) {
         let now = self.now;
         let host = self.host_mut(id);

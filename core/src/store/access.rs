@@ -1,32 +1,30 @@
-//! When, or how often, a key was used last: the 24 bits that LRU and LFU eviction, OBJECT IDLETIME
-//! and OBJECT FREQ read.
+//! Access clocks: the 24 bits per key for LRU and LFU eviction, OBJECT IDLETIME and OBJECT FREQ.
 
 use crate::rng::Rng;
 
-/// What the access clock of each key counts.
+/// The meaning of the access clocks, which depends on the eviction policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum AccessPolicy {
-    /// The second of the last access.
+    /// LRU: the second of the last access.
     #[default]
     Lru,
-    /// A logarithmic counter of accesses that decays with time.
+    /// LFU: a logarithmic counter of accesses that decays with time.
     Lfu {
-        /// `lfu-log-factor`: the larger, the more accesses a step of the counter takes.
+        /// `lfu-log-factor`: the larger, the more accesses increment the counter by one.
         log_factor: u32,
-        /// `lfu-decay-time`: minutes after which the counter loses one; 0 for never.
+        /// `lfu-decay-time`: minutes after which the counter is decremented; 0 for never.
         decay_minutes: u32,
     },
 }
 
-/// A key's access clock: 24 bits, read according to the [`AccessPolicy`].
+/// A key's access clock: 24 bits, interpreted according to the [`AccessPolicy`].
 ///
-/// Under LRU they are the seconds of the wall clock modulo 2²⁴; under LFU the upper 16 bits are the
-/// minute of the last decay modulo 2¹⁶ and the lower 8 the counter, as Redis keeps (and saves)
-/// them.
+/// Under LRU it is the wall clock in seconds modulo 2²⁴; under LFU the upper 16 bits are the minute
+/// of the last decay modulo 2¹⁶ and the lower 8 the counter, as Redis stores (and saves) them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct AccessClock(u32);
 
-/// The counter that a new key starts with, so that it is not evicted at once.
+/// The initial counter of a new key, so that it is not evicted immediately (`LFU_INIT_VAL`).
 const LFU_INITIAL: u32 = 5;
 
 const MASK: u32 = 0xFF_FFFF;
@@ -72,12 +70,12 @@ impl AccessClock {
         u64::from(seconds(now_ms).wrapping_sub(self.0) & MASK)
     }
 
-    /// The counter as it stands at `now_ms`, under LFU.
+    /// The counter, decayed to `now_ms`, under LFU.
     pub fn freq(self, decay_minutes: u32, now_ms: u64) -> u8 {
         self.decayed(decay_minutes, now_ms) as u8
     }
 
-    /// The three bytes in which a key keeps it.
+    /// The three bytes in which an entry stores it.
     pub(crate) fn to_bytes(self) -> [u8; 3] {
         let [a, b, c, _] = self.0.to_le_bytes();
         [a, b, c]
@@ -99,7 +97,8 @@ impl AccessClock {
     }
 }
 
-/// One more with a probability that falls as the counter rises: 1 / ((counter - 5) × factor + 1).
+/// Increments the counter with a probability that falls as it rises: 1 / ((counter - 5) × factor +
+/// 1).
 fn grown(counter: u32, log_factor: u32, rng: &mut Rng) -> u32 {
     if counter >= 255 {
         return 255;
@@ -145,7 +144,7 @@ mod tests {
             clock = clock.touched(LFU, 0, &mut rng);
         }
         let high = clock.freq(1, 0);
-        // The documentation of Redis tells 142 for a factor of 10 and 100 000 accesses.
+        // The documentation of Redis gives 142 for a factor of 10 and 100 000 accesses.
         assert!((130..155).contains(&high), "{high}");
         assert_eq!(clock.freq(1, 10 * 60_000), high - 10);
         assert_eq!(clock.freq(0, 10 * 60_000), high);

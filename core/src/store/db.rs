@@ -1,4 +1,4 @@
-//! One database: keys, values, expiry times.
+//! One database: keys, values and expiry times.
 
 use super::access::{AccessClock, AccessPolicy};
 use super::entry::Entry;
@@ -10,7 +10,7 @@ use super::value::{Collection, StringRef, Value, ValueRef};
 use crate::rng::Rng;
 use crate::sharding::Slot;
 
-/// A database of a [`super::Keyspace`], with what all databases share, for one command to use.
+/// Access to one database of a [`super::Keyspace`], with the state that all databases share.
 #[derive(Debug)]
 pub struct DbMut<'a> {
     pub(super) env: &'a mut Env,
@@ -18,7 +18,7 @@ pub struct DbMut<'a> {
     pub(super) index: usize,
 }
 
-/// A key with its hash, so that the hash is computed once however often the key is looked up.
+/// A key with its hash, which is computed once for several lookups.
 #[derive(Clone, Copy, Debug)]
 pub struct Key<'k> {
     /// The key.
@@ -26,14 +26,14 @@ pub struct Key<'k> {
     hash: u64,
 }
 
-/// Whether a key is there.
+/// Whether a key exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// The key is not there.
+    /// The key does not exist.
     Absent,
-    /// The key is there, and has not expired.
+    /// The key exists and has not expired.
     Live,
-    /// It is still in memory, but its time has come.
+    /// The key has expired, and is not deleted yet.
     Expired,
 }
 
@@ -41,75 +41,75 @@ pub enum Presence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongType;
 
-/// What becomes of a key's expiry time when its value is replaced.
+/// The expiry time of a key whose value is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NewExpire {
-    /// The key does not expire any more.
+    /// None: the key does not expire any more.
     Never,
-    /// It expires when it would have expired before.
+    /// The same as before (KEEPTTL).
     Keep,
-    /// It expires at this time, in milliseconds since 1970.
+    /// This time, in milliseconds since 1970.
     At(u64),
 }
 
-/// What is done about keys whose time has come.
+/// The treatment of expired keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ExpireMode {
     /// They are deleted.
     #[default]
     Delete,
-    /// They are hidden, and stay until they are deleted by name: a replica waits for its
-    /// primary, and a server whose clients are paused for the end of the pause.
+    /// They are hidden, and kept until they are deleted explicitly: on a replica, which waits for
+    /// its primary, and while clients are paused.
     Hide,
-    /// They are shown: what a primary sends to its replica, and what is loaded from disk, is
-    /// carried out as it was when it was written.
+    /// They are visible, as if not expired: for commands from the primary and for loading from
+    /// disk, which are executed as they were when they were written.
     Ignore,
 }
 
-/// An event of a key that no command caused directly: it expired, or a lookup missed it.
+/// A key event that a command caused only indirectly: the key expired, or a lookup missed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyEvent {
     /// The database.
     pub db: usize,
     /// The key.
     pub key: Box<[u8]>,
-    /// What happened.
+    /// The kind of event.
     pub kind: KeyEventKind,
 }
 
 /// The kinds of [`KeyEvent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyEventKind {
-    /// It has been deleted because its time had come. Replicas and the AOF must be told.
+    /// The key expired and was deleted. This must be propagated to replicas and the AOF.
     Expired,
-    /// A command that reads did not find it. Told only with [`Env::report_misses`].
+    /// A read command did not find the key. Reported only with [`Env::report_misses`].
     Missed,
 }
 
-/// What all databases share.
+/// The state that all databases share.
 #[derive(Clone, Debug)]
 pub struct Env {
-    /// The wall clock in milliseconds since 1970, as it stands for the command that runs.
+    /// The wall clock in milliseconds since 1970, fixed for the command that is executed.
     pub now_ms: u64,
-    /// What access clocks count.
+    /// The meaning of the access clocks.
     pub access: AccessPolicy,
-    /// What is done about keys whose time has come.
+    /// The treatment of expired keys.
     pub expire_mode: ExpireMode,
-    /// Whether looking a key up counts as an access to it (`CLIENT NO-TOUCH` says no).
+    /// Whether a lookup counts as an access (not with `CLIENT NO-TOUCH`).
     pub touch: bool,
-    /// Whether [`KeyEventKind::Missed`] is told.
+    /// Whether [`KeyEventKind::Missed`] is reported.
     pub report_misses: bool,
-    /// Events of keys since the last command, oldest first. The caller of a command drains them
-    /// after it.
+    /// Key events since the last command, oldest first. The caller of a command takes them
+    /// afterwards.
     pub key_events: Vec<KeyEvent>,
-    /// Slots, in order, whose keys are not listed, counted or drawn, because they do not belong to
-    /// this node (yet). Lookups find them.
+    /// Slots, in order, whose keys are not listed, counted or sampled, because this node does not
+    /// own them (yet). Lookups find them.
     pub hidden_slots: Vec<Slot>,
-    /// Lookups for reading that found the key.
+    /// Read lookups that found the key (`keyspace_hits`).
     pub hits: u64,
-    /// Lookups for reading that did not.
+    /// Read lookups that did not (`keyspace_misses`).
     pub misses: u64,
-    /// Keys deleted because their time had come.
+    /// Keys that expired and were deleted (`expired_keys`).
     pub expired: u64,
     pub(super) seed: HashSeed,
     pub(super) rng: Rng,
@@ -120,11 +120,11 @@ pub struct Env {
 pub(super) struct Db {
     pub(super) table: Tables,
     pub(super) expires: ExpiryIndex,
-    /// The number under which a snapshot that is under way knows this database.
+    /// The index of this database in the snapshot in progress.
     pub(super) snapshot_index: usize,
 }
 
-/// Keys from which on a table does not fit into the caches near a core.
+/// The number of keys from which on a table does not fit into the core's caches.
 const LARGE: usize = 10_000;
 
 impl Db {
@@ -138,12 +138,12 @@ impl Db {
 }
 
 impl<'a> DbMut<'a> {
-    /// The number of this database.
+    /// The index of this database.
     pub fn index(&self) -> usize {
         self.index
     }
 
-    /// What all databases share.
+    /// The state that all databases share.
     pub fn env(&mut self) -> &mut Env {
         self.env
     }
@@ -153,85 +153,85 @@ impl<'a> DbMut<'a> {
         self.env.now_ms
     }
 
-    /// A key, ready to be looked up here or in any other database of the keyspace.
+    /// A hashed key, for lookups here or in any other database of the keyspace.
     #[inline]
     pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
         Key { bytes, hash: self.env.seed.hash(bytes) }
     }
 
-    /// Whether there are so many keys that most lookups wait for main memory, and that it is worth
-    /// announcing them with [`Self::warm`].
+    /// Whether the database is so large that most lookups wait for main memory, so that
+    /// [`Self::prefetch`] pays off.
     #[inline]
     pub fn is_large(&self) -> bool {
         self.db.table.len() >= LARGE
     }
 
-    /// Announces lookups of up to [`AHEAD`](super::AHEAD) keys, which will then be faster if the
-    /// database is large. Changes nothing.
+    /// Prefetches for lookups of up to [`PREFETCH_BATCH`](super::PREFETCH_BATCH) keys, which will
+    /// then be faster if the database is large. It has no visible effect.
     #[inline]
-    pub fn warm<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+    pub fn prefetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
         if self.is_large() {
-            self.db.table.warm(keys);
+            self.db.table.prefetch(keys);
         }
     }
 
-    /// Announces lookups of elements: of each of these keys that of the same place. Where several
-    /// follow each other in one large set or hash, they will then be faster. Changes nothing.
-    pub fn warm_elements(&self, keys: &[&[u8]], elements: &[&[u8]]) {
+    /// Prefetches for lookups of elements: of each key the element at the same index. Consecutive
+    /// lookups in one large set or hash will then be faster. It has no visible effect.
+    pub fn prefetch_elements(&self, keys: &[&[u8]], elements: &[&[u8]]) {
         let mut from = 0;
         while let Some(key) = keys.get(from) {
             let run = keys[from..].iter().take_while(|other| *other == key).count();
             if run > 1
                 && let Some(value) = self.peek(self.key(key))
             {
-                value.warm(elements.iter().skip(from).take(run).copied());
+                value.prefetch(elements.iter().skip(from).take(run).copied());
             }
             from += run;
         }
     }
 
-    /// How many keys there are, with those whose time has come and that are not deleted yet.
+    /// The number of keys, including expired ones that are not deleted yet.
     pub fn len(&self) -> usize {
         self.db.table.len()
     }
 
-    /// How many keys there are, without those of [`Env::hidden_slots`].
+    /// The number of keys, without those in [`Env::hidden_slots`].
     pub fn visible_len(&self) -> usize {
         let hidden = self.env.hidden_slots.iter().map(|slot| self.db.table.len_of_slot(*slot));
         self.db.table.len() - hidden.sum::<usize>()
     }
 
-    /// Whether there are no keys.
+    /// Whether it has no keys.
     pub fn is_empty(&self) -> bool {
         self.db.table.is_empty()
     }
 
-    /// How many keys expire.
+    /// The number of keys that expire.
     pub fn expiring(&self) -> usize {
         self.db.expires.count()
     }
 
-    /// Looks a key up to read its value: counts a hit or a miss, and an access.
+    /// Looks up a key to read its value: counts a hit or a miss, and an access.
     #[inline]
     pub fn read(&mut self, key: Key<'_>) -> Option<ValueRef<'_>> {
         let slot = self.counted(key)?;
         Some(self.access(slot).value())
     }
 
-    /// Looks a key up to learn about it (TYPE, TTL, OBJECT): counts a hit or a miss, but no access.
+    /// Looks up a key for its metadata (TYPE, TTL, OBJECT): counts a hit or a miss, but no access.
     pub fn inspect(&mut self, key: Key<'_>) -> Option<&Entry> {
         let slot = self.counted(key)?;
         Some(self.db.table.get(slot))
     }
 
-    /// Looks a key up to change it: counts an access, but neither a hit nor a miss.
+    /// Looks up a key to change it: counts an access, but neither a hit nor a miss.
     #[inline]
     pub fn probe(&mut self, key: Key<'_>) -> Option<&Entry> {
         let slot = self.live(key)?;
         Some(self.access(slot))
     }
 
-    /// Whether a key is there; counts nothing, and leaves it be if its time has come.
+    /// Whether a key exists; counts nothing, and does not delete an expired key.
     pub fn presence(&self, key: Key<'_>) -> Presence {
         match self.db.table.find_entry(key.hash, key.bytes) {
             None => Presence::Absent,
@@ -240,12 +240,12 @@ impl<'a> DbMut<'a> {
         }
     }
 
-    /// Whether a key is there; counts nothing.
+    /// Whether a key exists; counts nothing.
     pub fn contains(&mut self, key: Key<'_>) -> bool {
         self.live(key).is_some()
     }
 
-    /// Makes a string the value of a key. Returns whether the key had to be created.
+    /// Sets a key to a string. Returns whether the key is new.
     #[inline]
     pub fn set_string(&mut self, key: Key<'_>, value: StringRef<'_>, expire: NewExpire) -> bool {
         let Some((slot, old_expire, clock)) = self.live_or_replaceable(key) else {
@@ -280,7 +280,7 @@ impl<'a> DbMut<'a> {
         false
     }
 
-    /// Puts an entry under its key, replacing what is there.
+    /// Stores an entry under its key, replacing an existing one.
     pub fn put(&mut self, key: Key<'_>, entry: Entry) {
         debug_assert_eq!(key.bytes, entry.key());
         self.remove(key);
@@ -288,8 +288,8 @@ impl<'a> DbMut<'a> {
         self.db.table.insert(key.hash, entry);
     }
 
-    /// Puts an entry that comes from disk under its key, whether its time has come or not. If the
-    /// key is there, the entry takes its place with `replace`, and is given back otherwise.
+    /// Stores an entry that comes from disk, expired or not. An existing entry of the key is
+    /// replaced with `replace`; otherwise the new entry is returned as the error.
     pub fn load(&mut self, entry: Entry, replace: bool) -> Result<(), Entry> {
         let hash = self.env.seed.hash(entry.key());
         if let Some(slot) = self.db.table.find(hash, entry.key()) {
@@ -304,25 +304,25 @@ impl<'a> DbMut<'a> {
         Ok(())
     }
 
-    /// Makes room for so many keys as are about to come, for some of them. Returns whether there is
-    /// room for all.
-    pub fn make_room(&mut self, keys: usize, most: usize) -> bool {
-        self.db.table.make_room(keys, most)
+    /// Grows the table by up to `most` buckets towards room for that many additional keys. Returns
+    /// whether there is room for all.
+    pub fn reserve_step(&mut self, keys: usize, most: usize) -> bool {
+        self.db.table.reserve_step(keys, most)
     }
 
-    /// Gives room back that was made for keys that did not come, some of it. Returns whether that is
-    /// all.
-    pub fn give_room_back(&mut self, most: usize) -> bool {
-        self.db.table.give_room_back(most)
+    /// Shrinks the table by up to `most` buckets, where room was reserved for keys that did not
+    /// come. Returns whether that was all.
+    pub fn shrink_step(&mut self, most: usize) -> bool {
+        self.db.table.shrink_step(most)
     }
 
-    /// Takes a key out with all that belongs to it.
+    /// Removes a key and returns its entry.
     pub fn take(&mut self, key: Key<'_>) -> Option<Entry> {
         let (slot, ..) = self.live_or_replaceable(key)?;
         Some(self.cut(slot, key.hash))
     }
 
-    /// Deletes a key. Returns whether it was there.
+    /// Deletes a key. Returns whether it existed.
     pub fn remove(&mut self, key: Key<'_>) -> bool {
         match self.take(key) {
             Some(entry) => {
@@ -333,7 +333,7 @@ impl<'a> DbMut<'a> {
         }
     }
 
-    /// Deletes a key without a lazy expiry check. Returns whether it was there.
+    /// Deletes a key without a lazy expiry check. Returns whether it existed.
     pub fn discard(&mut self, key: Key<'_>) -> bool {
         let Some(slot) = self.db.table.find(key.hash, key.bytes) else { return false };
         let entry = self.cut(slot, key.hash);
@@ -341,13 +341,13 @@ impl<'a> DbMut<'a> {
         true
     }
 
-    /// Makes a value the value of a key that does not expire, replacing what is there.
+    /// Sets a key to a value without an expiry time, replacing an existing one.
     pub fn set_value(&mut self, key: Key<'_>, value: Value) {
         let entry = Entry::new(key.bytes, value, None, self.env.new_clock());
         self.put(key, entry);
     }
 
-    /// Looks a key up to read the collection that it holds: counts a hit or a miss, and an access.
+    /// Looks up a key to read its collection: counts a hit or a miss, and an access.
     pub fn view<K: Collection>(&mut self, key: Key<'_>) -> Result<Option<K::Ref<'_>>, WrongType> {
         match self.read(key) {
             None => Ok(None),
@@ -355,8 +355,8 @@ impl<'a> DbMut<'a> {
         }
     }
 
-    /// Whether a key is there and holds a collection of this kind. Counts as
-    /// [`probe`](Self::probe) does.
+    /// Whether a key exists and holds this type of collection. Counts as [`probe`](Self::probe)
+    /// does.
     pub fn check<K: Collection>(&mut self, key: Key<'_>) -> Result<Option<()>, WrongType> {
         match self.probe(key) {
             None => Ok(None),
@@ -364,28 +364,27 @@ impl<'a> DbMut<'a> {
         }
     }
 
-    /// The value of a key that has not expired. Counts nothing and changes nothing, so that several
-    /// keys can be looked at side by side.
+    /// The value of a key that has not expired. It has no side effects, so that several keys can be
+    /// read side by side.
     pub fn peek(&self, key: Key<'_>) -> Option<ValueRef<'_>> {
         let (_, entry) = self.db.table.find_entry(key.hash, key.bytes)?;
         (!self.env.has_expired(entry)).then(|| entry.value())
     }
 
-    /// A copy of what a key holds now, to be read from beginning to end, however large it is.
-    /// Counts nothing.
+    /// A cheap copy of a key's current value for iteration. Counts nothing.
     pub fn frozen(&self, key: Key<'_>) -> Option<Entry> {
         let (_, entry) = self.db.table.find_entry(key.hash, key.bytes)?;
         (!self.env.has_expired(entry)).then(|| entry.frozen())
     }
 
-    /// Frees a value that is not needed any more; a large one in slices.
+    /// Frees a value that is no longer needed; a large one lazily.
     pub fn free_later(&mut self, value: Value) {
         self.env.lazyfree.add_entry(Entry::new(b"", value, None, AccessClock::default()));
     }
 
-    /// Lets `edit` change the collection of a key: its result, and whether the collection has
-    /// become empty, in which case the key is gone. `None` if the key is not there. Counts an
-    /// access, but neither a hit nor a miss.
+    /// Lets `edit` change the collection of a key. Returns its result, and whether the collection
+    /// has become empty, in which case the key is deleted. `None` if the key does not exist. Counts
+    /// an access, but neither a hit nor a miss.
     pub fn edit<K: Collection, R>(
         &mut self,
         key: Key<'_>,
@@ -403,13 +402,13 @@ impl<'a> DbMut<'a> {
         result.map(|result| Some((result, empty))).ok_or(WrongType)
     }
 
-    /// Makes the hash functions of collections unpredictable.
+    /// The seed that makes the hash functions of collections unpredictable.
     pub fn seed(&self) -> u64 {
         self.env.seed.word()
     }
 
-    /// Lets a key expire at a time in milliseconds since 1970, or never. Returns whether the key
-    /// is there.
+    /// Sets or removes the expiry time of a key, in milliseconds since 1970. Returns whether the
+    /// key exists.
     pub fn set_expire(&mut self, key: Key<'_>, expire: Option<u64>) -> bool {
         let Some(slot) = self.live(key) else { return false };
         let old = self.db.table.get(slot).expire();
@@ -420,8 +419,8 @@ impl<'a> DbMut<'a> {
         true
     }
 
-    /// Lets `edit` change the bytes of a string in place, after lengthening it with zero bytes to
-    /// `min_len` if it is shorter. The key is created if it is not there. `None` if its value is
+    /// Lets `edit` change the bytes of a string in place, after extending it with zero bytes to
+    /// `min_len` if it is shorter. The key is created if it does not exist. `None` if its value is
     /// not a string.
     pub fn edit_string<R>(
         &mut self,
@@ -445,8 +444,8 @@ impl<'a> DbMut<'a> {
         entries.filter(|entry| !self.env.has_expired(entry))
     }
 
-    /// Visits keys from a cursor on, at least `count` unless the end comes first. Returns the
-    /// cursor to go on from, 0 at the end. See [`Table::scan`](super::Table::scan) for what is promised.
+    /// Visits keys from a cursor on, at least `count` unless the end comes first. Returns the next
+    /// cursor, 0 at the end. For the guarantees, see [`Table::scan`](super::Table::scan).
     pub fn scan(&mut self, cursor: u64, count: usize, mut visit: impl FnMut(&Entry)) -> u64 {
         let mut expired = Vec::new();
         let env = &self.env;
@@ -463,9 +462,9 @@ impl<'a> DbMut<'a> {
         next
     }
 
-    /// Any key that has not expired, each as likely as the others.
+    /// A random key that has not expired, uniformly distributed.
     pub fn random(&mut self) -> Option<&Entry> {
-        // Where expired keys are only hidden, there may be nothing else.
+        // Where expired keys are only hidden, there may be no other.
         for _ in 0..100 {
             let env = &mut *self.env;
             let slot = self.db.table.random_without(&mut env.rng, &env.hidden_slots)?;
@@ -481,7 +480,7 @@ impl<'a> DbMut<'a> {
         self.iter().next()
     }
 
-    /// Deletes keys whose time has come, at most `limit`. Returns how many.
+    /// Deletes up to `limit` expired keys. Returns how many.
     pub(super) fn expire_step(&mut self, limit: usize) -> usize {
         let mut count = 0;
         while count < limit {
@@ -513,7 +512,7 @@ impl<'a> DbMut<'a> {
         slot
     }
 
-    /// Where a key is that has not expired. One that has is dealt with as the mode says.
+    /// The location of a key that has not expired. An expired one is treated according to the mode.
     #[inline(always)]
     fn live(&mut self, key: Key<'_>) -> Option<Place> {
         let (slot, entry) = self.db.table.find_entry(key.hash, key.bytes)?;
@@ -526,7 +525,7 @@ impl<'a> DbMut<'a> {
         None
     }
 
-    /// Where a key is, be it hidden, with its expiry time and its access clock.
+    /// The location of a key, expired or not, with its expiry time and its access clock.
     #[inline(always)]
     fn live_or_replaceable(&mut self, key: Key<'_>) -> Option<(Place, Option<u64>, AccessClock)> {
         let (slot, entry) = self.db.table.find_entry(key.hash, key.bytes)?;
@@ -537,10 +536,10 @@ impl<'a> DbMut<'a> {
         Some((slot, entry.expire(), entry.clock()))
     }
 
-    /// Counts an access to the entry in a slot, and gives it.
+    /// Counts an access to an entry, and returns it.
     #[inline(always)]
     fn access(&mut self, slot: Place) -> &Entry {
-        let entry = self.db.table.get_aside(slot);
+        let entry = self.db.table.get_untracked(slot);
         if self.env.touch {
             let clock = entry.clock();
             entry.set_clock(clock.touched(self.env.access, self.env.now_ms, &mut self.env.rng));
@@ -564,7 +563,7 @@ impl<'a> DbMut<'a> {
 }
 
 impl Env {
-    /// Whether an entry's time has come, and that counts.
+    /// Whether an entry counts as expired in the current mode.
     #[inline]
     pub fn has_expired(&self, entry: &Entry) -> bool {
         match entry.expire() {

@@ -1,4 +1,4 @@
-//! One key with its value, its expiry time and its access clock, in as few bytes as will do.
+//! An entry of the keyspace: a key with its value, expiry time and access clock, stored compactly.
 
 use super::access::AccessClock;
 use super::size::allocated;
@@ -12,22 +12,22 @@ use super::value::{
 };
 use large::{LONG_STRING, Large};
 
-pub(super) use large::Remains;
+pub(super) use large::PendingFree;
 
 mod large;
 
-/// A key and all that belongs to it.
+/// An entry: a key with its value and metadata.
 ///
-/// Sixteen bytes in the table (on 64-bit platforms), and one allocation beside it. Short and
-/// plain values share that allocation with their key.
+/// It takes sixteen bytes in the table (on 64-bit platforms) and one allocation. Short strings and
+/// compact collections share that allocation with their key.
 #[derive(Clone, Debug)]
 pub struct Entry(Repr);
 
 #[derive(Clone, Debug)]
 enum Repr {
-    /// Everything in one allocation, laid out as [`Header`] tells.
+    /// Everything in one allocation, with the layout of [`Header`].
     Packed(Box<[u8]>),
-    /// A value in allocations of its own.
+    /// A value with allocations of its own.
     Object(Box<Object>),
 }
 
@@ -39,26 +39,26 @@ struct Object {
     expire: Option<u64>,
 }
 
-/// Where the parts of a packed entry lie.
+/// The layout of a packed entry.
 ///
-/// A byte of [`KIND`] and flags; three bytes of access clock; the key's length, in one byte or (with
-/// [`LONG_KEY`]) in four; the expiry time in eight bytes, with [`EXPIRES`]; the key; and the value
-/// up to the end.
+/// One byte with [`KIND`] and flags; three bytes of access clock; the key's length, in one byte or
+/// (with [`LONG_KEY`]) four; with [`EXPIRES`], the expiry time in eight bytes; the key; and the
+/// value up to the end.
 struct Header {
     expire: usize,
     key: usize,
     value: usize,
 }
 
-/// The bits of the first byte that tell how the value is kept.
+/// The bits of the first byte that hold the kind of the value.
 const KIND: u8 = 0x0F;
 /// A string's bytes.
 const BYTES: u8 = 0;
-/// A number in eight bytes, little endian.
+/// An integer in eight bytes, little endian.
 const INT: u8 = 1;
 /// A listpack of elements.
 const LIST: u8 = 2;
-/// An array of integers.
+/// An intset.
 const INTSET: u8 = 3;
 /// A listpack of members.
 const SET: u8 = 4;
@@ -66,27 +66,28 @@ const SET: u8 = 4;
 const HASH: u8 = 5;
 /// A listpack of members and scores.
 const ZSET: u8 = 6;
-/// There is an expiry time.
+/// The entry has an expiry time.
 const EXPIRES: u8 = 0x10;
 /// The key's length takes four bytes.
 const LONG_KEY: u8 = 0x20;
-/// The string has been edited: it calls itself `raw`, however short it is.
+/// The string has been edited: its encoding is `raw`, however short it is.
 const EDITED: u8 = 0x40;
 
 const CLOCK: usize = 1;
 const KEY_LEN: usize = 4;
 
-/// Redis's limit for strings that it keeps beside their header and calls `embstr`.
+/// Redis's limit for strings that are stored together with their header (`embstr`).
 const EMBSTR_LIMIT: usize = 44;
 
-/// An edited string that takes more than this moves out, where it can grow in place.
+/// The largest edited string that stays packed; a longer one gets an allocation in which it can
+/// grow.
 const PACKED_EDIT_LIMIT: usize = 64;
 
 /// Redis's `SDS_MAX_PREALLOC`: strings larger than this grow by this much, smaller ones double.
 const MAX_PREALLOC: usize = 1024 * 1024;
 
 impl Entry {
-    /// A key with a string.
+    /// An entry with a string.
     pub fn string(
         key: &[u8],
         value: StringRef<'_>,
@@ -102,7 +103,7 @@ impl Entry {
         }
     }
 
-    /// A key with a value. Small collections are packed together with their key.
+    /// An entry with any value. Small collections are packed together with their key.
     pub fn new(key: &[u8], value: Value, expire: Option<u64>, clock: AccessClock) -> Self {
         let packed = |kind, bytes| Self::packed(kind, key, bytes, expire, clock);
         let value = match value {
@@ -117,8 +118,7 @@ impl Entry {
         Self(Repr::Object(Box::new(Object { key: key.into(), value, clock, expire })))
     }
 
-    /// A key with a value that comes from outside as a whole: a string takes the form that a
-    /// command would have given it.
+    /// An entry from a dump: a string gets the encoding that a command would have given it.
     pub fn saved(key: &[u8], value: Value, expire: Option<u64>, clock: AccessClock) -> Self {
         match value {
             Value::String(text) if text.len() < LONG_STRING => {
@@ -148,7 +148,7 @@ impl Entry {
         }
     }
 
-    /// How the value is kept.
+    /// The encoding of the value.
     pub fn encoding(&self) -> Encoding {
         match (&self.0, self.value()) {
             (_, ValueRef::String(StringRef::Int(_))) => Encoding::Int,
@@ -169,8 +169,8 @@ impl Entry {
         }
     }
 
-    /// Lets `edit` change a collection, which is then kept in whatever form it has come to. `None`
-    /// if it is not of that kind.
+    /// Lets `edit` change a collection, which is then stored in its new encoding. `None` if the
+    /// value has another type.
     pub fn edit<K: Collection, R>(&mut self, edit: impl FnOnce(&mut K) -> R) -> Option<R> {
         if let Repr::Object(object) = &mut self.0 {
             let Large::Other(value) = &mut object.value else { return None };
@@ -189,7 +189,7 @@ impl Entry {
         };
         let header = Header::of(&bytes);
         let (kind, base) = (flags(&bytes) & KIND, header.value);
-        // The key, should the allocation that holds it not come back.
+        // A copy of the key, in case its allocation is replaced.
         let key = SmallBytes::new(bytes.get(header.key..base).unwrap_or_default());
         let bytes = bytes.into_vec();
         let mut value = match kind {
@@ -208,7 +208,7 @@ impl Entry {
         result
     }
 
-    /// The entry of a collection that still stands behind the prefix that it was taken from, in
+    /// An entry of a collection that still has the prefix of the allocation that it came from, in
     /// which the key begins at `at`.
     fn behind_prefix(value: Value, at: usize, key: &[u8]) -> Result<Self, Value> {
         let base = at + key.len();
@@ -228,15 +228,15 @@ impl Entry {
         Ok(Self(Repr::Packed(bytes.into_boxed_slice())))
     }
 
-    /// What has to be freed in slices, if there is much of it; the entry itself is gone.
-    pub(super) fn into_remains(self) -> Option<Remains> {
+    /// What must be freed lazily, if the value is large; the entry itself is dropped.
+    pub(super) fn into_pending_free(self) -> Option<PendingFree> {
         match self.0 {
-            Repr::Object(object) => Remains::of(object.value),
+            Repr::Object(object) => PendingFree::of(object.value),
             Repr::Packed(_) => None,
         }
     }
 
-    /// When the key expires, in milliseconds since 1970.
+    /// The key's expiry time, in milliseconds since 1970.
     #[inline]
     pub fn expire(&self) -> Option<u64> {
         match &self.0 {
@@ -251,7 +251,7 @@ impl Entry {
         }
     }
 
-    /// Changes when the key expires.
+    /// Sets the key's expiry time.
     pub fn set_expire(&mut self, expire: Option<u64>) {
         match &mut self.0 {
             Repr::Object(object) => object.expire = expire,
@@ -282,7 +282,7 @@ impl Entry {
         }
     }
 
-    /// Changes the access clock.
+    /// Sets the access clock.
     #[inline]
     pub fn set_clock(&mut self, clock: AccessClock) {
         match &mut self.0 {
@@ -306,7 +306,7 @@ impl Entry {
         }
     }
 
-    /// Puts a string in the place of the value if that takes no allocation: the same kind, the
+    /// Replaces the value by a string in place, if that needs no allocation: the same kind, the
     /// same size and the same presence of an expiry time. False if it does not fit.
     #[inline]
     pub fn overwrite(&mut self, value: StringRef<'_>, expire: Option<u64>) -> bool {
@@ -348,7 +348,7 @@ impl Entry {
             if !in_place {
                 let (key, expire, clock) = (self.key(), self.expire(), self.clock());
                 let stays = header.value + len <= PACKED_EDIT_LIMIT;
-                // What has grown once will grow again; what is new may be all there is.
+                // A string that has grown once will grow again; a new string may never grow.
                 let grows = old > 0 && len > old;
                 let room = if stays { len } else { grown_capacity(len, grows) };
                 let mut value = Vec::with_capacity(room);
@@ -402,7 +402,7 @@ impl Entry {
         Self(Repr::Packed(bytes.into_boxed_slice()))
     }
 
-    /// A packed entry anew, with another key or expiry time.
+    /// A copy of a packed entry with another key or expiry time.
     fn rebuilt(&self, key: &[u8], expire: Option<u64>) -> Self {
         match &self.0 {
             Repr::Packed(bytes) => {
@@ -467,16 +467,16 @@ impl Keyed for Entry {
             Repr::Object(object) => match &object.value {
                 Large::LongString(text) if alone && !text.is_unique() => 0,
                 Large::LongString(_) | Large::String(_) => self.memory(),
-                // It usually lives on and changes a little at a time.
-                _ => self.memory().min(MOST_SHARED),
+                // The collection usually lives on and changes only in part.
+                _ => self.memory().min(MAX_COPY_BYTES),
             },
             Repr::Packed(_) => self.memory(),
         }
     }
 }
 
-/// Bytes for which a copy of a collection counts at most: it shares the rest.
-const MOST_SHARED: usize = 4096;
+/// The most bytes that a copy of a collection is counted with, since it shares the rest.
+const MAX_COPY_BYTES: usize = 4096;
 
 impl Header {
     #[inline]
@@ -498,7 +498,7 @@ fn flags(bytes: &[u8]) -> u8 {
     bytes.first().copied().unwrap_or_default()
 }
 
-/// The first eight bytes; zeros where there are fewer.
+/// The first eight bytes, padded with zeros.
 #[inline]
 fn array(bytes: &[u8]) -> [u8; 8] {
     match bytes.first_chunk() {
@@ -507,7 +507,7 @@ fn array(bytes: &[u8]) -> [u8; 8] {
     }
 }
 
-/// The capacity for a string of `len` bytes that may grow further.
+/// The capacity for a string of `len` bytes, which may grow further if `growing`.
 fn grown_capacity(len: usize, growing: bool) -> usize {
     match (growing, len < MAX_PREALLOC) {
         (false, _) => len,

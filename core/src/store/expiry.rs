@@ -1,26 +1,26 @@
-//! Which keys of a database expire, and in what order.
+//! The expiry index: the keys of a database that expire, ordered by time.
 
 use std::collections::BTreeSet;
 
 use crate::rng::Rng;
 
-/// The expiry times of a database's keys, earliest first.
+/// The expiry index of a database, earliest time first.
 ///
-/// A key is known by its hash, so that an entry takes sixteen bytes however long the key is; who
-/// looks it up compares the expiry time as well. Two keys with the same hash and the same time,
-/// should that ever happen, share an entry: one of them then goes when it is next looked at.
+/// A key is identified by its hash, so that an item takes sixteen bytes however long the key is; a
+/// lookup compares the expiry time as well. Two keys with the same hash and the same time, should
+/// that ever happen, share an item: one of them is then deleted only when it is next accessed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ExpiryIndex {
     times: BTreeSet<(u64, u64)>,
-    /// Keys that expire.
+    /// The number of keys that expire.
     count: usize,
     /// The sum of their expiry times in milliseconds.
     sum: u128,
 }
 
 impl ExpiryIndex {
-    /// Bytes that an entry is taken to cost: sixteen, in tree nodes that are mostly three quarters
-    /// full.
+    /// The accounted size of an item in bytes: sixteen, in tree nodes that are mostly three
+    /// quarters full.
     const ENTRY_BYTES: usize = 24;
 
     pub(super) fn count(&self) -> usize {
@@ -31,13 +31,13 @@ impl ExpiryIndex {
         self.count * Self::ENTRY_BYTES
     }
 
-    /// The mean time that keys have left at `now_ms`; 0 if none expires.
+    /// The average TTL at `now_ms` in milliseconds; 0 if no key expires.
     pub(super) fn mean_ttl(&self, now_ms: u64) -> u64 {
         let mean = self.sum.checked_div(self.count as u128).unwrap_or(0);
         u64::try_from(mean).unwrap_or(u64::MAX).saturating_sub(now_ms)
     }
 
-    /// Takes note that a key's expiry time has become `new` where it was `old`.
+    /// Records that a key's expiry time has changed from `old` to `new`.
     #[inline]
     pub(super) fn moved(&mut self, hash: u64, old: Option<u64>, new: Option<u64>) {
         if old == new {
@@ -60,7 +60,7 @@ impl ExpiryIndex {
         self.times.first().copied()
     }
 
-    /// Up to `count` entries that follow each other, from a random time on.
+    /// Up to `count` consecutive items, starting at a random time.
     pub(super) fn run(&self, rng: &mut Rng, count: usize) -> impl Iterator<Item = (u64, u64)> {
         let first = self.times.first().map_or(0, |(at, _)| *at);
         let last = self.times.last().map_or(0, |(at, _)| *at);
@@ -69,12 +69,12 @@ impl ExpiryIndex {
         self.times.range(start..).chain(self.times.range(..start)).take(count).copied()
     }
 
-    /// Forgets an entry that no key stands behind.
+    /// Removes an item that belongs to no key.
     pub(super) fn forget(&mut self, entry: (u64, u64)) {
         self.times.remove(&entry);
     }
 
-    /// Frees up to `limit` entries of an index that is not used any more. Returns how many.
+    /// Frees up to `limit` items of a discarded index. Returns how many.
     pub(super) fn free_some(&mut self, limit: usize) -> usize {
         (0..limit).take_while(|_| self.times.pop_first().is_some()).count()
     }

@@ -1,4 +1,4 @@
-//! All databases of a server.
+//! The keyspace: all databases of a server.
 
 use super::db::{Db, DbMut, Env, ExpireMode};
 use super::entry::Entry;
@@ -7,26 +7,26 @@ use super::table::{HashSeed, Keyed};
 use crate::rng::Rng;
 use crate::sharding::Slot;
 
-/// All databases of a server.
+/// The keyspace: all databases of a server.
 ///
-/// Databases are numbered from 0; one comes into being when it is first used.
+/// Databases are numbered from 0; each is created when it is first used.
 #[derive(Clone, Debug)]
 pub struct Keyspace {
-    /// What all databases share: the time, the modes, the counters. The caller of commands sets
-    /// [`Env::now_ms`] before each and takes [`Env::key_events`] away after each.
+    /// State that all databases share: the time, the modes, the counters. The caller of commands
+    /// sets [`Env::now_ms`] before each and takes [`Env::key_events`] after each.
     pub env: Env,
     dbs: Vec<Db>,
     count: usize,
     last_snapshot: u64,
-    /// Bytes that were copied for the last snapshot in databases that are gone.
+    /// Bytes that databases which were dropped had copied for the last snapshot.
     copied: u64,
     /// Databases that were flushed while a snapshot still needs them.
     detached: Vec<Db>,
 }
 
 impl Keyspace {
-    /// A keyspace of `count` databases without keys. The seed decides how keys are spread, which
-    /// random keys are picked, and nothing else.
+    /// A keyspace of `count` empty databases. The seed determines the hash order of keys and the
+    /// choice of random keys, and nothing else.
     pub fn new(count: usize, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let seed = HashSeed::new(rng.u64(), rng.u64());
@@ -54,24 +54,24 @@ impl Keyspace {
         }
     }
 
-    /// Makes the hash functions of collections unpredictable.
+    /// The seed that makes the hash functions of collections unpredictable.
     pub fn seed(&self) -> u64 {
         self.env.seed.word()
     }
 
-    /// Divides the keys by their slots from now on. There must be none yet.
-    pub fn divide_by_slot(&mut self) {
+    /// Partitions the keys by slot from now on (cluster mode). The keyspace must be empty.
+    pub fn partition_by_slot(&mut self) {
         self.env.seed = self.env.seed.by_slot();
         self.dbs.clear();
     }
 
-    /// Whether the keys are divided by slot: only the first database is in use then.
+    /// Whether the keys are partitioned by slot: only the first database is in use then.
     pub fn is_by_slot(&self) -> bool {
         self.env.seed.is_by_slot()
     }
 
-    /// How many keys of the first database are in a slot, expired or not; 0 unless keys are divided
-    /// by slot.
+    /// The number of keys of the first database in a slot, expired or not; 0 unless keys are
+    /// partitioned by slot.
     pub fn count_in_slot(&self, slot: Slot) -> usize {
         self.dbs.first().map_or(0, |db| db.table.len_of_slot(slot))
     }
@@ -87,12 +87,12 @@ impl Keyspace {
         self.dbs.first().into_iter().flat_map(|db| db.table.slots_with_keys())
     }
 
-    /// How many databases there are.
+    /// The number of databases.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// A database. The last one stands in for numbers that are too large.
+    /// A database. For an index out of range, the last one.
     #[inline(always)]
     pub fn db(&mut self, index: usize) -> DbMut<'_> {
         let index = index.min(self.count - 1);
@@ -100,7 +100,7 @@ impl Keyspace {
         DbMut { env: &mut self.env, db: &mut self.dbs[index], index }
     }
 
-    /// The databases that hold keys: number, keys, and keys that expire.
+    /// The databases that hold keys: index, number of keys, and number of keys with an expiry time.
     pub fn summary(&self) -> impl Iterator<Item = (usize, usize, usize)> {
         (0..)
             .zip(&self.dbs)
@@ -108,30 +108,29 @@ impl Keyspace {
             .map(|(index, db)| (index, db.table.len(), db.expires.count()))
     }
 
-    /// The mean time in milliseconds that the keys of a database that expire have left.
+    /// The average TTL in milliseconds of the keys of a database that expire.
     pub fn mean_ttl(&self, index: usize, now_ms: u64) -> u64 {
         self.dbs.get(index).map_or(0, |db| db.expires.mean_ttl(now_ms))
     }
 
-    /// Looks at a key, expired or not, and leaves no trace.
+    /// Looks up a key, expired or not, without side effects.
     pub fn peek(&self, index: usize, key: &[u8]) -> Option<&Entry> {
         let table = &self.dbs.get(index)?.table;
         Some(table.get(table.find(self.env.seed.hash(key), key)?))
     }
 
-    /// Looks at all keys of a database, expired or not, in the order of [`DbMut::scan`].
+    /// Iterates over all keys of a database, expired or not, in the order of [`DbMut::scan`].
     pub fn entries(&self, index: usize) -> impl Iterator<Item = &Entry> {
         self.dbs.get(index).into_iter().flat_map(|db| db.table.iter())
     }
 
-    /// Bytes that keys, values and tables take, as an allocator with size classes would count
-    /// them. The same on every platform.
+    /// Bytes used by keys, values and tables, as an allocator with size classes would count them.
+    /// The same on every platform.
     pub fn memory(&self) -> usize {
         self.dbs.iter().chain(&self.detached).map(Db::memory).sum()
     }
 
-    /// Bytes of that which are not the keys and values themselves, for one database: of its table,
-    /// and of what knows when its keys expire.
+    /// The overhead of one database in bytes: of its hash table, and of its expiry index.
     pub fn overheads(&self, index: usize) -> [usize; 2] {
         self.dbs.get(index).map_or([0; 2], |db| [db.table.overhead(), db.expires.memory()])
     }
@@ -144,7 +143,7 @@ impl Keyspace {
         }
     }
 
-    /// Deletes all keys of one database, or of all. Returns how many there were.
+    /// Deletes all keys of one database, or of all. Returns the number of keys.
     pub fn flush(&mut self, index: Option<usize>, how: Flush) -> u64 {
         let mut removed = 0;
         for (number, db) in (0..).zip(&mut self.dbs) {
@@ -162,8 +161,8 @@ impl Keyspace {
         removed
     }
 
-    /// Deletes keys whose time has come, at most `limit`. Returns how many; what was deleted is
-    /// told in [`Env::key_events`].
+    /// Deletes up to `limit` expired keys. Returns how many; the deletions are reported in
+    /// [`Env::key_events`].
     pub fn expire_step(&mut self, limit: usize) -> usize {
         if self.env.expire_mode != ExpireMode::Delete {
             return 0;
@@ -177,43 +176,44 @@ impl Keyspace {
         count
     }
 
-    /// The earliest wall clock time, in milliseconds since 1970, at which a key will have expired.
+    /// The earliest expiry time of any key, in milliseconds since 1970.
     pub fn next_expiry(&self) -> Option<u64> {
         let first = self.dbs.iter().filter_map(|db| db.expires.first()).min()?;
         Some(first.0.saturating_add(1))
     }
 
-    /// Frees up to `limit` keys that flushing left. Returns whether more wait.
+    /// Frees up to `limit` keys of flushed databases. Returns whether more are pending.
     pub fn free_step(&mut self, limit: usize) -> bool {
         self.env.lazyfree.step(limit)
     }
 
-    /// Whether [`Self::free_step`] has something to do.
-    pub fn free_waits(&self) -> bool {
+    /// Whether [`Self::free_step`] has anything to free.
+    pub fn has_pending_frees(&self) -> bool {
         !self.env.lazyfree.is_empty()
     }
 
-    /// Keys that wait to be freed since [`Flush::Async`].
+    /// The number of keys to be freed lazily (`lazyfree_pending_objects`).
     pub fn free_pending(&self) -> u64 {
         self.env.lazyfree.pending()
     }
 
-    /// Keys that were freed in slices since [`Flush::Async`].
+    /// The number of keys that were freed lazily (`lazyfreed_objects`).
     pub fn lazily_freed(&self) -> u64 {
         self.env.lazyfree.freed()
     }
 
-    /// Counts keys that are freed in slices from now on (CONFIG RESETSTAT).
+    /// Resets the count of lazily freed keys (CONFIG RESETSTAT).
     pub fn reset_lazily_freed(&mut self) {
         self.env.lazyfree.reset_freed();
     }
 
-    /// Frees a copy that is not needed any more; a large one in slices.
+    /// Frees a copy that is no longer needed; a large one lazily.
     pub fn free_copy_later(&mut self, copy: Entry) {
         self.env.lazyfree.add_copy(copy);
     }
 
-    /// Starts a snapshot of what all databases hold now. One that was under way is given up.
+    /// Starts a snapshot of the current content of all databases. A snapshot in progress is
+    /// abandoned.
     pub fn begin_snapshot(&mut self) {
         self.end_snapshot();
         self.last_snapshot += 1;
@@ -224,8 +224,8 @@ impl Keyspace {
         }
     }
 
-    /// Starts a snapshot of what these slots of the first database hold now. One that was under way is
-    /// given up.
+    /// Starts a snapshot of the current content of these slots of the first database. A snapshot in
+    /// progress is abandoned.
     pub fn begin_snapshot_of(&mut self, slots: &[Slot]) {
         self.end_snapshot();
         self.last_snapshot += 1;
@@ -236,10 +236,10 @@ impl Keyspace {
         }
     }
 
-    /// Hands over at least `count` keys of the snapshot with the number of their database, unless
-    /// it ends before. Returns whether it has ended.
+    /// Passes at least `count` keys of the snapshot, with the index of their database, to `sink`,
+    /// unless the snapshot ends before. Returns whether it has ended.
     ///
-    /// What has changed since the snapshot began comes first, so that it need not be kept long;
+    /// Keys that were copied because they changed come first, so that the copies are not kept long;
     /// keys of one database may therefore come in several runs.
     pub fn snapshot_step(&mut self, count: usize, mut sink: impl FnMut(usize, &Entry)) -> bool {
         let mut left = count;
@@ -262,7 +262,7 @@ impl Keyspace {
                 sink(index, entry);
             };
             let ended = db.table.snapshot_step(count, show, |copy| lazyfree.add_copy(copy));
-            // An empty stretch is work as well.
+            // An empty range of buckets counts as work, too.
             left = left.saturating_sub(1);
             if ended && next < detached {
                 let db = self.detached.remove(next);
@@ -273,27 +273,27 @@ impl Keyspace {
         false
     }
 
-    /// How many keys wait to be handed over because they have changed since the snapshot began.
+    /// The number of keys that were copied because they changed and are not yet passed to the sink.
     pub fn snapshot_pending(&self) -> usize {
         self.detached.iter().chain(&self.dbs).map(|db| db.table.snapshot_pending()).sum()
     }
 
-    /// Whether these keys hold more than so many bytes of their own; roughly, since a
-    /// collection shares most with what it is now.
+    /// Whether these copies hold more than so many bytes of their own; an estimate, since a
+    /// collection shares most of its memory with the current version.
     pub fn snapshot_holds_more(&self, bytes: usize) -> bool {
         let tables = || self.detached.iter().chain(&self.dbs).map(|db| &db.table);
         tables().map(|table| table.snapshot_held_at_most()).sum::<usize>() > bytes
             && tables().map(|table| table.snapshot_held()).sum::<usize>() > bytes
     }
 
-    /// Bytes of keys that were copied for the snapshot that is under way, or the last one, because
-    /// they changed before they were handed over.
+    /// Bytes of keys that were copied for the current or the last snapshot because they changed
+    /// while it ran (copy-on-write).
     pub fn snapshot_copied(&self) -> u64 {
         let tables = self.detached.iter().chain(&self.dbs);
         self.copied + tables.map(|db| db.table.snapshot_copied()).sum::<u64>()
     }
 
-    /// Gives up the snapshot that is under way.
+    /// Abandons the snapshot in progress.
     pub fn end_snapshot(&mut self) {
         for db in self.dbs.iter_mut().chain(&mut self.detached) {
             db.table.end_snapshot(|copy| self.env.lazyfree.add_copy(copy));
@@ -304,20 +304,21 @@ impl Keyspace {
         }
     }
 
-    /// An empty keyspace beside this one, to be filled and then given to [`Self::adopt`].
-    pub fn beside(&mut self) -> Keyspace {
-        let mut beside = Keyspace::new(self.count, self.env.rng.u64());
-        beside.env.seed = self.env.seed;
-        beside.env.access = self.env.access;
-        beside
+    /// A separate empty keyspace with the same settings, to be filled and then passed to
+    /// [`Self::adopt`].
+    pub fn staging(&mut self) -> Keyspace {
+        let mut staging = Keyspace::new(self.count, self.env.rng.u64());
+        staging.env.seed = self.env.seed;
+        staging.env.access = self.env.access;
+        staging
     }
 
-    /// Takes over what all databases of a keyspace hold that came from [`Self::beside`]. What they
-    /// held before is freed as `how` says; a snapshot that is under way still gets it.
-    pub fn adopt(&mut self, mut beside: Keyspace, how: Flush) {
+    /// Replaces the content of all databases by that of a keyspace from [`Self::staging`]. The old
+    /// content is freed as `how` says; a snapshot in progress still gets it.
+    pub fn adopt(&mut self, mut staging: Keyspace, how: Flush) {
         self.flush(None, how);
-        beside.end_snapshot();
-        self.dbs = core::mem::take(&mut beside.dbs);
+        staging.end_snapshot();
+        self.dbs = core::mem::take(&mut staging.dbs);
     }
 
     #[inline(always)]
@@ -327,14 +328,14 @@ impl Keyspace {
         }
     }
 
-    /// Adds empty databases, up to this one.
+    /// Adds empty databases, up to this index.
     #[cold]
     fn add_dbs(&mut self, index: usize) {
         self.dbs.resize_with(index + 1, || Db::new(self.env.seed));
     }
 }
 
-/// Keys after which a snapshot looks again whether something that has changed waits.
+/// The number of keys after which a snapshot checks again for changed keys.
 const SNAPSHOT_RUN: usize = 64;
 
 #[cfg(test)]
@@ -370,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_expire_in_order_and_are_told() {
+    fn keys_expire_in_order_and_are_reported() {
         let mut keyspace = keyspace(0);
         for (db, key, at) in [(0, "c", 30), (0, "a", 10), (3, "b", 20), (3, "d", 40)] {
             set(&mut keyspace, db, key, "v", NewExpire::At(at));
@@ -384,7 +385,7 @@ mod tests {
         keyspace.env.now_ms = 31;
         assert_eq!(keyspace.expire_step(2), 2);
         assert_eq!(taken(&mut keyspace), [(0, "a".into()), (0, "c".into())]);
-        // A key that is looked at goes at once.
+        // An expired key that is accessed is deleted immediately.
         assert_eq!(get(&mut keyspace, 3, "b"), None);
         assert_eq!(taken(&mut keyspace), [(3, "b".into())]);
         assert_eq!(keyspace.env.expired, 3);
@@ -392,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_hides_what_has_expired_and_keeps_it() {
+    fn a_replica_hides_expired_keys_and_keeps_them() {
         let mut keyspace = keyspace(0);
         set(&mut keyspace, 0, "k", "v", NewExpire::At(10));
         keyspace.env.now_ms = 50;
@@ -425,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_comes_back_when_keys_go() {
+    fn memory_is_released_when_keys_are_deleted() {
         let mut keyspace = keyspace(0);
         for n in 0..20_000 {
             set(&mut keyspace, 0, &format!("key:{n}"), &"x".repeat(64), NewExpire::At(1_000 + n));
@@ -458,7 +459,7 @@ mod tests {
         }
         assert!(steps >= 39, "{steps}");
         assert_eq!((keyspace.free_pending(), keyspace.lazily_freed()), (0, 1_000));
-        assert!(!keyspace.free_waits());
+        assert!(!keyspace.has_pending_frees());
     }
 
     #[test]

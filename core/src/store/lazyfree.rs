@@ -1,12 +1,12 @@
-//! Lazy freeing: what has been deleted waits here and is freed in slices, so that no deletion
-//! blocks the event loop.
+//! Lazy freeing: deleted data is queued here and freed in slices, so that no deletion blocks the
+//! event loop.
 
-use super::entry::{Entry, Remains};
+use super::entry::{Entry, PendingFree};
 use super::expiry::ExpiryIndex;
 use super::tables::Tables;
 
-/// How a flush was asked for. Either way it takes effect at once and the memory is freed in
-/// slices; what was asked for decides whether the statistics call that lazy.
+/// The mode of a flush. Either way it takes effect immediately and the memory is freed in slices;
+/// the mode decides whether the statistics count it as lazy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flush {
     /// `SYNC`
@@ -15,19 +15,19 @@ pub enum Flush {
     Async,
 }
 
-/// Whole databases and large values that wait to be freed in slices.
+/// A queue of whole databases and large values to be freed in slices.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LazyFree {
     tables: Vec<(Tables, Flush)>,
     indexes: Vec<ExpiryIndex>,
-    remains: Vec<Remains>,
-    /// The same of what no statistics count: copies, and what a flushed database held.
-    uncounted: Vec<Remains>,
+    remains: Vec<PendingFree>,
+    /// The part of the queue that statistics do not count: copies, and SYNC-flushed databases.
+    uncounted: Vec<PendingFree>,
     freed: u64,
 }
 
 impl LazyFree {
-    /// Takes the tables of a flushed database.
+    /// Queues the tables of a flushed database.
     pub(super) fn add_tables(&mut self, table: Tables, expires: ExpiryIndex, how: Flush) {
         if !table.is_empty() {
             self.tables.push((table, how));
@@ -37,28 +37,28 @@ impl LazyFree {
         }
     }
 
-    /// Takes a deleted entry: a large value is freed later.
+    /// Queues a deleted entry, if its value is large; otherwise frees it.
     pub(super) fn add_entry(&mut self, entry: Entry) {
-        self.remains.extend(entry.into_remains());
+        self.remains.extend(entry.into_pending_free());
     }
 
-    /// Takes a copy that has served its purpose.
+    /// Queues a copy that is no longer needed.
     pub(super) fn add_copy(&mut self, entry: Entry) {
-        self.uncounted.extend(entry.into_remains());
+        self.uncounted.extend(entry.into_pending_free());
     }
 
-    /// Keys that wait and were to be freed lazily.
+    /// The number of queued keys that count as lazily freed.
     pub(super) fn pending(&self) -> u64 {
         let lazy = self.tables.iter().filter(|(_, how)| *how == Flush::Async);
         lazy.map(|(table, _)| table.len() as u64).sum::<u64>() + self.remains.len() as u64
     }
 
-    /// Keys that were to be freed lazily and have been.
+    /// The number of keys that were freed lazily.
     pub(super) fn freed(&self) -> u64 {
         self.freed
     }
 
-    /// Counts what has been freed anew.
+    /// Resets the number of freed keys.
     pub(super) fn reset_freed(&mut self) {
         self.freed = 0;
     }
@@ -70,7 +70,7 @@ impl LazyFree {
             && self.uncounted.is_empty()
     }
 
-    /// Frees up to `limit` things. Returns whether more wait.
+    /// Frees up to `limit` items. Returns whether more are queued.
     pub(super) fn step(&mut self, limit: usize) -> bool {
         let mut left = limit;
         while left > 0 {
@@ -89,7 +89,8 @@ impl LazyFree {
                 left = left.saturating_sub(freed.max(1));
             } else if let Some((table, how)) = self.tables.last_mut() {
                 let uncounted = &mut self.uncounted;
-                let freed = table.free_some(left, |entry| uncounted.extend(entry.into_remains()));
+                let freed =
+                    table.free_some(left, |entry| uncounted.extend(entry.into_pending_free()));
                 if *how == Flush::Async {
                     self.freed += freed as u64;
                 }

@@ -1,8 +1,8 @@
 //! The keyspace: databases of keys, their values and their expiry times.
 //!
-//! Here is how keys are kept, found, walked over, expired, snapshotted, counted and freed. What
-//! commands mean, what they reply and what replicas are told of them stands in
-//! [`crate::command`]. Time and randomness come in from outside, by [`Env`] and the seed.
+//! It stores, finds, iterates over, expires, snapshots, accounts for and frees keys. The meaning of
+//! commands, their replies and their propagation are in [`crate::command`]. Time and randomness are
+//! inputs: [`Env`] and the seed.
 
 mod access;
 mod db;
@@ -23,5 +23,5 @@ pub use db::{DbMut, Env, ExpireMode, Key, KeyEvent, KeyEventKind, NewExpire, Pre
 pub use entry::Entry;
 pub use keyspace::Keyspace;
 pub use lazyfree::Flush;
-pub use table::{AHEAD, HashSeed, Keyed, Slot, Table};
+pub use table::{HashSeed, Keyed, PREFETCH_BATCH, Slot, Table};
 pub use value::{Collection, Encoding, StringRef, Type, Value, ValueRef};

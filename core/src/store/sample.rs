@@ -1,21 +1,21 @@
-//! Keys drawn as candidates for eviction.
+//! Sampling keys as candidates for eviction.
 
 use super::db::DbMut;
 use super::entry::Entry;
 
-/// Draws for each key that is wanted before the index is asked instead of the table.
+/// Draws per wanted key above which the expiry index is sampled instead of the table.
 const DRAWS: usize = 4;
 
 impl DbMut<'_> {
-    /// Shows about `count` keys drawn at random, among those that expire if `volatile`. A key may
-    /// be shown twice.
+    /// Passes about `count` random keys to `show`, only keys that expire if `volatile`. A key may
+    /// come twice.
     pub fn sample(&mut self, volatile: bool, count: usize, mut show: impl FnMut(&Entry)) {
         let mut left = count;
         let expiring = self.db.expires.count();
         if volatile && expiring == 0 {
             return;
         }
-        // Where keys that expire are few, drawing from all of them would seldom find one.
+        // If few keys expire, sampling all keys would seldom find one of them.
         if !volatile || expiring.saturating_mul(DRAWS) >= self.db.table.len() {
             for _ in 0..count.saturating_mul(2 * DRAWS) {
                 if left == 0 {
@@ -39,7 +39,7 @@ impl DbMut<'_> {
         }
     }
 
-    /// The key that expires first.
+    /// The key with the earliest expiry time.
     pub fn first_to_expire(&self) -> Option<&Entry> {
         let (at, hash) = self.db.expires.first()?;
         let slot = self.db.table.find_by_hash(hash, |entry| entry.expire() == Some(at))?;

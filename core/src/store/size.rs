@@ -1,15 +1,15 @@
-//! What an allocation really takes: the size classes that modern allocators round up to.
+//! Memory accounting: allocation sizes rounded up to the size classes of modern allocators.
 
-/// Bytes that an allocator hands out for a request of `bytes`.
+/// The bytes that an allocator uses for a request of `bytes`.
 ///
-/// Steps of 8 up to 64, then four steps to each doubling, as mimalloc and jemalloc have them
-/// (apart from jemalloc's 16-byte alignment). An estimate for accounts, the same on every platform;
-/// nothing is allocated by it.
+/// Steps of 8 up to 64, then four steps per doubling, as in mimalloc and jemalloc (apart from
+/// jemalloc's 16-byte alignment). An estimate for accounting, the same on every platform; it does
+/// not influence allocations.
 pub(crate) const fn allocated(bytes: usize) -> usize {
     if bytes <= 64 {
         return bytes.next_multiple_of(8);
     }
-    // A power of two, so that rounding up to its multiples takes no division.
+    // A power of two, so that rounding up to a multiple needs no division.
     let step = (1 << (bytes - 1).ilog2()) / 4;
     match bytes.checked_add(step - 1) {
         Some(over) => over & !(step - 1),

@@ -1,34 +1,35 @@
-//! The contents of a table at one moment, handed out piece by piece while the table changes.
+//! Snapshots: the content of a table at one moment, produced incrementally while the table changes.
 //!
-//! A snapshot walks the table in hash order. An entry that is about to change in a bucket that the
-//! walk has not reached is handed over first: the whole bucket is put in the queue of the
-//! snapshot, and marked with the snapshot's number, so that the walk passes it by. Nothing is
-//! forked, and nothing is copied but what changes while the snapshot runs; of a large collection,
-//! the parts that change ([`Keyed::frozen`]).
+//! A snapshot iterates over the table in hash order. Before an entry changes in a bucket that the
+//! iteration has not reached, the whole bucket is copied to the queue of the snapshot and marked
+//! with the snapshot's id, so that the iteration skips it. There is no fork, and only what changes
+//! while the snapshot runs is copied (copy-on-write); of a large collection, only the parts that
+//! change ([`Keyed::frozen`]).
 
 use std::collections::VecDeque;
 
 use super::table::{Keyed, Table};
 
-/// Bytes for which a copy counts at most: that of a large entry shares most of it with the entry.
-const MOST_COPIED: usize = 4096;
+/// The most bytes that a copy is counted with: a large one shares most of its memory with the
+/// entry.
+const MAX_COPY_BYTES: usize = 4096;
 
-/// A snapshot that is under way.
+/// A snapshot in progress.
 #[derive(Clone, Debug)]
 pub(super) struct TableSnapshot<E> {
-    /// Larger than the number of every snapshot before it.
+    /// Its id, larger than that of every snapshot before it.
     id: u64,
-    /// The position in hash order up to which the walk has come; `None` when it is through.
+    /// The position in hash order that the iteration has reached; `None` at the end.
     position: Option<u64>,
-    /// Entries as they were before they changed.
+    /// Copies of entries that have changed since.
     pending: VecDeque<E>,
-    /// Bytes that these hold at most, roughly (see [`Keyed::held`]).
+    /// An upper estimate of the bytes that these hold (see [`Keyed::held`]).
     held: usize,
 }
 
 impl<E: Keyed> Table<E> {
-    /// Starts a snapshot of what the table holds now. A snapshot that was under way is given up.
-    /// `id` must be larger than that of every snapshot before.
+    /// Starts a snapshot of the table's current content. A snapshot in progress is abandoned. `id`
+    /// must be larger than that of every snapshot before.
     pub fn begin_snapshot(&mut self, id: u64) {
         let position = (self.buckets > 0).then_some(0);
         self.copied = 0;
@@ -36,40 +37,42 @@ impl<E: Keyed> Table<E> {
         self.snapshot = Some(Box::new(TableSnapshot { id, position, pending, held: 0 }));
     }
 
-    /// Whether a snapshot is under way.
+    /// Whether a snapshot is in progress.
     pub fn in_snapshot(&self) -> bool {
         self.snapshot.is_some()
     }
 
-    /// Gives up the snapshot that is under way; the copies that it held come back.
+    /// Abandons the snapshot in progress, and returns its copies.
     pub fn end_snapshot(&mut self) -> VecDeque<E> {
         self.snapshot.take().map(|snapshot| snapshot.pending).unwrap_or_default()
     }
 
-    /// How many entries wait because they have changed before the walk came to them.
+    /// The number of entries that were copied because they changed before the iteration reached
+    /// them.
     pub fn snapshot_pending(&self) -> usize {
         self.snapshot.as_ref().map_or(0, |snapshot| snapshot.pending.len())
     }
 
-    /// Bytes that these entries hold at most, roughly: a collection shares most with what it is now.
+    /// An upper estimate of the bytes that these copies hold: a collection shares most with its
+    /// current version.
     pub fn snapshot_held_at_most(&self) -> usize {
         self.snapshot.as_ref().map_or(0, |snapshot| snapshot.held)
     }
 
-    /// Bytes that only they hold, roughly. Looks at each.
+    /// An estimate of the bytes that only these copies hold. Visits each of them.
     pub fn snapshot_held(&self) -> usize {
         let pending = self.snapshot.iter().flat_map(|snapshot| &snapshot.pending);
         pending.map(|entry| entry.held(true)).sum()
     }
 
-    /// Bytes of the entries that were copied for the last snapshot, because they changed before the
-    /// walk came to them.
+    /// Bytes of the entries that were copied for the last snapshot because they changed before the
+    /// iteration reached them.
     pub fn snapshot_copied(&self) -> u64 {
         self.copied
     }
 
-    /// Hands over at least `count` entries of the snapshot, unless it ends before. Returns whether
-    /// it has ended. `spent` gets the copies that are not needed any more.
+    /// Passes at least `count` entries of the snapshot to the sink, unless the snapshot ends
+    /// before. Returns whether it has ended. `spent` gets the copies that are no longer needed.
     pub fn snapshot_step(
         &mut self,
         count: usize,
@@ -98,7 +101,7 @@ impl<E: Keyed> Table<E> {
                 bucket.entries.iter().for_each(&mut sink);
                 handed += bucket.entries.len();
             }
-            // Empty buckets count too, so that a step is bounded whatever the table is like.
+            // Empty buckets count too, so that a step is bounded whatever the table looks like.
             handed += 1;
             snapshot.position = interval.end;
         }
@@ -109,7 +112,7 @@ impl<E: Keyed> Table<E> {
         false
     }
 
-    /// To be called before the entries of a bucket change.
+    /// Must be called before the entries of a bucket change.
     #[inline]
     pub(super) fn before_change(&mut self, bucket: usize) {
         if self.snapshot.is_some() {
@@ -117,14 +120,16 @@ impl<E: Keyed> Table<E> {
         }
     }
 
-    /// To be called before two buckets become one: either both or none must have been handed over.
+    /// Must be called before two buckets are merged: either both or neither must have been
+    /// processed.
     pub(super) fn before_merge(&mut self, into: usize, from: usize) {
         let Some(snapshot) = &self.snapshot else { return };
         let wanted = |bucket: usize| snapshot.wants_bucket(bucket, self.bucket(bucket).version);
         if !(wanted(into) && wanted(from)) {
             self.save_bucket(into);
             self.save_bucket(from);
-            // A half that the walk has passed carries no mark, but the whole must.
+            // A half that the iteration has passed carries no mark, but the merged bucket needs
+            // one.
             if let Some(id) = self.snapshot.as_ref().map(|snapshot| snapshot.id) {
                 self.bucket_mut(into).version = id;
             }
@@ -138,7 +143,7 @@ impl<E: Keyed> Table<E> {
         let mut copied = 0;
         if snapshot.wants_bucket(index, bucket.version) {
             snapshot.pending.extend(bucket.entries.iter().map(E::frozen));
-            copied = bucket.entries.iter().map(|entry| entry.memory().min(MOST_COPIED)).sum();
+            copied = bucket.entries.iter().map(|entry| entry.memory().min(MAX_COPY_BYTES)).sum();
             snapshot.held += bucket.entries.iter().map(|entry| entry.held(false)).sum::<usize>();
             bucket.version = snapshot.id;
         }
@@ -152,7 +157,7 @@ impl<E> TableSnapshot<E> {
         self.wants((index as u64).reverse_bits(), version)
     }
 
-    /// Whether a bucket that starts at this position is still to be handed over.
+    /// Whether a bucket that starts at this position is still to be processed.
     fn wants(&self, start: u64, version: u64) -> bool {
         version < self.id && self.position.is_some_and(|position| start >= position)
     }

@@ -1,11 +1,10 @@
-//! A hash table without growing pains: linear hashing, walked in the order of the hashes.
+//! A hash table with incremental resizing: linear hashing, iterated in the order of the hashes.
 //!
-//! When the table grows, one bucket splits in two; when it shrinks, two buckets become one. There
-//! is no moment at which everything moves, and no second table. Buckets are found by the low bits
-//! of the hash, so in the order of the *bit-reversed* hash every bucket, however often it has been
-//! split or merged, holds one interval. [`Table::scan`] and the snapshots of
-//! [`super::snapshot`] walk in that order, and so keep their promises while the table changes under
-//! them.
+//! To grow, one bucket is split in two; to shrink, two buckets are merged. Nothing is ever rehashed
+//! as a whole, and there is no second table. Buckets are addressed by the low bits of the hash, so
+//! in the order of the *bit-reversed* hash every bucket, however often it has been split or merged,
+//! covers one interval. [`Table::scan`] and the snapshots of [`super::snapshot`] iterate in that
+//! order, and so keep their guarantees while the table changes.
 
 use super::hash::sip13;
 use super::size::allocated;
@@ -13,41 +12,42 @@ use super::snapshot::TableSnapshot;
 use crate::rng::Rng;
 use crate::sharding;
 
-/// What a table holds: things with a key.
+/// An entry of a table.
 pub trait Keyed: Clone {
-    /// The key, which never changes while the thing is in a table.
+    /// The key, which must never change while the entry is in a table.
     fn key(&self) -> &[u8];
 
-    /// Bytes that the thing takes beside its place in the table.
+    /// Bytes that the entry takes besides its slot in the table.
     fn memory(&self) -> usize;
 
-    /// Anything that can be told from its place in the table alone.
+    /// A byte that depends on the entry's pointer-sized part only, so that reading it does not
+    /// touch the heap.
     fn weight(&self) -> u8;
 
-    /// Bytes that a copy for a snapshot takes, roughly. With `alone`, those that it does not share
-    /// at the moment with what it is a copy of; else the most that these can become.
+    /// An estimate of the bytes that a copy for a snapshot takes. With `alone`, the bytes that it
+    /// does not share at the moment with the original; otherwise the most that these can become.
     fn held(&self, _alone: bool) -> usize {
         self.memory()
     }
 
-    /// A copy for a snapshot: it will be read once, from beginning to end.
+    /// A copy for a snapshot, which will be read once, from beginning to end.
     fn frozen(&self) -> Self {
         self.clone()
     }
 }
 
-/// A set of entries, found by their keys.
+/// A hash table of entries with keys.
 #[derive(Clone, Debug)]
 pub struct Table<E> {
     pub(super) chunks: Vec<Vec<Bucket<E>>>,
-    /// How many buckets there are.
+    /// The number of buckets.
     pub(super) buckets: usize,
     len: usize,
-    /// Bytes of the buckets, with the places of their entries.
+    /// Bytes of the buckets, including the slots of their entries.
     bytes: usize,
-    /// Bytes of what the entries have beside their places.
+    /// Bytes that the entries take besides their slots.
     payload: usize,
-    /// The most entries that a bucket has held since the table was last empty.
+    /// The most entries that any bucket has held since the table was last empty.
     longest: usize,
     seed: HashSeed,
     pub(super) snapshot: Option<Box<TableSnapshot<E>>>,
@@ -63,71 +63,75 @@ pub struct HashSeed {
     k1: u64,
 }
 
-/// Where an entry is; good until the table changes.
+/// The location of an entry; valid until the table changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     bucket: usize,
     index: usize,
 }
 
-/// One cache line (on 64-bit platforms), and the entries beside it.
+/// A bucket: one cache line (on 64-bit platforms), and a vector of entries.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 pub(super) struct Bucket<E> {
-    /// A byte of the hash of each of the first entries, so that most others are never looked at.
+    /// A byte of the hash of each of the first entries, so that most other entries need not be
+    /// compared.
     tags: [u8; TAGS],
     pub(super) entries: Vec<E>,
-    /// The last snapshot that has what is in this bucket, see [`super::snapshot`].
+    /// The id of the last snapshot that includes the content of this bucket, see
+    /// [`super::snapshot`].
     pub(super) version: u64,
 }
 
-/// Entries of a bucket that have a tag. Few buckets hold more.
+/// The number of entries of a bucket that have a tag. Few buckets hold more.
 const TAGS: usize = 32;
 
-/// Buckets to a chunk. A chunk is allocated at once, so that buckets never move, apart from the
-/// first, which starts small because most databases are.
+/// Buckets per chunk. A chunk is allocated as a whole, so that buckets never move, except in the
+/// first, which starts small because most databases are small.
 const CHUNK: usize = 1024;
 
-/// Entries a bucket, on average, above which buckets split. One that is about to split holds up to
+/// The average entries per bucket above which buckets split. A bucket about to split holds up to
 /// twice as many, and one that has just been split about half.
 const SPLIT_LOAD: usize = 12;
 
-/// Entries a bucket, on average, below which buckets merge: far enough below [`SPLIT_LOAD`] that a
-/// table whose size swings does not split and merge all the time.
+/// The average entries per bucket below which buckets merge: far enough below [`SPLIT_LOAD`] that a
+/// table whose size oscillates does not split and merge all the time.
 const MERGE_LOAD: usize = 4;
 
-/// Accounted for a bucket and for an entry's place in one, on every platform.
+/// The accounted sizes of a bucket and of an entry's slot in one, on every platform.
 const BUCKET_BYTES: usize = 64;
 const ENTRY_BYTES: usize = 16;
 
-/// Keys that [`Table::warm`] follows side by side: about as many loads as a core has under way.
-pub const AHEAD: usize = 16;
+/// The number of keys that [`Table::prefetch`] follows in parallel: about the number of loads that
+/// a core can have in flight.
+pub const PREFETCH_BATCH: usize = 16;
 
-/// A cursor is the upper bits of a position; proxies need the others to tell servers apart.
+/// A cursor is the upper bits of a position; proxies use the others to identify servers.
 const CURSOR_SHIFT: u32 = 16;
 
-/// Where the slot stands in a hash: above the bits that find a bucket, below those of the tag.
+/// The position of the slot in a hash: above the bits that select a bucket, below those of the tag.
 const SLOT_SHIFT: u32 = 40;
 const SLOT_MASK: u64 = sharding::Slot::COUNT as u64 - 1;
 
 impl HashSeed {
-    /// A seed for keys that are not divided by slot.
+    /// A seed for keys that are not partitioned by slot.
     pub fn new(k0: u64, k1: u64) -> Self {
         HashSeed { k0, k1: k1 & !1 }
     }
 
-    /// The same seed for keys that are divided by slot: their hashes carry it, see [`slot_in`].
+    /// The same seed for keys that are partitioned by slot: their hashes contain it, see
+    /// [`slot_in`].
     pub(super) fn by_slot(self) -> Self {
         HashSeed { k1: self.k1 | 1, ..self }
     }
 
-    /// Whether keys are divided by slot.
+    /// Whether keys are partitioned by slot.
     #[inline]
     pub(super) fn is_by_slot(self) -> bool {
         self.k1 & 1 != 0
     }
 
-    /// What makes the hash functions of collections unpredictable.
+    /// The part that seeds the hash functions of collections.
     pub(super) fn word(self) -> u64 {
         self.k0
     }
@@ -144,14 +148,14 @@ impl HashSeed {
     }
 }
 
-/// The number of the slot that a hash carries.
+/// The number of the slot that a hash contains.
 #[inline]
 pub(super) fn slot_in(hash: u64) -> u16 {
     (hash >> SLOT_SHIFT & SLOT_MASK) as u16
 }
 
 impl<E: Keyed> Table<E> {
-    /// An empty table, which has allocated nothing.
+    /// An empty table without an allocation.
     pub fn new(seed: HashSeed) -> Self {
         Self {
             chunks: Vec::new(),
@@ -166,27 +170,27 @@ impl<E: Keyed> Table<E> {
         }
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// How many buckets there are.
+    /// The number of buckets.
     pub fn buckets(&self) -> usize {
         self.buckets
     }
 
-    /// Bytes of the entries and of the table itself, in the allocator's size classes.
+    /// The size of the entries and of the table itself in bytes, in the allocator's size classes.
     pub fn memory(&self) -> usize {
         self.bytes + self.payload
     }
 
-    /// Bytes of the table itself, without its entries.
+    /// The size of the table itself in bytes, without its entries.
     pub fn overhead(&self) -> usize {
         self.bytes
     }
@@ -197,13 +201,13 @@ impl<E: Keyed> Table<E> {
         self.seed.hash(key)
     }
 
-    /// Where the entry with this key is. `hash` is the key's.
+    /// The location of the entry with this key. `hash` is the key's.
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<Slot> {
         self.find_entry(hash, key).map(|(slot, _)| slot)
     }
 
-    /// The entry with this key, and where it is. `hash` is the key's.
+    /// The entry with this key, and its location. `hash` is the key's.
     #[inline]
     pub fn find_entry(&self, hash: u64, key: &[u8]) -> Option<(Slot, &E)> {
         let bucket = self.home(hash)?;
@@ -211,19 +215,19 @@ impl<E: Keyed> Table<E> {
         Some((Slot { bucket, index }, entry))
     }
 
-    /// Looks at the memory in which lookups of these keys (of the first [`AHEAD`] of them) will
-    /// look, so that it is on its way from main memory when they do. Changes nothing.
+    /// Prefetches the memory that lookups of these keys (of the first [`PREFETCH_BATCH`] of them)
+    /// will read. It has no visible effect.
     ///
-    /// A lookup follows a bucket to an entry to a key, and waits for each. Following those of many
-    /// keys side by side, one step at a time, the processor waits for all of them at once.
-    pub fn warm<'t, 'k>(
+    /// A lookup goes from a bucket to an entry to a key, with a cache miss at each. Doing so for
+    /// many keys in parallel, one step at a time, overlaps the cache misses.
+    pub fn prefetch<'t, 'k>(
         keys: impl Iterator<Item = &'k [u8]>,
         hash: impl Fn(&[u8]) -> u64,
         table: impl Fn(u64) -> Option<&'t Table<E>>,
     ) where
         E: 't,
     {
-        let mut hashes = [0; AHEAD];
+        let mut hashes = [0; PREFETCH_BATCH];
         let mut count = 0;
         for (place, key) in hashes.iter_mut().zip(keys) {
             *place = hash(key);
@@ -238,7 +242,7 @@ impl<E: Keyed> Table<E> {
         for bucket in hashes.iter().filter_map(|&hash| bucket(hash)) {
             seen ^= bucket.tags[0];
         }
-        let mut entries: [Option<&E>; AHEAD] = [None; AHEAD];
+        let mut entries: [Option<&E>; PREFETCH_BATCH] = [None; PREFETCH_BATCH];
         for (place, &hash) in entries.iter_mut().zip(hashes) {
             *place = bucket(hash).and_then(|bucket| bucket.first_candidate(hash));
             seen ^= place.map_or(0, E::weight);
@@ -246,11 +250,11 @@ impl<E: Keyed> Table<E> {
         for entry in entries.into_iter().flatten() {
             seen ^= entry.key().first().copied().unwrap_or_default();
         }
-        // Or else the compiler would see that nothing comes of it.
+        // Keeps the compiler from removing the unused reads.
         core::hint::black_box(seen);
     }
 
-    /// Where the first entry is whose key has this hash and that `wanted` accepts.
+    /// The location of the first entry whose key has this hash and that `wanted` accepts.
     pub fn find_by_hash(&self, hash: u64, wanted: impl Fn(&E) -> bool) -> Option<Slot> {
         let bucket = self.home(hash)?;
         let entries = &self.bucket(bucket).entries;
@@ -264,13 +268,13 @@ impl<E: Keyed> Table<E> {
         &self.bucket(slot.bucket).entries[slot.index]
     }
 
-    /// The entry in a slot, to change what no snapshot keeps and no account counts.
+    /// The entry in a slot, for changes that neither snapshots nor memory accounting care about.
     #[inline]
-    pub fn get_aside(&mut self, slot: Slot) -> &mut E {
+    pub fn get_untracked(&mut self, slot: Slot) -> &mut E {
         &mut self.bucket_mut(slot.bucket).entries[slot.index]
     }
 
-    /// Changes the entry in a slot. Its key must stay.
+    /// Changes the entry in a slot. Its key must not change.
     #[inline]
     pub fn change<R>(&mut self, slot: Slot, change: impl FnOnce(&mut E) -> R) -> R {
         self.before_change(slot.bucket);
@@ -282,7 +286,7 @@ impl<E: Keyed> Table<E> {
         result
     }
 
-    /// Adds an entry whose key is not in the table yet. `hash` is the key's.
+    /// Adds an entry whose key does not exist yet. `hash` is the key's.
     pub fn insert(&mut self, hash: u64, entry: E) {
         debug_assert!(self.find(hash, entry.key()).is_none());
         if self.len >= self.buckets * SPLIT_LOAD {
@@ -295,9 +299,9 @@ impl<E: Keyed> Table<E> {
         self.push(home, tag(hash), entry);
     }
 
-    /// Makes buckets for so many entries as are about to come, `most` of them at once. Returns
-    /// whether there are enough.
-    pub fn make_room(&mut self, entries: usize, most: usize) -> bool {
+    /// Adds up to `most` buckets towards room for that many additional entries. Returns whether
+    /// there are enough.
+    pub fn reserve_step(&mut self, entries: usize, most: usize) -> bool {
         let wanted = entries / SPLIT_LOAD;
         for _ in 0..most.min(wanted.saturating_sub(self.buckets)) {
             self.split();
@@ -305,9 +309,9 @@ impl<E: Keyed> Table<E> {
         self.buckets >= wanted
     }
 
-    /// Undoes that as far as they did not come, for `most` buckets at once. Returns whether that is
+    /// Removes up to `most` buckets that are in excess of the entries. Returns whether that was
     /// all.
-    pub fn give_room_back(&mut self, most: usize) -> bool {
+    pub fn shrink_step(&mut self, most: usize) -> bool {
         for _ in 0..most {
             if self.buckets <= 1 || self.len >= self.buckets * MERGE_LOAD {
                 return true;
@@ -317,7 +321,7 @@ impl<E: Keyed> Table<E> {
         false
     }
 
-    /// Takes an entry out.
+    /// Removes an entry and returns it.
     pub fn remove(&mut self, slot: Slot) -> E {
         self.before_change(slot.bucket);
         let seed = self.seed;
@@ -337,24 +341,24 @@ impl<E: Keyed> Table<E> {
         entry
     }
 
-    /// All entries, in an order that depends on nothing but the seed and the table's history.
+    /// Iterates over all entries, in an order that depends only on the seed and the table's
+    /// history.
     pub fn iter(&self) -> impl Iterator<Item = &E> {
         self.chunks.iter().flatten().flat_map(|bucket| &bucket.entries)
     }
 
     /// Visits entries from a cursor on, whole buckets at a time, until at least `count` have been
-    /// visited. Returns the cursor to go on from, or 0 when the end has been reached.
+    /// visited. Returns the next cursor, or 0 at the end.
     ///
-    /// A scan starts with the cursor 0. Whatever happens to the table between its calls, each
-    /// entry that is there the whole time is visited exactly once, and no entry twice.
-    /// Cursors have 48 bits.
+    /// A scan starts with the cursor 0. Whatever changes between its calls, each entry that exists
+    /// the whole time is visited exactly once, and no entry twice. Cursors have 48 bits.
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&E)) -> u64 {
         let mut next = cursor.checked_shl(CURSOR_SHIFT).filter(|_| cursor >> 48 == 0);
         let mut visited = 0;
         while let Some(position) = next.filter(|_| self.buckets > 0) {
             let interval = self.interval(position);
             for entry in &self.bucket(interval.bucket).entries {
-                // A bucket that has been merged may reach back to before the cursor.
+                // A bucket that has been merged may begin before the cursor.
                 let passed =
                     interval.start < position && self.hash(entry.key()).reverse_bits() < position;
                 if !passed {
@@ -370,13 +374,13 @@ impl<E: Keyed> Table<E> {
         0
     }
 
-    /// Any entry, each as likely as the others.
+    /// A random entry, uniformly distributed.
     pub fn random(&self, rng: &mut Rng) -> Option<Slot> {
         if self.len == 0 {
             return None;
         }
-        // A place in a bucket as long as the longest, drawn until there is an entry: since merging
-        // keeps the table filled, a few draws do.
+        // Rejection sampling: a random slot of a bucket as long as the longest, until there is an
+        // entry. Since merging keeps the table filled, a few draws suffice.
         let places = self.longest.max(1) as u64;
         for _ in 0..10_000 {
             let bucket = rng.below(self.buckets as u64) as usize;
@@ -392,8 +396,7 @@ impl<E: Keyed> Table<E> {
             .map(|bucket| Slot { bucket, index: 0 })
     }
 
-    /// Gives up to `limit` entries of a table that is not used any more to `free`. Returns how
-    /// many.
+    /// Passes up to `limit` entries of a discarded table to `free`. Returns how many.
     pub fn free_some(&mut self, limit: usize, mut free: impl FnMut(E)) -> usize {
         let mut freed = 0;
         while freed < limit {
@@ -416,7 +419,7 @@ impl<E: Keyed> Table<E> {
         freed
     }
 
-    /// The bucket in which a hash belongs.
+    /// The bucket of a hash.
     #[inline]
     fn home(&self, hash: u64) -> Option<usize> {
         if self.buckets == 0 {
@@ -428,7 +431,7 @@ impl<E: Keyed> Table<E> {
         Some(if bucket < self.buckets { bucket } else { bucket & (mask >> 1) })
     }
 
-    /// The bucket whose interval a position lies in. There must be buckets.
+    /// The bucket whose interval contains a position. There must be buckets.
     pub(super) fn interval(&self, position: u64) -> Interval {
         let bucket = self.home(position.reverse_bits()).unwrap_or(0);
         let full = self.buckets.next_power_of_two();
@@ -459,8 +462,8 @@ impl<E: Keyed> Table<E> {
         self.longest = self.longest.max(len);
     }
 
-    /// Makes one bucket more: the first of those not yet split in this round hands over the
-    /// entries that the next bit of their hash sends to the new one.
+    /// Adds one bucket: the first bucket that is not yet split in this round gives it the entries
+    /// that the next bit of their hash selects.
     fn split(&mut self) {
         let new = self.buckets;
         let mut fresh = Bucket::new();
@@ -469,10 +472,11 @@ impl<E: Keyed> Table<E> {
             let old = self.bucket_mut(new - (1 << bit));
             let before = old.memory();
             fresh.version = old.version;
-            // Their keys are far apart in memory: waiting for all of them at once takes less time.
+            // Their keys are far apart in memory: reading all of them in parallel overlaps the
+            // cache misses.
             let seen = old.entries.iter().filter_map(|entry| entry.key().first());
             core::hint::black_box(seen.fold(0, |all, byte| all ^ byte));
-            // About half will move; what is reserved in vain is little.
+            // About half will move; reserving too much costs little.
             let mut index = 0;
             while let Some(entry) = old.entries.get(index) {
                 let hash = seed.hash(entry.key());
@@ -524,13 +528,13 @@ impl<E: Keyed> Table<E> {
     }
 }
 
-/// The part of the hash order that one bucket holds.
+/// The interval of the hash order that one bucket covers.
 #[derive(Debug)]
 pub(super) struct Interval {
     pub(super) bucket: usize,
-    /// The first position that belongs to it.
+    /// The first position of the interval.
     pub(super) start: u64,
-    /// The first position that does not; `None` if it reaches to the end.
+    /// The first position after it; `None` if it extends to the end.
     pub(super) end: Option<u64>,
 }
 
@@ -539,7 +543,7 @@ impl<E: Keyed> Bucket<E> {
         Self { tags: [0; TAGS], entries: Vec::new(), version: 0 }
     }
 
-    /// Compares eight tags at a time; only entries whose tag is equal are looked at.
+    /// Compares eight tags at a time; only entries with an equal tag are compared.
     #[inline]
     fn find(&self, hash: u64, key: &[u8]) -> Option<(usize, &E)> {
         let pattern = u64::from(tag(hash)) * LOW_BITS;
@@ -580,7 +584,7 @@ impl<E: Keyed> Bucket<E> {
 
     fn swap_remove(&mut self, seed: HashSeed, index: usize) -> E {
         let entry = self.entries.swap_remove(index);
-        // The last entry now stands at `index`.
+        // The last entry is now at `index`.
         if index < TAGS && index < self.entries.len() {
             self.tags[index] = match self.tags.get(self.entries.len()) {
                 Some(tag) => *tag,
@@ -590,7 +594,7 @@ impl<E: Keyed> Bucket<E> {
         entry
     }
 
-    /// Gives memory back when more than half of it is unused.
+    /// Shrinks the vector when more than half of it is unused.
     fn shrink(&mut self) {
         let len = self.entries.len();
         if self.entries.capacity() > room_for(len) * 2 {
@@ -603,7 +607,7 @@ impl<E: Keyed> Bucket<E> {
     }
 }
 
-/// The tag is made of bits that never take part in finding the bucket.
+/// The tag: bits of the hash that never take part in selecting the bucket.
 #[inline]
 fn tag(hash: u64) -> u8 {
     (hash >> 56) as u8
@@ -613,13 +617,13 @@ const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// The high bit of each byte that is zero. Bytes above a zero byte may be marked in error, so that
-/// what is found must still be compared.
+/// matches must still be compared.
 #[inline]
 fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS
 }
 
-/// How many entries to make room for: the allocator's size classes, in entries.
+/// The capacity to reserve for `len` entries: the allocator's size classes, in entries.
 fn room_for(len: usize) -> usize {
     match len {
         0..=4 => len,

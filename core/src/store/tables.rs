@@ -1,11 +1,11 @@
-//! The entries of one database: one table, or, in cluster mode, one for each slot.
+//! The hash tables of one database: a single table, or, in cluster mode, one per slot.
 //!
-//! A table for each slot makes that keys of a slot are counted, listed and dropped in the time that
-//! this slot takes. Tables come and go with their first and last key, so that a node pays for the
-//! slots that have keys; sums over all of them are kept up to date, so that nothing looks at all
-//! 16384.
+//! With a table per slot, counting, listing and dropping the keys of a slot take time proportional
+//! to that slot only. Tables are created with their first key and dropped with their last, so that
+//! a node pays only for slots that have keys; totals over all tables are kept up to date, so that
+//! nothing iterates over all 16384.
 //!
-//! The alternative was one table whose hash order begins with the slot. It needs no sums, but a
+//! The alternative was one table whose hash order begins with the slot. It needs no totals, but a
 //! bucket then holds the keys of whole slots: on a node with a third of the slots two thirds of the
 //! buckets are empty and the others hold three times as much as they are made for, and keys with one
 //! hash tag all end up in one bucket.
@@ -15,15 +15,15 @@ use super::table::{self, HashSeed, Table};
 use crate::rng::Rng;
 use crate::sharding;
 
-/// The entries of one database.
+/// The hash tables of one database.
 #[derive(Clone, Debug)]
 pub(super) struct Tables {
     one: Table<Entry>,
-    /// In cluster mode, instead of that.
+    /// In cluster mode, used instead of the single table.
     slots: Option<Box<Slots>>,
 }
 
-/// Where an entry is; good until the tables change.
+/// The location of an entry; valid until the tables change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// The table's slot; 0 without cluster mode.
@@ -37,19 +37,19 @@ struct Slots {
     seed: HashSeed,
     groups: Vec<Option<Box<Group>>>,
     len: usize,
-    /// Bytes of all tables, and those of them that are not their entries.
+    /// The size of all tables in bytes, and of that the size of the tables without their entries.
     bytes: usize,
     overhead: usize,
-    /// The slot up to which the walk of a snapshot has come, while there is one.
+    /// The slot that a snapshot's iteration has reached, while one is in progress.
     walk: Option<u16>,
-    /// Tables whose entries have changed before the walk came to them.
+    /// Tables whose entries have changed before the iteration reached them.
     changed: Vec<u16>,
     pending: usize,
-    /// Bytes that tables which are gone had copied for the last snapshot.
+    /// Bytes that tables which were dropped had copied for the last snapshot.
     copied: u64,
 }
 
-/// What the table of one slot adds to the sums over all tables.
+/// What the table of one slot contributes to the totals.
 #[derive(Clone, Copy, Debug)]
 struct Share {
     len: usize,
@@ -58,29 +58,29 @@ struct Share {
     pending: usize,
 }
 
-/// The tables of slots that follow each other. Most nodes have most of their slots together.
+/// The tables of adjacent slots. Most nodes own mostly adjacent slots.
 #[derive(Clone, Debug)]
 struct Group {
     len: usize,
     tables: [Option<Box<Table<Entry>>>; GROUP],
 }
 
-/// Slots to a group.
+/// Slots per group.
 const GROUP: usize = 128;
 const GROUPS: usize = sharding::Slot::COUNT as usize / GROUP;
 
-/// Accounted for a table, besides its buckets.
+/// The accounted size of a table, without its buckets.
 const TABLE_BYTES: usize = 128;
 
-/// In a cursor the slot stands above the position in its table. A position in the table of one slot
-/// is never split finer than that.
+/// The number of bits of a cursor below the slot. They hold the position within its table; the
+/// table of one slot never needs finer positions.
 const POSITION_BITS: u32 = 34;
 
-/// Bits of a cursor of one table, see [`Table::scan`].
+/// The number of bits of a cursor of one table, see [`Table::scan`].
 const CURSOR_BITS: u32 = 48;
 
 impl Tables {
-    /// No entries. The seed says whether there is a table for each slot.
+    /// Empty tables. The seed says whether there is one per slot.
     pub(super) fn new(seed: HashSeed) -> Self {
         Self { one: Table::new(seed), slots: seed.is_by_slot().then(|| Box::new(Slots::new(seed))) }
     }
@@ -133,11 +133,11 @@ impl Tables {
         Some(Place { table: number, place })
     }
 
-    /// Looks at the memory in which lookups of these keys will look, see [`Table::warm`].
-    pub(super) fn warm<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+    /// Prefetches the memory that lookups of these keys will read, see [`Table::prefetch`].
+    pub(super) fn prefetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
         match &self.slots {
-            None => Table::warm(keys, |key| self.one.hash(key), |_| Some(&self.one)),
-            Some(slots) => Table::warm(
+            None => Table::prefetch(keys, |key| self.one.hash(key), |_| Some(&self.one)),
+            Some(slots) => Table::prefetch(
                 keys,
                 |key| slots.seed.hash(key),
                 |hash| slots.table(table::slot_in(hash)),
@@ -153,18 +153,19 @@ impl Tables {
         }
     }
 
-    /// The entry at a place, to change what no snapshot keeps and no account counts.
+    /// The entry at a location, for changes that neither snapshots nor memory accounting care
+    /// about.
     #[inline(always)]
-    pub(super) fn get_aside(&mut self, at: Place) -> &mut Entry {
+    pub(super) fn get_untracked(&mut self, at: Place) -> &mut Entry {
         match &mut self.slots {
-            None => self.one.get_aside(at.place),
-            Some(slots) => slots.table_mut(at.table).get_aside(at.place),
+            None => self.one.get_untracked(at.place),
+            Some(slots) => slots.table_mut(at.table).get_untracked(at.place),
         }
     }
 
-    /// Changes the entry at a place. Its key must stay.
-    // Every command that writes comes this way. `change` is called in one place whatever the table
-    // is, so that it is inlined.
+    /// Changes the entry at a location. Its key must not change.
+    // Hot path: every write goes through here. `change` is called in one place for both cases,
+    // so that it is inlined.
     #[inline(always)]
     pub(super) fn change<R>(&mut self, at: Place, change: impl FnOnce(&mut Entry) -> R) -> R {
         let before = self.slots.as_mut().map(|slots| slots.measure(at.table));
@@ -179,7 +180,7 @@ impl Tables {
         result
     }
 
-    /// Adds an entry whose key is not there yet. `hash` is the key's.
+    /// Adds an entry whose key does not exist yet. `hash` is the key's.
     #[inline]
     pub(super) fn insert(&mut self, hash: u64, entry: Entry) {
         match &mut self.slots {
@@ -190,7 +191,7 @@ impl Tables {
         }
     }
 
-    /// Takes an entry out.
+    /// Removes an entry and returns it.
     pub(super) fn remove(&mut self, at: Place) -> Entry {
         match &mut self.slots {
             None => self.one.remove(at.place),
@@ -202,14 +203,14 @@ impl Tables {
         }
     }
 
-    /// See [`Table::make_room`]. The tables of slots are small, and grow by themselves.
-    pub(super) fn make_room(&mut self, entries: usize, most: usize) -> bool {
-        self.slots.is_some() || self.one.make_room(entries, most)
+    /// See [`Table::reserve_step`]. The tables of slots are small, and grow by themselves.
+    pub(super) fn reserve_step(&mut self, entries: usize, most: usize) -> bool {
+        self.slots.is_some() || self.one.reserve_step(entries, most)
     }
 
-    /// See [`Table::give_room_back`].
-    pub(super) fn give_room_back(&mut self, most: usize) -> bool {
-        self.slots.is_some() || self.one.give_room_back(most)
+    /// See [`Table::shrink_step`].
+    pub(super) fn shrink_step(&mut self, most: usize) -> bool {
+        self.slots.is_some() || self.one.shrink_step(most)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
@@ -223,7 +224,8 @@ impl Tables {
         slots.map(|(_, table)| table).chain([&self.one]).flat_map(Table::iter)
     }
 
-    /// Visits entries from a cursor on, see [`Table::scan`]; none in `hidden` slots, which are in order.
+    /// Visits entries from a cursor on, see [`Table::scan`]; none in `hidden` slots, which are in
+    /// order.
     pub(super) fn scan(
         &self,
         cursor: u64,
@@ -242,7 +244,7 @@ impl Tables {
         for (number, table) in slots.tables_without(first, hidden) {
             if number != first {
                 position = 0;
-                // A cursor of 0 would be the end; that of slot 0 never comes up here.
+                // A cursor of 0 means the end; the cursor of slot 0 cannot occur here.
                 if visited >= count {
                     return u64::from(number) << POSITION_BITS;
                 }
@@ -258,7 +260,7 @@ impl Tables {
         0
     }
 
-    /// Any entry, each as likely as the others.
+    /// A random entry, uniformly distributed.
     pub(super) fn random(&self, rng: &mut Rng) -> Option<Place> {
         let Some(slots) = &self.slots else {
             return Some(Place { table: 0, place: self.one.random(rng)? });
@@ -267,7 +269,7 @@ impl Tables {
         Some(Place { table: number, place: table.random(rng)? })
     }
 
-    /// Any entry that is in none of these slots, each as likely as the others.
+    /// A random entry that is in none of these slots, uniformly distributed.
     pub(super) fn random_without(&self, rng: &mut Rng, hidden: &[sharding::Slot]) -> Option<Place> {
         let (Some(slots), false) = (&self.slots, hidden.is_empty()) else {
             return self.random(rng);
@@ -284,7 +286,7 @@ impl Tables {
         None
     }
 
-    /// Keys in a slot; 0 without cluster mode.
+    /// The number of keys in a slot; 0 without cluster mode.
     pub(super) fn len_of_slot(&self, slot: sharding::Slot) -> usize {
         self.slot_table(slot).map_or(0, Table::len)
     }
@@ -304,7 +306,7 @@ impl Tables {
         self.slots.as_ref()?.table(slot.number())
     }
 
-    /// Gives up to `limit` entries of tables that are not used any more to `free`. Returns how many.
+    /// Passes up to `limit` entries of discarded tables to `free`. Returns how many.
     pub(super) fn free_some(&mut self, limit: usize, mut free: impl FnMut(Entry)) -> usize {
         let Some(slots) = &mut self.slots else { return self.one.free_some(limit, free) };
         let mut freed = 0;
@@ -336,7 +338,7 @@ impl Tables {
         slots.tables_mut().for_each(|table| table.begin_snapshot(id));
     }
 
-    /// The same of these slots only. Nothing happens unless keys are divided by slot.
+    /// Starts a snapshot of these slots only. Does nothing unless keys are partitioned by slot.
     pub(super) fn begin_snapshot_of(&mut self, id: u64, numbers: &[sharding::Slot]) {
         let Some(slots) = &mut self.slots else { return };
         slots.changed.clear();
@@ -351,13 +353,13 @@ impl Tables {
         slots.walk = first;
     }
 
-    /// Whether a snapshot is under way.
+    /// Whether a snapshot is in progress.
     #[inline]
     pub(super) fn in_snapshot(&self) -> bool {
         self.slots.as_ref().map_or_else(|| self.one.in_snapshot(), |slots| slots.walk.is_some())
     }
 
-    /// Gives up the snapshot that is under way; the copies that it held go to `spent`.
+    /// Abandons the snapshot in progress; its copies are passed to `spent`.
     pub(super) fn end_snapshot(&mut self, mut spent: impl FnMut(Entry)) {
         let Some(slots) = &mut self.slots else {
             return self.one.end_snapshot().into_iter().for_each(spent);
@@ -453,7 +455,7 @@ impl Slots {
         group.tables[number % GROUP].as_deref()
     }
 
-    /// The table of a slot, which comes into being with its first use.
+    /// The table of a slot, created on first use.
     #[inline]
     fn table_mut(&mut self, number: u16) -> &mut Table<Entry> {
         let number = usize::from(number);
@@ -466,7 +468,7 @@ impl Slots {
         })
     }
 
-    /// Lets `change` change a table, and keeps the sums.
+    /// Lets `change` change a table, and updates the totals.
     #[inline]
     fn with<R>(&mut self, number: u16, change: impl FnOnce(&mut Table<Entry>) -> R) -> R {
         let before = self.measure(number);
@@ -475,7 +477,7 @@ impl Slots {
         result
     }
 
-    /// What a table adds to the sums.
+    /// The contribution of a table to the totals.
     #[inline(never)]
     fn measure(&mut self, number: u16) -> Share {
         let table = self.table_mut(number);
@@ -487,7 +489,7 @@ impl Slots {
         }
     }
 
-    /// Brings the sums up to date with a table that has changed since it was measured.
+    /// Updates the totals after a change of a table, given its previous contribution.
     #[inline(never)]
     fn count_change(&mut self, number: u16, before: &Share) {
         let after = self.measure(number);
@@ -507,7 +509,7 @@ impl Slots {
         }
     }
 
-    /// Forgets a table without entries, unless a snapshot needs it.
+    /// Drops a table without entries, unless a snapshot needs it.
     fn drop_if_empty(&mut self, number: u16) {
         let Some(table) = self.table(number) else { return };
         if !table.is_empty() || table.in_snapshot() {
@@ -536,7 +538,7 @@ impl Slots {
         groups.flat_map(|group| group.tables.iter_mut().filter_map(Option::as_deref_mut))
     }
 
-    /// The tables of a slot and of all behind it.
+    /// The tables of a slot and of all after it.
     fn tables_from(&self, first: u16) -> impl Iterator<Item = (u16, &Table<Entry>)> {
         let first = usize::from(first);
         let groups = self.groups.iter().enumerate().skip(first / GROUP);
@@ -547,7 +549,7 @@ impl Slots {
         tables.filter(move |(n, _)| *n >= first).map(|(n, table)| (n as u16, table))
     }
 
-    /// The same without these slots, which are in order.
+    /// All tables except those of the given slots, which are in order.
     fn tables_without(
         &self,
         first: u16,
@@ -588,7 +590,7 @@ mod tests {
     use crate::sharding::Slot;
     use crate::store::{Keyed, Keyspace, NewExpire, StringRef};
 
-    /// Sets a key in a keyspace with a table for each slot.
+    /// Sets a key in a keyspace with a table per slot.
     fn set(keyspace: &mut Keyspace, key: &str, expire: NewExpire) {
         let mut db = keyspace.db(0);
         db.set_string(db.key(key.as_bytes()), StringRef::Bytes(b"some value"), expire);
@@ -596,7 +598,7 @@ mod tests {
 
     fn keyspace() -> Keyspace {
         let mut keyspace = Keyspace::new(1, 7);
-        keyspace.divide_by_slot();
+        keyspace.partition_by_slot();
         keyspace
     }
 
@@ -673,7 +675,7 @@ mod tests {
             if ended {
                 break;
             }
-            // Every key is deleted or changed at some time, and others come.
+            // Every key is deleted or changed at some time, and new ones are added.
             for n in round * 20..(round + 1) * 20 {
                 let key = format!("key:{}", 1_999u32.saturating_sub(n));
                 let mut db = keyspace.db(0);
@@ -707,7 +709,7 @@ mod tests {
     fn a_key_costs_at_most_four_bytes_more() {
         let mut one = Keyspace::new(1, 7);
         let mut many = keyspace();
-        // As many keys a slot as if a node with all slots had a million.
+        // As many keys per slot as on a node that has all slots and a million keys.
         let keys = (0..).map(|n| format!("key:{n:012}"));
         let keys = keys.filter(|key| Slot::of(key.as_bytes()).number() < 1_638);
         for key in keys.take(100_000) {
@@ -729,7 +731,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_hidden_slots_are_neither_listed_nor_counted_nor_drawn() {
+    fn keys_of_hidden_slots_are_neither_listed_nor_counted_nor_sampled() {
         let mut keyspace = keyspace();
         for n in 0..300 {
             set(&mut keyspace, &format!("key:{n}"), NewExpire::Never);

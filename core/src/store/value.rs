@@ -1,8 +1,8 @@
-//! What a key holds: strings, and the collections.
+//! The values of keys: strings and collections.
 //!
-//! A collection is made of the structures below: [`listpack`] and [`intset`] while it is small,
-//! which Redis keeps on disk in the same form; [`table`] (hashing) and [`seq`] (order and ranks)
-//! when it is large. Each comes twice: as it is changed ([`List`]) and as it is read ([`ListRef`]).
+//! Collections use [`listpack`] and [`intset`] while they are small, in the format in which Redis
+//! stores them on disk, and [`table`] (hashing) and [`seq`] (order and ranks) when they are large.
+//! Each has an owned type ([`List`]) and a borrowed view for reading ([`ListRef`]).
 
 pub mod bytes;
 pub mod hash;
@@ -26,10 +26,10 @@ pub use zset::{ZSet, ZSetRef};
 
 use crate::resp::number::parse_i64;
 
-/// A value as a command changes it.
+/// A value, owned and mutable.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// A string that has been edited, with room to grow.
+    /// A string that has been edited, with spare capacity.
     String(Vec<u8>),
     /// A list.
     List(List),
@@ -43,7 +43,7 @@ pub enum Value {
     Stream(Box<Stream>),
 }
 
-/// A value as a command reads it.
+/// A value, borrowed for reading.
 #[derive(Clone, Copy, Debug)]
 pub enum ValueRef<'a> {
     /// A string.
@@ -60,12 +60,12 @@ pub enum ValueRef<'a> {
     Stream(StreamRef<'a>),
 }
 
-/// A string as a command reads it.
+/// A string, borrowed for reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StringRef<'a> {
     /// Any bytes.
     Bytes(&'a [u8]),
-    /// The decimal digits of a number, kept as the number.
+    /// An integer, stored as a number instead of its decimal digits.
     Int(i64),
 }
 
@@ -86,10 +86,10 @@ pub enum Type {
     Stream,
 }
 
-/// How a value is kept, as OBJECT ENCODING names it.
+/// The encoding of a value, as OBJECT ENCODING names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// A number in 64 bits.
+    /// A 64-bit integer.
     Int,
     /// A short string that has not been edited.
     Embstr,
@@ -103,7 +103,7 @@ pub enum Encoding {
     Quicklist,
     /// A large set or hash.
     Hashtable,
-    /// A large sorted set. There is no skip list here, but that is the name that clients know.
+    /// A large sorted set. It is not a skip list here, but clients know that name.
     Skiplist,
     /// A stream.
     Stream,
@@ -141,11 +141,11 @@ impl Encoding {
 }
 
 impl<'a> ValueRef<'a> {
-    /// Looks at the memory in which lookups of these elements will look, if there is much of it.
-    pub fn warm<'k>(self, elements: impl Iterator<Item = &'k [u8]>) {
+    /// Prefetches the memory that lookups of these elements will read, if the collection is large.
+    pub fn prefetch<'k>(self, elements: impl Iterator<Item = &'k [u8]>) {
         match self {
-            ValueRef::Set(SetRef::Table(table)) => table.warm(elements),
-            ValueRef::Hash(HashRef::Table(table)) => table.warm(elements),
+            ValueRef::Set(SetRef::Table(table)) => table.prefetch(elements),
+            ValueRef::Hash(HashRef::Table(table)) => table.prefetch(elements),
             _ => {}
         }
     }
@@ -171,8 +171,8 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// A copy to be read from beginning to end. It costs little however large a collection is; a
-    /// string is copied.
+    /// A copy for iteration. It is cheap however large a collection is (copy-on-write); a string is
+    /// copied.
     pub fn frozen(self) -> Value {
         match self {
             ValueRef::String(string) => Value::String(string.to_vec()),
@@ -184,8 +184,8 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// How many elements a collection has; 1 for a string. A stream without entries counts as one
-    /// element: it is a value all the same.
+    /// The number of elements of a collection; 1 for a string. A stream without entries counts as
+    /// one element, since it exists nevertheless.
     pub fn elements(self) -> usize {
         match self {
             ValueRef::String(_) => 1,
@@ -199,7 +199,7 @@ impl<'a> ValueRef<'a> {
 }
 
 impl Value {
-    /// The value as it is read.
+    /// A view for reading.
     #[inline]
     pub fn view(&self) -> ValueRef<'_> {
         match self {
@@ -212,7 +212,7 @@ impl Value {
         }
     }
 
-    /// Whether it is a collection in its compact form.
+    /// Whether it is a collection in a compact encoding (listpack or intset).
     #[inline]
     pub fn is_compact(&self) -> bool {
         matches!(
@@ -225,15 +225,15 @@ impl Value {
     }
 }
 
-/// A kind of collection, for code that is the same for all.
+/// A type of collection, for generic code.
 pub trait Collection: Sized {
-    /// The collection as it is read.
+    /// The view for reading.
     type Ref<'a>;
-    /// The collection in a value, if it is one of this kind.
+    /// The collection in a value, if it has this type.
     fn of(value: &mut Value) -> Option<&mut Self>;
-    /// The same, to read.
+    /// The view of a value, if it has this type.
     fn read(value: ValueRef<'_>) -> Option<Self::Ref<'_>>;
-    /// A value of this kind.
+    /// Converts it to a value.
     fn into_value(self) -> Value;
 }
 
@@ -297,7 +297,7 @@ impl Collection for Stream {
 }
 
 impl<'a> StringRef<'a> {
-    /// The string as it is best kept: as a number if it is one in canonical form.
+    /// The string in its best representation: as an integer if it is one in canonical form.
     #[inline]
     pub fn compact(bytes: &'a [u8]) -> Self {
         match parse_i64(bytes) {
@@ -319,7 +319,7 @@ impl<'a> StringRef<'a> {
         matches!(self, StringRef::Bytes([]))
     }
 
-    /// The string's bytes; the digits of a number are written to `digits`.
+    /// The string's bytes; the digits of an integer are written to `digits`.
     pub fn bytes<'b>(self, digits: &'b mut itoa::Buffer) -> &'b [u8]
     where
         'a: 'b,
@@ -330,7 +330,7 @@ impl<'a> StringRef<'a> {
         }
     }
 
-    /// The string as a number, if it is exactly what printing that number gives.
+    /// The string as an integer, if it is the canonical form of one.
     pub fn int(self) -> Option<i64> {
         match self {
             StringRef::Bytes(bytes) => parse_i64(bytes),

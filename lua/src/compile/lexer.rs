@@ -1,4 +1,4 @@
-//! Source text to tokens.
+//! The lexer: converts source text to tokens.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use crate::value::Str;
 /// A token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Token {
-    /// A character that stands for itself.
+    /// A single-character token.
     Char(u8),
-    /// One of [`WORDS`], by its place there.
+    /// A reserved word.
     Word(Word),
     /// `..`
     Concat,
@@ -57,22 +57,22 @@ impl Word {
     }
 }
 
-/// A message about source that does not compile: `chunk:line: what near 'where'`.
+/// A syntax error message: `chunk:line: what near 'where'`.
 pub(super) type SyntaxError = Vec<u8>;
 
-/// Reads tokens off a source.
+/// The lexer.
 pub(super) struct Lexer<'a> {
     source: &'a [u8],
     at: usize,
-    /// The text of the token that is being read, or was read last.
+    /// The text of the current token.
     buffer: Vec<u8>,
     pub(super) strings: &'a mut Strings,
     pub(super) mem: &'a mut u64,
-    /// Every string of the chunk, so that the collector keeps them.
+    /// All strings of the chunk, so that the collector keeps them.
     pub(super) kept: Vec<Str>,
     pub(super) chunk: Arc<str>,
     pub(super) line: u32,
-    /// The line of the token before the current one.
+    /// The line of the previous token.
     pub(super) last_line: u32,
     pub(super) token: Token,
     ahead: Option<Token>,
@@ -100,7 +100,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Moves on to the next token.
+    /// Advances to the next token.
     pub(super) fn advance(&mut self) -> Result<(), SyntaxError> {
         self.last_line = self.line;
         self.token = match self.ahead.take() {
@@ -110,14 +110,14 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// The token after the current one.
+    /// Looks ahead to the token after the current one.
     pub(super) fn peek(&mut self) -> Result<Token, SyntaxError> {
         let token = self.read()?;
         self.ahead = Some(token);
         Ok(token)
     }
 
-    /// Interns a string that the chunk keeps.
+    /// Interns a string and keeps it for the chunk.
     pub(super) fn intern(&mut self, bytes: &[u8]) -> Str {
         let s = self.strings.intern(bytes, self.mem);
         self.kept.push(s);
@@ -129,7 +129,7 @@ impl<'a> Lexer<'a> {
         self.error_near(what, Some(self.token))
     }
 
-    /// An error at a token, or at none.
+    /// An error at a token, or without one.
     pub(super) fn error_near(&self, what: &str, token: Option<Token>) -> SyntaxError {
         let mut text = format!("{}:{}: {what}", self.chunk, self.line).into_bytes();
         if let Some(token) = token {
@@ -158,7 +158,7 @@ impl<'a> Lexer<'a> {
         self.at += 1;
     }
 
-    /// Takes one of `set` if it comes now.
+    /// Consumes the next character if it is one of `set`.
     fn take_one_of(&mut self, set: &[u8]) -> bool {
         let takes = self.current().is_some_and(|b| set.contains(&b));
         if takes {
@@ -167,7 +167,7 @@ impl<'a> Lexer<'a> {
         takes
     }
 
-    /// Passes a line break; a pair of different ones is one.
+    /// Consumes a line break; a CR LF or LF CR pair is one.
     fn pass_line(&mut self) {
         let first = self.current();
         self.at += 1;
@@ -285,8 +285,8 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Reads `[`, then `=`s, and if another `[` or `]` is next, the count of the `=`s. The text read
-    /// is in the buffer; the second bracket is not read.
+    /// Reads `[` and the following `=`s. Returns their number if another `[` or `]` follows. The
+    /// text read is in the buffer; the second bracket is not consumed.
     fn long_bracket(&mut self) -> Option<usize> {
         let bracket = self.current();
         self.save();
@@ -298,7 +298,7 @@ impl<'a> Lexer<'a> {
         (self.current() == bracket).then_some(level)
     }
 
-    /// Reads a long string or comment up to its closing bracket, all of it into the buffer.
+    /// Reads a long string or comment up to its closing bracket into the buffer.
     fn long_string(&mut self, level: usize, is_string: bool) -> Result<(), SyntaxError> {
         self.save();
         if matches!(self.current(), Some(b'\n' | b'\r')) {
@@ -405,7 +405,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// A token that has no text of its own, as messages quote it.
+/// The text of a token that has no text of its own, as messages quote it.
 pub(super) fn token_text(token: Token) -> String {
     match token {
         Token::Char(b) if b.is_ascii_control() => format!("char({b})"),

@@ -1,7 +1,7 @@
 //! The compiler: source text to instructions in one pass, without a syntax tree.
 //!
-//! `lexer` makes tokens, `parser` follows the grammar and its statements, `emit` turns expressions
-//! into instructions and registers. What runs them is in `vm`.
+//! `lexer` produces tokens, `parser` parses the grammar, `emit` generates instructions and
+//! allocates registers. The result is executed by `vm`.
 
 mod emit;
 mod lexer;
@@ -21,8 +21,8 @@ pub(crate) struct Compiled {
     pub(crate) strings: Vec<Str>,
 }
 
-/// Compiles a chunk. `name` is as `loadstring` takes it: `=name`, `@file`, or the source itself.
-/// With `lines`, running it tells of each line that it comes to.
+/// Compiles a chunk. `name` is as for `loadstring`: `=name`, `@file`, or the source itself. With
+/// `lines`, executing it reports each line.
 pub(crate) fn compile(
     source: &[u8],
     name: &[u8],
@@ -34,7 +34,7 @@ pub(crate) fn compile(
     parser::Parser::new(lexer, lines).chunk()
 }
 
-/// How much of a chunk's name a message shows.
+/// The maximum length of a chunk's name in messages.
 const SHOWN: usize = 60;
 
 /// A chunk's name as messages show it.

@@ -1,14 +1,14 @@
-//! The instructions of the register machine.
+//! The instruction set of the virtual machine.
 //!
-//! An instruction is 32 bits: the operation in the lowest 6, then A (8 bits), C (9) and B (9). Bx is
-//! C and B as one number of 18 bits, sBx the same less [`BIAS`]. Where a comment says RK, a value of
-//! [`CONSTANT`] or more names a constant, a smaller one a register.
+//! An instruction is 32 bits: the opcode in the lowest 6, then A (8 bits), C (9) and B (9). Bx is C
+//! and B as one 18-bit number, and sBx is Bx minus [`BIAS`]. Where a comment says RK, a value of
+//! [`CONSTANT`] or more refers to a constant, a smaller one to a register.
 
-/// The first B or C that names a constant.
+/// The first value of B or C that refers to a constant.
 pub(crate) const CONSTANT: u32 = 256;
 /// The largest Bx.
 pub(crate) const MAX_BX: u32 = (1 << 18) - 1;
-/// What sBx is stored with added.
+/// The offset that is added to sBx in storage.
 pub(crate) const BIAS: i32 = (MAX_BX >> 1) as i32;
 /// The largest A.
 pub(crate) const MAX_A: u32 = 255;
@@ -161,12 +161,13 @@ pub(crate) const fn sets_a(op: u32) -> bool {
     )
 }
 
-/// Whether an operation is a test that a jump follows.
+/// Whether an operation is a test, which is followed by a jump.
 pub(crate) const fn is_test(op: u32) -> bool {
     matches!(op, EQ | LT | LE | TEST | TESTSET | TFORLOOP)
 }
 
-/// A size as (1xxx) << (eeeee - 1) in 8 bits, rounded up: how a constructor says how much comes.
+/// Encodes a size as (1xxx) << (eeeee - 1) in 8 bits, rounded up: the size hints of table
+/// constructors.
 pub(crate) fn to_float_byte(size: u32) -> u32 {
     let (mut x, mut e) = (size, 0);
     while x >= 16 {
@@ -176,7 +177,7 @@ pub(crate) fn to_float_byte(size: u32) -> u32 {
     if x < 8 { x } else { (e + 1) << 3 | (x - 8) }
 }
 
-/// The size that [`to_float_byte`] wrote down.
+/// Decodes a size that [`to_float_byte`] encoded.
 pub(crate) fn from_float_byte(x: u32) -> u32 {
     match x >> 3 & 31 {
         0 => x,

@@ -1,11 +1,12 @@
-//! What a function compiles to.
+//! Function prototypes: the result of compiling a function.
 
 use std::sync::Arc;
 
 use super::opcode;
 use crate::value::Value;
 
-/// A compiled function. Immutable and shared by its closures, and by clones of the interpreter.
+/// A compiled function. It is immutable and shared by its closures and by clones of the
+/// interpreter.
 #[derive(Debug, Default)]
 pub(crate) struct Proto {
     pub(crate) code: Vec<u32>,
@@ -20,37 +21,37 @@ pub(crate) struct Proto {
     pub(crate) upvalues: u32,
     pub(crate) params: u32,
     pub(crate) vararg: Vararg,
-    /// How many registers it uses.
+    /// The number of registers that it uses.
     pub(crate) registers: u32,
 }
 
-/// Whether a function takes any number of arguments.
+/// Whether a function is variadic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Vararg {
-    /// It does not.
+    /// No.
     #[default]
     No,
-    /// It does, and reads them as `...`.
+    /// Yes, and it uses `...`.
     Dots,
-    /// It does, and never says `...`: they are in the table `arg`, as in Lua 5.0.
+    /// Yes, but it does not use `...`: the arguments are in the table `arg`, as in Lua 5.0.
     Table,
 }
 
-/// A local variable, for error messages.
+/// A local variable, for error messages and debuggers.
 #[derive(Debug)]
 pub(crate) struct LocalName {
     pub(crate) name: Arc<[u8]>,
-    /// The instruction from which on it is there.
+    /// The first instruction at which it is in scope.
     pub(crate) from: u32,
-    /// The instruction from which on it is gone.
+    /// The first instruction after its scope.
     pub(crate) to: u32,
 }
 
-/// How an error message calls the value of a register.
+/// The name of the value in a register, for error messages.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Name {
     pub(crate) kind: &'static str,
-    /// `None`: a constant string, which is in the constants.
+    /// The name. It may be a string constant.
     pub(crate) text: NameText,
 }
 
@@ -61,7 +62,7 @@ pub(crate) enum NameText {
     Bytes(Arc<[u8]>),
     /// The string of this constant.
     Constant(u32),
-    /// Not known.
+    /// Unknown.
     Unknown,
 }
 
@@ -80,8 +81,8 @@ impl Proto {
             .map(|l| l.name.clone())
     }
 
-    /// What the source calls the value that a register holds when instruction `pc` runs: found by
-    /// following the code up to there.
+    /// The name in the source of the value that a register holds when instruction `pc` runs, found
+    /// by symbolic execution of the code up to there.
     pub(crate) fn name_of(&self, register: u32, pc: u32) -> Option<Name> {
         if let Some(name) = self.local_name(register, pc) {
             return Some(Name { kind: "local", text: NameText::Bytes(name) });
@@ -112,8 +113,8 @@ impl Proto {
         }
     }
 
-    /// The last instruction before `end` that set a register, on the way that skips nothing but
-    /// what a forward jump skips.
+    /// The last instruction before `end` that sets a register, considering only code that is not
+    /// skipped by a forward jump.
     fn last_setter(&self, register: u32, end: u32) -> Option<u32> {
         let mut found = None;
         let mut pc = 0;

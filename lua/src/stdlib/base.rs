@@ -1,4 +1,4 @@
-//! The base library, without what reaches outside (`print`, `dofile`, `loadfile`).
+//! The base library, without the functions that do I/O (`print`, `dofile`, `loadfile`).
 
 use super::fill;
 use crate::number::{parse_unsigned, write_number};
@@ -45,7 +45,7 @@ pub(super) fn open(lua: &mut Lua) {
     let ipairs_step = lua.native(ipairs_step, Vec::new());
     let ipairs = lua.native(ipairs, vec![ipairs_step]);
     lua.raw_set_name(globals, "ipairs", ipairs);
-    // Metatables that `newproxy` made are those that it may share.
+    // `newproxy` may share only metatables that it has created itself.
     let proxies = lua.table(0, 0);
     let mode = lua.table(0, 1);
     let k = lua.string(b"kv");
@@ -122,7 +122,7 @@ fn error(lua: &mut Lua, args: Args) -> Done {
     Err(Raise(value))
 }
 
-/// The function that the first argument means: itself, or the one at a level.
+/// The function that the first argument refers to: a function, or a level of the call stack.
 fn function_at(lua: &mut Lua, args: Args, optional: bool) -> Result<Value, Raise> {
     let value = args.get(lua, 0);
     if matches!(value, Value::Function(_) | Value::Native(_)) {
@@ -186,7 +186,7 @@ fn setmetatable(lua: &mut Lua, args: Args) -> Done {
     Ok(Out::One(Value::Table(table)))
 }
 
-/// What `loadstring` and `load` return for a source.
+/// Compiles a source; returns the results of `loadstring` and `load`.
 fn compiled(lua: &mut Lua, source: &[u8], name: &[u8]) -> Done {
     lua.charge(source.len());
     match lua.load(source, name) {
@@ -216,7 +216,7 @@ fn load(lua: &mut Lua, args: Args) -> Done {
     Ok(Out::Call(at, 0, 1))
 }
 
-/// `load` has read a piece.
+/// Processes a piece that the reader function of `load` has returned.
 pub(crate) fn load_piece(lua: &mut Lua, mut pieces: Vec<u8>, name: Value, piece: Value) -> Done {
     let text = match piece {
         Value::Nil => None,
@@ -232,7 +232,7 @@ pub(crate) fn load_piece(lua: &mut Lua, mut pieces: Vec<u8>, name: Value, piece:
         Some(s) => {
             pieces.extend_from_slice(lua.bytes(s));
             lua.check_room(pieces.len())?;
-            // The reader lies where it was called before.
+            // The reader function is still in the slot of the first argument.
             let reader = lua.native_arg(0);
             lua.push_cont(Cont::Load(pieces, name));
             let at = lua.push_call(reader, &[]);
@@ -322,8 +322,8 @@ fn tostring(lua: &mut Lua, args: Args) -> Done {
     Ok(Out::One(lua.string(&text)))
 }
 
-/// A value as `tostring` prints it without a metamethod. Objects have no addresses; their handles
-/// take the place of those.
+/// A value as `tostring` formats it without a metamethod. Objects have no addresses; their handles
+/// are printed instead.
 fn display(lua: &Lua, value: Value) -> Vec<u8> {
     let (kind, id) = match value {
         Value::Nil | Value::Dead(..) => return b"nil".to_vec(),

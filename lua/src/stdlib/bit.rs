@@ -1,4 +1,4 @@
-//! The bit library: operations on numbers as signed integers of 32 bits.
+//! The bit library: bitwise operations on numbers as signed 32-bit integers.
 
 use super::library;
 use crate::value::Value;
@@ -24,9 +24,9 @@ pub(super) fn open(lua: &mut Lua) {
     library(lua, "bit", functions);
 }
 
-/// A number as 32 bits: rounded to the nearest integer, modulo 2^32.
+/// Converts a number to 32 bits: rounded to the nearest integer, modulo 2^32.
 fn bits(lua: &mut Lua, args: Args, at: usize) -> Result<u32, Raise> {
-    // 2^52 + 2^51 leaves the integer in the lowest bits of the sum's mantissa.
+    // Adding 2^52 + 2^51 leaves the integer in the lowest bits of the mantissa.
     let n = args.number(lua, at)? + 6_755_399_441_055_744.0;
     Ok(n.to_bits() as u32)
 }

@@ -1,4 +1,4 @@
-//! The cjson library: JSON as lua-cjson 2.1 reads and writes it.
+//! The cjson library: JSON, compatible with lua-cjson 2.1.
 
 use super::fill;
 use crate::number::{Spec, strtod};
@@ -7,7 +7,7 @@ use crate::vm::{Args, Lua, Out, Raise};
 
 type Done = Result<Out, Raise>;
 
-/// A setting, as a key of the table that holds them.
+/// A setting, as an index into the table of settings.
 #[derive(Clone, Copy)]
 enum Setting {
     SparseConvert = 1,
@@ -21,7 +21,7 @@ enum Setting {
     Precision,
 }
 
-/// As deep as nesting goes, whatever the settings say.
+/// The maximum nesting depth, whatever the settings are.
 const MAX_DEPTH: i64 = 2000;
 
 pub(super) fn open(lua: &mut Lua) {
@@ -89,7 +89,7 @@ fn set(lua: &mut Lua, which: Setting, value: i64) {
     }
 }
 
-/// Reads a setting, after changing it to an argument if there is one.
+/// Returns a setting, after changing it if an argument is given.
 fn integer(
     lua: &mut Lua,
     args: Args,
@@ -156,7 +156,7 @@ fn boolean(lua: &mut Lua, args: Args, at: usize) -> Result<bool, Raise> {
     }
 }
 
-/// A setting that is on or off; or, where it may be, `"null"`.
+/// A boolean setting, which may also be `"null"` if `may_be_null`.
 fn flag(lua: &mut Lua, args: Args, which: Setting, may_be_null: bool) -> Done {
     limit_args(lua, args, 1)?;
     let null = lua.intern(b"null");
@@ -265,7 +265,8 @@ fn append_object(
     Ok(())
 }
 
-/// The length of a table as an array, if it is one: its keys are positive integers, dense enough.
+/// The length of a table as an array, if it is one: its keys are positive integers and dense
+/// enough.
 fn array_length(lua: &mut Lua, table: Table) -> Result<Option<i64>, Raise> {
     let (mut most, mut items) = (0.0, 0.0);
     for (key, _) in lua.tables[table.0].entries() {
@@ -362,7 +363,7 @@ struct Reader<'a> {
 
 struct Token {
     kind: Kind,
-    /// Where it begins.
+    /// The position at which it begins.
     at: usize,
 }
 
@@ -563,7 +564,7 @@ impl Reader<'_> {
         Token { kind: Kind::Simple(lua.string(&out)), at: start }
     }
 
-    /// Reads `\uXXXX`, or a pair of surrogates. Whether it was right.
+    /// Decodes `\uXXXX`, or a surrogate pair. Returns whether it was valid.
     fn unicode(&mut self, out: &mut Vec<u8>) -> bool {
         let Some(mut code) = self.code_unit(self.at) else { return false };
         let mut used = 6;
@@ -601,7 +602,7 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a number is none in JSON: hexadecimal, infinite, not a number, with leading zeros.
+/// Whether a number is invalid in JSON: hexadecimal, infinite, NaN, or with leading zeros.
 fn is_invalid_number(text: &[u8]) -> bool {
     let text = match text.first() {
         Some(b'+') => return true,

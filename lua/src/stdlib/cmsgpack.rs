@@ -1,4 +1,4 @@
-//! The cmsgpack library: MessagePack as lua-cmsgpack 0.4 reads and writes it.
+//! The cmsgpack library: MessagePack, compatible with lua-cmsgpack 0.4.
 
 use super::library;
 use crate::value::{Table, Value, to_int};
@@ -6,9 +6,9 @@ use crate::vm::{Args, Lua, MAX_C_STACK, Out, Raise};
 
 type Done = Result<Out, Raise>;
 
-/// Tables that are nested deeper are packed as nil.
+/// The nesting level below which tables are packed as nil.
 const MAX_NESTING: u32 = 16;
-/// Deeper data is refused.
+/// The maximum nesting depth of data to unpack.
 const MAX_DEPTH: u32 = 1000;
 
 pub(super) fn open(lua: &mut Lua) {
@@ -69,7 +69,7 @@ fn put(lua: &mut Lua, out: &mut Vec<u8>, value: Value, level: u32) -> Result<(),
     Ok(())
 }
 
-/// A length of 16 or 32 bits after its tag; the tag of the longer form is the next one.
+/// Writes a tag and a length of 16 or 32 bits; the tag for 32 bits is `tag` plus one.
 fn put_length(out: &mut Vec<u8>, tag: u8, n: usize) {
     match u16::try_from(n) {
         Ok(n) => {
@@ -256,9 +256,9 @@ fn take(lua: &mut Lua, rest: &mut &[u8], depth: u32) -> Result<Value, &'static s
         0xc3 => Value::Bool(true),
         0xca => {
             let n = f64::from(f32::from_bits(big_endian(rest, 4)? as u32));
-            Value::Num(crate::number::settled(n))
+            Value::Num(crate::number::normalized(n))
         }
-        0xcb => Value::Num(crate::number::settled(f64::from_bits(big_endian(rest, 8)?))),
+        0xcb => Value::Num(crate::number::normalized(f64::from_bits(big_endian(rest, 8)?))),
         0xcc..=0xcf => Value::Num(big_endian(rest, 1 << (tag - 0xcc))? as f64),
         0xd0 => Value::Num(f64::from(big_endian(rest, 1)? as i8)),
         0xd1 => Value::Num(f64::from(big_endian(rest, 2)? as i16)),

@@ -1,5 +1,5 @@
-//! The coroutine library. A coroutine cannot yield across `pcall`, a metamethod or a callback, as in
-//! PUC Lua 5.1.
+//! The coroutine library. As in PUC Lua 5.1, a coroutine cannot yield across `pcall`, a metamethod
+//! or a callback.
 
 use super::library;
 use crate::value::{Thread, Value};

@@ -4,7 +4,7 @@ use crate::number::Spec;
 use crate::value::to_int;
 use crate::vm::{Args, Lua, Out, Raise};
 
-/// A string of at least this length, without a precision, is taken whole.
+/// Strings from this length on are inserted unchanged by a `%s` without a precision.
 const LONG: usize = 100;
 
 pub(super) fn format(lua: &mut Lua, args: Args) -> Result<Out, Raise> {
@@ -41,7 +41,7 @@ pub(super) fn format(lua: &mut Lua, args: Args) -> Result<Out, Raise> {
     Ok(Out::One(lua.string(&out)))
 }
 
-/// Reads flags, width and precision.
+/// Parses flags, width and precision.
 fn read_spec(template: &[u8], at: &mut usize) -> Result<Spec, &'static str> {
     let mut spec = Spec::default();
     let start = *at;
@@ -92,7 +92,7 @@ fn convert(
     match conversion {
         b'c' => {
             let b = args.number(lua, arg).map(to_int)? as u8;
-            // A zero byte ends what C has written.
+            // Output stops at a NUL byte, as in C.
             let text: &[u8] = if b == 0 { &[] } else { &[b] };
             let width =
                 if b == 0 && !spec.left { spec.width.saturating_sub(1) } else { spec.width };
@@ -133,7 +133,7 @@ fn convert(
     Ok(())
 }
 
-/// Adds a string as the lexer would read it.
+/// Appends a string as a quoted literal that the lexer can read (`%q`).
 fn quote(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for &b in text {

@@ -1,4 +1,4 @@
-//! The math library. What is not exact comes from the `libm` crate on every platform, and
+//! The math library. Inexact functions come from the `libm` crate on every platform, and
 //! `math.random` is the generator of Redis.
 
 use super::library;
@@ -7,7 +7,7 @@ use crate::vm::{Args, Lua, Out, Raise, arith};
 
 type Done = Result<Out, Raise>;
 
-/// What `math.random` divides by: the largest positive 32-bit integer.
+/// The divisor of `math.random`: the largest positive 32-bit integer.
 const RANDOM_MAX: u64 = 0x7fff_ffff;
 
 macro_rules! functions {
@@ -15,21 +15,21 @@ macro_rules! functions {
         &[$(($name, |lua, args| {
             let x = args.number(lua, 0)?;
             let f: fn(f64) -> f64 = $f;
-            Ok(Out::One(Value::Num(settle(f(x), x))))
+            Ok(Out::One(Value::Num(normalize_nan(f(x), x))))
         })),*]
     };
 }
 
-/// The NaN without a sign, which some functions of the C library give.
+/// The NaN with a clear sign bit, which some functions of the C library return.
 const POSITIVE_NAN: u64 = 0x7ff8_0000_0000_0001;
 
 fn unsigned_nan(n: f64) -> f64 {
     if n.is_nan() { f64::from_bits(POSITIVE_NAN) } else { n }
 }
 
-/// The NaN that an invalid argument gives has its sign set, as on x86-64 with glibc, except for a
-/// few functions; one that came in goes on.
-fn settle(n: f64, x: f64) -> f64 {
+/// Normalizes a NaN result: for an invalid argument its sign bit is set, as on x86-64 with glibc,
+/// except for a few functions; a NaN argument is passed through.
+fn normalize_nan(n: f64, x: f64) -> f64 {
     match n.is_nan() {
         true if x.is_nan() => x,
         true if n.to_bits() == POSITIVE_NAN => n,
@@ -96,7 +96,7 @@ fn atan2(lua: &mut Lua, args: Args) -> Done {
 fn fmod(lua: &mut Lua, args: Args) -> Done {
     let (x, y) = (args.number(lua, 0)?, args.number(lua, 1)?);
     let n = x % y;
-    let n = if n.is_nan() { settle(n, if x.is_nan() { x } else { y }) } else { n };
+    let n = if n.is_nan() { normalize_nan(n, if x.is_nan() { x } else { y }) } else { n };
     Ok(Out::One(Value::Num(n)))
 }
 
@@ -145,7 +145,7 @@ fn min(lua: &mut Lua, args: Args) -> Done {
     Ok(Out::One(Value::Num(least)))
 }
 
-/// The next 31 bits of the generator: a linear congruence of 48 bits, POSIX's `lrand48`.
+/// The next 31 bits of the generator: a 48-bit linear congruential generator, POSIX's `lrand48`.
 fn next_random(lua: &mut Lua) -> u64 {
     lua.random = lua.random.wrapping_mul(0x5_DEEC_E66D).wrapping_add(0xB) & 0xffff_ffff_ffff;
     lua.random >> 17

@@ -1,5 +1,5 @@
-//! The libraries: base, string, table, math, coroutine, and those that Redis adds: cjson, cmsgpack,
-//! struct, bit.
+//! The standard libraries: base, string, table, math, coroutine, and those that Redis adds: cjson,
+//! cmsgpack, struct, bit.
 
 mod base;
 mod bit;
@@ -22,7 +22,7 @@ pub(crate) use sort::Sort;
 pub(crate) use string::Gsub;
 pub(crate) use table::Foreach;
 
-/// Makes the libraries globals of an interpreter.
+/// Registers the libraries as globals of an interpreter.
 pub(crate) fn open(lua: &mut Lua) {
     base::open(lua);
     coroutine::open(lua);
@@ -35,7 +35,7 @@ pub(crate) fn open(lua: &mut Lua) {
     packing::open(lua);
 }
 
-/// A table of functions as a global.
+/// Registers a table of functions as a global.
 fn library(lua: &mut Lua, name: &str, functions: &[(&str, NativeCode)]) -> Table {
     let table = lua.table(0, functions.len());
     fill(lua, table, functions);

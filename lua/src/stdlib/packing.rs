@@ -1,4 +1,5 @@
-//! The struct library: values to bytes and back by a format, as Roberto Ierusalimschy's struct 0.2.
+//! The struct library: packs values into bytes and unpacks them, compatible with Roberto
+//! Ierusalimschy's struct 0.2.
 
 use super::library;
 use crate::value::{Value, to_int};
@@ -6,16 +7,16 @@ use crate::vm::{Args, Lua, MAX_C_STACK, Out, Raise};
 
 type Done = Result<Out, Raise>;
 
-/// The most bytes of an integer.
+/// The largest integer in bytes.
 const MAX_INTEGER: usize = 32;
-/// The default of `!`: the largest alignment of C's types on 64-bit machines.
+/// The default of `!`: the largest alignment of C types on 64-bit machines.
 const MAX_ALIGNMENT: usize = 8;
 
 pub(super) fn open(lua: &mut Lua) {
     library(lua, "struct", &[("pack", pack), ("size", size), ("unpack", unpack)]);
 }
 
-/// A format that is being read, and what it has set so far.
+/// The parser of a format, with the byte order and alignment that it has set so far.
 struct Format<'a> {
     text: &'a [u8],
     at: usize,
@@ -27,7 +28,7 @@ struct Format<'a> {
 struct Item {
     option: u8,
     size: usize,
-    /// How many bytes of padding come before it.
+    /// The number of padding bytes before it.
     padding: usize,
 }
 
@@ -51,7 +52,7 @@ impl<'a> Format<'a> {
         Ok(n)
     }
 
-    /// The next item that stands for bytes; `total` is where it would begin.
+    /// The next item that has a size; `total` is the offset before its padding.
     fn next(&mut self, total: usize) -> Result<Option<Item>, String> {
         while let Some(&option) = self.text.get(self.at) {
             self.at += 1;
@@ -106,7 +107,7 @@ impl<'a> Format<'a> {
     }
 }
 
-/// The error of a format. One about an option is one about the argument.
+/// The error for an invalid format. An error about an option is an error about the argument.
 fn wrong_format(lua: &mut Lua, text: &str) -> Raise {
     match text.starts_with("invalid format") {
         true => lua.arg_error(0, text),
@@ -163,7 +164,7 @@ fn pack(lua: &mut Lua, args: Args) -> Done {
     Ok(Out::One(lua.string(&out)))
 }
 
-/// Appends bytes that are given the least significant first.
+/// Appends bytes that are given least significant first, in the byte order of the format.
 fn put(out: &mut Vec<u8>, big: bool, bytes: &[u8]) {
     match big {
         true => out.extend(bytes.iter().rev()),
@@ -194,15 +195,15 @@ fn unpack(lua: &mut Lua, args: Args) -> Done {
             b'f' => {
                 let bytes: [u8; 4] = ordered(here, 4, format.big).try_into().unwrap_or_default();
                 let n = f64::from(f32::from_le_bytes(bytes));
-                values.push(Value::Num(crate::number::settled(n)));
+                values.push(Value::Num(crate::number::normalized(n)));
             }
             b'd' => {
                 let bytes: [u8; 8] = ordered(here, 8, format.big).try_into().unwrap_or_default();
-                values.push(Value::Num(crate::number::settled(f64::from_le_bytes(bytes))));
+                values.push(Value::Num(crate::number::normalized(f64::from_le_bytes(bytes))));
             }
             b'c' => {
                 if size == 0 {
-                    // The length is the value before.
+                    // The length is the previous value.
                     let Some(Value::Num(n)) = values.pop() else {
                         return Err(lua.error("format 'c0' needs a previous size"));
                     };
@@ -231,7 +232,7 @@ fn unpack(lua: &mut Lua, args: Args) -> Done {
     Ok(Out::List)
 }
 
-/// The first bytes, the least significant first.
+/// The first `size` bytes, least significant first.
 fn ordered(bytes: &[u8], size: usize, big: bool) -> Vec<u8> {
     let mut bytes = bytes[..size].to_vec();
     if big {

@@ -1,24 +1,24 @@
-//! Lua's patterns.
+//! Lua pattern matching.
 
 /// The most captures of a pattern.
 pub(super) const MAX_CAPTURES: usize = 32;
-/// How deep matching may recurse: once for each item of a pattern that repeats.
+/// The maximum recursion depth, which grows by one with each repeated item of a pattern.
 const MAX_DEPTH: u32 = 200;
-/// After so many steps matching gives up, so that no pattern stops everybody.
+/// The maximum number of steps, after which matching fails, so that no pattern blocks the process.
 const MAX_STEPS: u64 = 100_000_000;
 
-/// What a capture holds.
+/// The state of a capture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Capture {
-    /// Opened, not closed.
+    /// Opened, and not closed yet.
     Open,
-    /// `()`: a position.
+    /// `()`: a position capture.
     Position,
-    /// So many bytes.
+    /// A captured range with this length.
     Length(usize),
 }
 
-/// The match of a pattern against a source.
+/// The matcher of a pattern against a source string.
 pub(super) struct Matcher<'a> {
     pub(super) source: &'a [u8],
     pattern: &'a [u8],
@@ -27,12 +27,12 @@ pub(super) struct Matcher<'a> {
     pub(super) steps: u64,
 }
 
-/// Why a pattern is wrong.
+/// The error of a malformed pattern.
 pub(super) type Malformed = &'static str;
 
 type Matched = Result<Option<usize>, Malformed>;
 
-/// A pattern ends at a zero byte, as a C string does.
+/// The bytes before the first NUL: patterns end there, like C strings.
 pub(super) fn c_string(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len())]
 }
@@ -42,7 +42,7 @@ impl<'a> Matcher<'a> {
         Matcher { source, pattern: c_string(pattern), captures: Vec::new(), depth: 0, steps: 0 }
     }
 
-    /// Matches at a position; the end of the match.
+    /// Matches at a position. Returns the end of the match.
     pub(super) fn match_at(&mut self, at: usize) -> Matched {
         self.captures.clear();
         self.depth = 0;
@@ -125,7 +125,7 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// As many repetitions as possible, then fewer.
+    /// Matches as many repetitions as possible, then fewer (greedy).
     fn most(&mut self, s: usize, p: usize, end: usize) -> Matched {
         let mut count = 0;
         while self.single(s + count, p, end) {
@@ -143,7 +143,7 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// As few repetitions as possible, then more.
+    /// Matches as few repetitions as possible, then more (lazy).
     fn least(&mut self, mut s: usize, p: usize, end: usize) -> Matched {
         loop {
             if let Some(matched) = self.run(s, end + 1)? {
@@ -181,7 +181,7 @@ impl<'a> Matcher<'a> {
         Ok(matched)
     }
 
-    /// `%bxy`
+    /// `%bxy`: a balanced match.
     fn balance(&mut self, s: usize, p: usize) -> Matched {
         let (Some(&open), Some(&close)) = (self.pattern.get(p), self.pattern.get(p + 1)) else {
             return Err("unbalanced pattern");
@@ -204,7 +204,7 @@ impl<'a> Matcher<'a> {
         Ok(None)
     }
 
-    /// `%1`: what a capture has matched, once more.
+    /// `%1`: a back reference to a capture.
     fn match_capture(&mut self, s: usize, digit: u8) -> Matched {
         let at = usize::from(digit).wrapping_sub(usize::from(b'1'));
         match self.captures.get(at) {
@@ -217,7 +217,7 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// Where the single item that begins at `p` ends.
+    /// The end of the single item that begins at `p`.
     fn class_end(&self, p: usize) -> Result<usize, Malformed> {
         match self.pattern.get(p) {
             Some(b'%') => match self.pattern.get(p + 1) {
@@ -229,7 +229,7 @@ impl<'a> Matcher<'a> {
                 if self.pattern.get(at) == Some(&b'^') {
                     at += 1;
                 }
-                // A `]` that comes first stands for itself.
+                // A `]` at the beginning is literal.
                 loop {
                     let Some(&b) = self.pattern.get(at) else {
                         return Err("malformed pattern (missing ']')");
@@ -293,7 +293,7 @@ impl<'a> Matcher<'a> {
     }
 }
 
-/// Whether a byte is in a class such as `%a`. A capital is the opposite.
+/// Whether a byte is in a class such as `%a`. An upper-case letter negates the class.
 fn in_class(b: u8, class: u8) -> bool {
     let is = match class.to_ascii_lowercase() {
         b'a' => b.is_ascii_alphabetic(),

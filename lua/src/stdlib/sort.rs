@@ -1,32 +1,32 @@
-//! `table.sort`: the quicksort of PUC Lua 5.1, comparison by comparison, because a script's own
-//! function sees them. It stops at every comparison that a function makes, and at the end of the
-//! budget.
+//! `table.sort`: the quicksort of PUC Lua 5.1 with the same sequence of comparisons, since a
+//! script's comparison function can observe it. It suspends at every call of such a function, and
+//! when the budget is used up.
 
 use crate::value::{Table, Value};
 use crate::vm::{Args, Cont, Lua, Out, Raise};
 
 type Done = Result<Out, Raise>;
 
-/// Which comparison is next.
+/// The comparison to be made next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
-    /// The last element with the first.
+    /// The last element with the first one.
     Ends,
     /// The middle one with the first.
     Low,
     /// The last one with the middle one.
     High,
-    /// Upwards: the next element with the pivot.
+    /// Scanning upwards: the next element with the pivot.
     Up,
-    /// Downwards: the pivot with the next element.
+    /// Scanning downwards: the pivot with the next element.
     Down,
 }
 
-/// A sort on its way.
+/// A sort in progress.
 #[derive(Clone, Debug)]
 pub(crate) struct Sort {
     table: Table,
-    /// The function that compares; nil for `<`.
+    /// The comparison function; nil for `<`.
     by: Value,
     low: i64,
     high: i64,
@@ -34,7 +34,7 @@ pub(crate) struct Sort {
     j: i64,
     pivot: Value,
     phase: Phase,
-    /// Ranges to sort after this one.
+    /// Ranges to be sorted after this one.
     later: Vec<(i64, i64)>,
 }
 
@@ -59,11 +59,11 @@ pub(super) fn sort(lua: &mut Lua, args: Args) -> Done {
     if high < 2 {
         return Ok(Out::Zero);
     }
-    Box::new(sort).go_on(lua, None)
+    Box::new(sort).resume(lua, None)
 }
 
 impl Sort {
-    /// The values that it holds.
+    /// The values that it references, for the collector.
     pub(crate) fn values(&self) -> [Value; 3] {
         [Value::Table(self.table), self.by, self.pivot]
     }
@@ -85,7 +85,7 @@ impl Sort {
         (self.low + self.high) / 2
     }
 
-    /// The two values of the comparison that is next.
+    /// The two values of the next comparison.
     fn compared(&self, lua: &Lua) -> (Value, Value) {
         match self.phase {
             Phase::Ends => (self.at(lua, self.high), self.at(lua, self.low)),
@@ -96,7 +96,7 @@ impl Sort {
         }
     }
 
-    /// The comparison that is next, if it is of two numbers of an array.
+    /// The result of the next comparison, if it is of two numbers in an array part.
     fn less_numbers(&self, lua: &Lua) -> Option<bool> {
         let array = lua.tables[self.table.0].array();
         let number = |i: i64| match array.get((i as usize).wrapping_sub(1))? {
@@ -116,8 +116,8 @@ impl Sort {
         })
     }
 
-    /// Goes on, with the answer to the comparison that is next if there is one.
-    pub(crate) fn go_on(mut self: Box<Self>, lua: &mut Lua, mut answer: Option<bool>) -> Done {
+    /// Continues the sort, given the result of the pending comparison if there is one.
+    pub(crate) fn resume(mut self: Box<Self>, lua: &mut Lua, mut answer: Option<bool>) -> Done {
         loop {
             let less = match answer.take() {
                 Some(less) => less,
@@ -161,7 +161,8 @@ impl Sort {
         }
     }
 
-    /// Takes in an answer and finds the next comparison. Whether there is one.
+    /// Processes the result of a comparison and determines the next one. False if the sort is
+    /// complete.
     fn advance(&mut self, lua: &mut Lua, less: bool) -> Result<bool, Raise> {
         match self.phase {
             Phase::Ends => {
@@ -216,7 +217,8 @@ impl Sort {
         Ok(true)
     }
 
-    /// The three samples are in order: puts the pivot aside and begins to part the range.
+    /// Starts to partition the range, after the three samples have been ordered: sets the pivot
+    /// aside.
     fn partition(&mut self, lua: &mut Lua) -> Result<bool, Raise> {
         if self.high - self.low == 2 {
             return Ok(self.next_range());
@@ -229,7 +231,7 @@ impl Sort {
         Ok(true)
     }
 
-    /// The range is parted at `i`: the smaller part comes first.
+    /// Splits the range at `i` after partitioning; the smaller part is sorted first.
     fn split(&mut self) -> bool {
         let (below, above) = ((self.low, self.i - 1), (self.i + 1, self.high));
         if self.i - self.low < self.high - self.i {

@@ -1,4 +1,4 @@
-//! The string library. `string.format` is in `format`, patterns are in `pattern`.
+//! The string library. `string.format` is in `format`, pattern matching in `pattern`.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(super) fn open(lua: &mut Lua) {
     lua.string_meta = Some(meta);
 }
 
-/// A position in a string as an index that counts from 1; negative ones count from the end.
+/// Converts a position to an index that counts from 1; negative positions count from the end.
 fn position(at: i64, len: usize) -> i64 {
     let at = if at < 0 { at.saturating_add(len as i64 + 1) } else { at };
     at.max(0)
@@ -72,10 +72,11 @@ fn char_(lua: &mut Lua, args: Args) -> Done {
     Ok(Out::One(lua.string(&bytes)))
 }
 
-/// How compiled code begins. There is nothing behind it: it is never loaded again.
+/// The signature of precompiled code. Nothing follows it, since it cannot be loaded.
 pub(super) const SIGNATURE: &[u8] = b"\x1bLua";
 
-/// Gives what is recognised as compiled code, which `loadstring` refuses.
+/// `string.dump`: returns something that is recognised as precompiled code, which `loadstring`
+/// refuses.
 fn dump(lua: &mut Lua, args: Args) -> Done {
     match args.function(lua, 0)? {
         Value::Function(_) => Ok(Out::One(lua.string(SIGNATURE))),
@@ -140,7 +141,7 @@ fn match_(lua: &mut Lua, args: Args) -> Done {
     search(lua, args, false)
 }
 
-/// `find` and `match`.
+/// Implements `find` and `match`.
 fn search(lua: &mut Lua, args: Args, is_find: bool) -> Done {
     let (s, p) = (args.string(lua, 0)?, args.string(lua, 1)?);
     let (source, pattern) = (lua.strings.share(s), lua.strings.share(p));
@@ -197,7 +198,7 @@ fn position_of(source: &[u8], what: &[u8]) -> Option<usize> {
     None
 }
 
-/// Adds the captures of a match to `out`; the whole match if there are none and `whole` says so.
+/// Appends the captures of a match to `out`; the whole match if there are none and `whole` is set.
 fn push_captures(
     lua: &mut Lua,
     matcher: &Matcher<'_>,
@@ -216,7 +217,7 @@ fn push_captures(
     Ok(())
 }
 
-/// A capture of a match; the first of a pattern without captures is the whole match.
+/// A capture of a match; the first capture of a pattern without captures is the whole match.
 fn capture(
     lua: &mut Lua,
     matcher: &Matcher<'_>,
@@ -252,7 +253,7 @@ fn gmatch_step(lua: &mut Lua, _: Args) -> Done {
     for at in from as usize..=source.len() {
         match matcher.match_at(at) {
             Ok(Some(end)) => {
-                // After an empty match the next one begins one further on.
+                // After an empty match the search continues one byte further.
                 let next = end + usize::from(end == at);
                 lua.set_native_upvalue(2, Value::Num(next as f64));
                 lua.charge(matcher.steps as usize / 4);
@@ -268,15 +269,15 @@ fn gmatch_step(lua: &mut Lua, _: Args) -> Done {
     Ok(Out::Zero)
 }
 
-/// A `string.gsub` on its way. It stops where a replacement comes from a function.
+/// A `string.gsub` in progress. It suspends when it calls a replacement function.
 #[derive(Clone, Debug)]
 pub(crate) struct Gsub {
     source: Arc<[u8]>,
     pattern: Arc<[u8]>,
     replacement: Value,
-    /// Where it goes on.
+    /// The position to continue at.
     at: usize,
-    /// The match whose replacement is being made.
+    /// The match that is being replaced.
     matched: (usize, usize),
     count: i64,
     limit: i64,
@@ -307,13 +308,13 @@ fn gsub(lua: &mut Lua, args: Args) -> Done {
 }
 
 impl Gsub {
-    /// The values that it holds.
+    /// The values that it references, for the collector.
     pub(crate) fn values(&self) -> [Value; 1] {
         [self.replacement]
     }
 
-    /// Goes on with the replacement that a function returned.
-    pub(crate) fn go_on(mut self: Box<Self>, lua: &mut Lua, value: Value) -> Done {
+    /// Continues with the replacement that a function returned.
+    pub(crate) fn resume(mut self: Box<Self>, lua: &mut Lua, value: Value) -> Done {
         self.replace(lua, value)?;
         if !self.pass() {
             return self.finish(lua);
@@ -378,7 +379,7 @@ impl Gsub {
         self.finish(lua)
     }
 
-    /// Moves on behind what was matched. Whether there may be another match.
+    /// Moves to the position after the match. False if there can be no other match.
     fn pass(&mut self) -> bool {
         let (start, end) = self.matched;
         if end > start {
@@ -402,7 +403,7 @@ impl Gsub {
         Ok(Out::Two(result, Value::Num(self.count as f64)))
     }
 
-    /// Adds the replacement template, with its `%1`s.
+    /// Appends the replacement template, with its `%1`s expanded.
     fn expand(
         &mut self,
         lua: &mut Lua,
@@ -431,7 +432,7 @@ impl Gsub {
         Ok(())
     }
 
-    /// Adds a value as the replacement; false and nil leave what was there.
+    /// Appends a value as the replacement; for false and nil, the original text.
     fn replace(&mut self, lua: &mut Lua, value: Value) -> Result<(), Raise> {
         if value.is_false() {
             let (start, end) = self.matched;

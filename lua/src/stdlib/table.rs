@@ -125,25 +125,25 @@ fn remove(lua: &mut Lua, args: Args) -> Done {
     Ok(Out::One(removed))
 }
 
-/// A `table.foreach` or `table.foreachi` on its way.
+/// A `table.foreach` or `table.foreachi` in progress.
 #[derive(Clone, Debug)]
 pub(crate) struct Foreach {
     table: Table,
     function: Value,
-    /// The key that was visited last.
+    /// The last key that was visited.
     key: Value,
-    /// For `foreachi`: where to end.
+    /// For `foreachi`: the last index.
     end: Option<i64>,
 }
 
 impl Foreach {
-    /// The values that it holds.
+    /// The values that it references, for the collector.
     pub(crate) fn values(&self) -> [Value; 3] {
         [Value::Table(self.table), self.function, self.key]
     }
 
-    /// Goes on after a call that returned a value: ends with it, unless it is nil.
-    pub(crate) fn go_on(self, lua: &mut Lua, returned: Value) -> Done {
+    /// Continues after the function has returned a value: ends with it, unless it is nil.
+    pub(crate) fn resume(self, lua: &mut Lua, returned: Value) -> Done {
         match returned {
             Value::Nil => self.step(lua),
             value => Ok(Out::One(value)),

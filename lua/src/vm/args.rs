@@ -1,10 +1,10 @@
-//! The arguments of a library function, and the checks that all library functions make on them.
+//! The arguments of library functions, and the argument checks that they share.
 
 use super::{Lua, Raise};
 use crate::number::parse_number;
 use crate::value::{Str, Table, Value, to_int};
 
-/// The arguments of a library function. They lie on the stack.
+/// The arguments of a library function, as a range of the stack.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Args {
     base: u32,
@@ -20,7 +20,7 @@ impl Args {
         self.count as usize
     }
 
-    /// Where the first lies.
+    /// The slot of the first argument.
     pub(crate) fn base(self) -> usize {
         self.base as usize
     }
@@ -40,13 +40,13 @@ impl Args {
         }
     }
 
-    /// The error that an argument has the wrong type.
+    /// The error for an argument of the wrong type.
     pub(crate) fn type_error(self, lua: &mut Lua, at: usize, expected: &str) -> Raise {
         let got = self.type_name(lua, at);
         lua.arg_error(at, &format!("{expected} expected, got {got}"))
     }
 
-    /// An argument that has to be there, whatever it is.
+    /// An argument of any type, which must be given.
     pub(crate) fn any(self, lua: &mut Lua, at: usize) -> Result<Value, Raise> {
         match at < self.len() {
             true => Ok(self.get(lua, at)),
@@ -108,7 +108,7 @@ impl Args {
 }
 
 impl Lua {
-    /// A value as a number: numbers, and strings that are one.
+    /// Converts a value to a number: numbers, and strings that are numeric.
     pub(crate) fn as_number(&self, value: Value) -> Option<f64> {
         match value {
             Value::Num(n) => Some(n),
@@ -117,7 +117,7 @@ impl Lua {
         }
     }
 
-    /// A value as a string: strings, and numbers as they are printed.
+    /// Converts a value to a string: strings, and numbers as they are formatted.
     pub(crate) fn as_string(&mut self, value: Value) -> Option<Str> {
         match value {
             Value::Str(s) => Some(s),
@@ -132,7 +132,7 @@ impl Lua {
 }
 
 impl Lua {
-    /// An argument of the library function that is running, counted from 0.
+    /// An argument of the running library function, counted from 0.
     pub(crate) fn native_arg(&self, at: usize) -> Value {
         match self.st.frames.last() {
             Some(f) if f.base as usize + at < f.top as usize => self.slot(f.base as usize + at),

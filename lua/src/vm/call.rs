@@ -1,7 +1,7 @@
-//! Calls: entering functions, handing on results, catching errors.
+//! Calls: entering functions, returning results, catching errors.
 //!
-//! Library functions that call back (`pcall`, `table.sort`, ...) do not nest in Rust. They return
-//! [`Out::Call`] after leaving word, as a [`Cont`], of what they will do with the results.
+//! Library functions that call back (`pcall`, `table.sort`, ...) do not nest on the Rust stack.
+//! They return [`Out::Call`] after pushing a continuation ([`Cont`]) that processes the results.
 
 use super::{
     Args, Exit, Flow, Frame, KEPT_STACK, Lua, MAX_C_CALLS, MAX_CALLS, Next, Raise, Ret, SLOT_COST,
@@ -11,7 +11,7 @@ use crate::compile::proto::Vararg;
 use crate::stdlib::{Foreach, Gsub, Sort};
 use crate::value::{Function, Value};
 
-/// What a library function came to.
+/// The outcome of a library function.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Out {
     /// No results.
@@ -22,42 +22,42 @@ pub(crate) enum Out {
     Two(Value, Value),
     /// The values in [`Lua::out`].
     List,
-    /// So many values from this slot on.
+    /// This many values from this slot on.
     Slots(usize, usize),
-    /// It calls the function in this slot with so many arguments, which follow it, and wants so many
-    /// results (-1 for all). Its [`Cont`] is pushed.
+    /// It calls the function in this slot with this number of arguments, which follow the function,
+    /// and wants this number of results (-1 for all). Its [`Cont`] is pushed.
     Call(usize, usize, i32),
-    /// It has made another coroutine the current one, whose function is in slot 0, with so many
+    /// It has switched to another coroutine, whose function is in slot 0, with this number of
     /// arguments.
     Enter(usize),
-    /// It is the host's: `run` ends.
+    /// It is a host function: `run` ends.
     Host(u32),
-    /// It has used up the budget, and goes on at the next `run`. Its [`Cont`] is pushed.
+    /// The budget is used up; it continues at the next `run`. Its [`Cont`] is pushed.
     Pause,
 }
 
-/// What a library function does when what it called has returned.
+/// A continuation of a library function, for when the function that it called has returned.
 #[derive(Clone, Debug)]
 pub(crate) enum Cont {
     Pcall,
-    /// With the handler of errors.
+    /// `xpcall`, with the error handler.
     Xpcall(Value),
-    /// The handler has been called.
+    /// The error handler has been called.
     Handler,
     ToString,
     Sort(Box<Sort>),
     Gsub(Box<Gsub>),
     Foreach(Foreach),
-    /// `load`: the pieces read so far.
+    /// `load`, with the pieces read so far.
     Load(Vec<u8>, Value),
     /// `coroutine.resume`
     Resume,
-    /// A function that `coroutine.wrap` made.
+    /// A function made by `coroutine.wrap`.
     Wrap,
 }
 
 impl Cont {
-    /// The values that it holds, for the collector.
+    /// The values that it references, for the collector.
     pub(super) fn values(&self, into: &mut Vec<Value>) {
         match self {
             Cont::Xpcall(v) | Cont::Load(_, v) => into.push(*v),
@@ -70,10 +70,10 @@ impl Cont {
 }
 
 impl Lua {
-    /// Runs what was started for about so many instructions.
+    /// Runs the started function for about this many instructions.
     pub fn run(&mut self, budget: u64) -> Step {
         if !cfg!(feature = "interpreter") {
-            // Nothing was loaded that could run.
+            // No code was loaded.
             return Step::Done;
         }
         self.budget = i64::try_from(budget).unwrap_or(i64::MAX);
@@ -142,7 +142,7 @@ impl Lua {
         self.st.stack[at]
     }
 
-    /// Makes room for a window from a slot on.
+    /// Grows the stack so that a window from this slot on fits.
     #[inline]
     pub(super) fn grow_stack(&mut self, to: usize) {
         if self.st.stack.len() < to + WINDOW {
@@ -157,8 +157,8 @@ impl Lua {
         self.st.stack.resize(size, Value::Nil);
     }
 
-    /// Puts a function and its arguments above the running library function's frame, for
-    /// [`Out::Call`]; the slot of the function.
+    /// Pushes a function and its arguments above the frame of the running library function, for
+    /// [`Out::Call`]; returns the slot of the function.
     pub(crate) fn push_call(&mut self, function: Value, args: &[Value]) -> usize {
         let at = self.st.frames.last().map_or(0, |f| f.top as usize);
         self.grow_stack(at + args.len() + 1);
@@ -167,7 +167,7 @@ impl Lua {
         at
     }
 
-    /// Leaves word what the running library function does when what it calls has returned.
+    /// Pushes the continuation of the running library function.
     pub(crate) fn push_cont(&mut self, cont: Cont) {
         let frame = self.st.frames.len().saturating_sub(1) as u32;
         self.st.conts.push((frame, cont));
@@ -192,7 +192,7 @@ impl Lua {
         let mut base = func + 1;
         if vararg == Vararg::No {
             self.grow_stack(base + count);
-            // Registers begin as nil; so does a parameter that is not given.
+            // Registers are nil at first, including parameters that are not given.
             let from = base + count.min(params);
             self.st.stack[from..base + registers].fill(Value::Nil);
         } else {
@@ -277,7 +277,7 @@ impl Lua {
         }
     }
 
-    /// Enters a Lua function, or runs a library function once.
+    /// Enters a Lua function, or executes a library function once.
     fn begin(
         &mut self,
         func: usize,
@@ -328,7 +328,7 @@ impl Lua {
         }
     }
 
-    /// Carries out what a library function came to, and what the ones below it then do.
+    /// Processes the outcome of a library function, including the continuations below it.
     pub(super) fn finish(&mut self, mut out: Out) -> Result<Flow, Raise> {
         loop {
             out = match out {
@@ -361,7 +361,7 @@ impl Lua {
         }
     }
 
-    /// Puts results on the stack, at a slot unless they are there already; where they are.
+    /// Puts results on the stack, at a slot unless they are there already; returns where they are.
     fn spread(&mut self, out: Out, at: usize) -> (usize, usize) {
         match out {
             Out::One(v) => {
@@ -387,8 +387,8 @@ impl Lua {
         }
     }
 
-    /// Hands the results of a frame that has been removed to whom they are for. `Err`: to a library
-    /// function, which came to this.
+    /// Delivers the results of a frame that has been removed. `Err`: they went to a library
+    /// function, with this outcome.
     #[inline]
     pub(super) fn deliver(
         &mut self,
@@ -460,7 +460,7 @@ impl Lua {
         self.st.stack[to + copied..to + wanted].fill(Value::Nil);
     }
 
-    /// The function of a coroutine, or of the run, has returned.
+    /// Handles the return of the main function of a coroutine, or of the run.
     fn end(&mut self, from: usize, count: usize) -> Result<Result<Flow, Out>, Raise> {
         self.out.clear();
         self.out.extend_from_slice(&self.st.stack[from..from + count]);
@@ -472,8 +472,8 @@ impl Lua {
         self.back_in_resumer(true).map(Err)
     }
 
-    /// Clears the stack behind a run. What most scripts need of it stays allocated for the next one;
-    /// the collector clears what stands there.
+    /// Clears the stack after a run. The part that most scripts need stays allocated for the next
+    /// run; the collector clears its values.
     pub(super) fn clear_stack(&mut self) {
         if self.st.stack.len() > KEPT_STACK {
             self.mem = self.mem.saturating_sub(self.st.cost());
@@ -486,13 +486,13 @@ impl Lua {
         }
     }
 
-    /// The library function on top goes on with the results of what it called.
+    /// Continues the topmost library function with the results of the function that it called.
     pub(super) fn continue_native(&mut self, from: usize, count: usize) -> Result<Out, Raise> {
         let Some(frame) = self.st.frames.last() else { return Ok(Out::Zero) };
         let func = frame.func as usize;
         match self.st.conts.pop().map(|(_, cont)| cont) {
             Some(Cont::Pcall | Cont::Xpcall(_)) => {
-                // The results lie behind the function's own slot, or have to be moved there.
+                // The results must be right behind the function's own slot.
                 if from != func + 1 {
                     self.grow_stack(func + 1 + count);
                     self.st.stack.copy_within(from..from + count, func + 1);
@@ -510,15 +510,15 @@ impl Lua {
             },
             Some(Cont::Sort(sort)) => {
                 let answer = (count > 0).then(|| !self.st.stack[from].is_false());
-                sort.go_on(self, answer)
+                sort.resume(self, answer)
             }
             Some(Cont::Gsub(gsub)) => {
                 let value = if count > 0 { self.st.stack[from] } else { Value::Nil };
-                gsub.go_on(self, value)
+                gsub.resume(self, value)
             }
             Some(Cont::Foreach(each)) => {
                 let value = if count > 0 { self.st.stack[from] } else { Value::Nil };
-                each.go_on(self, value)
+                each.resume(self, value)
             }
             Some(Cont::Load(pieces, name)) => {
                 let value = if count > 0 { self.st.stack[from] } else { Value::Nil };
@@ -528,8 +528,8 @@ impl Lua {
         }
     }
 
-    /// Finds what catches an error and unwinds up to there. `None` if nothing does; the stack is
-    /// then as it was.
+    /// Finds the handler that catches an error and unwinds to it. `None` if there is none; the
+    /// stack is then unchanged.
     fn catch(&mut self, raise: Raise) -> Result<Option<Out>, Raise> {
         let mut dropped = Vec::new();
         while let Some((frame, cont)) = self.st.conts.pop() {
@@ -572,7 +572,8 @@ impl Lua {
             return Ok(None);
         }
         if matches!(self.resumer_cont(), Some(Cont::Wrap)) && !self.is_caught_outside() {
-            // Nothing outside catches it either: leave the stack for whoever asks where it was.
+            // Nothing outside catches it either: the stack is kept so that the position can be
+            // queried.
             return Ok(None);
         }
         self.end_coroutine();

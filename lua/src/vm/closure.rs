@@ -1,11 +1,12 @@
-//! Closures: the upvalues that they share with the stack and with each other, and their environments.
+//! Closures: their upvalues, which are shared with the stack and with other closures, and their
+//! environments.
 
 use super::{Lua, UPVALUE_COST, Upvalue};
 use crate::compile::opcode;
 use crate::value::{Table, Value};
 
 impl Lua {
-    /// The upvalue of a register, shared by every closure that captures it.
+    /// The upvalue of a register, shared by all closures that capture it.
     pub(super) fn capture(&mut self, slot: usize) -> u32 {
         let slot = slot as u32;
         let at = self.st.open.partition_point(|&(s, _)| s < slot);
@@ -20,7 +21,7 @@ impl Lua {
         id
     }
 
-    /// Gives the upvalues from a slot on their values to keep.
+    /// Closes the upvalues from a slot on: they keep their values from now on.
     #[inline]
     pub(super) fn close_upvalues(&mut self, from: usize) {
         while let Some(&(slot, id)) = self.st.open.last()
@@ -61,7 +62,7 @@ impl Lua {
         }
     }
 
-    /// Makes a closure of a child of the running function; `pc` is the first word after CLOSURE.
+    /// Creates a closure of a child of the running function; `pc` is the first word after CLOSURE.
     pub(super) fn make_closure(
         &mut self,
         closure: u32,
@@ -84,7 +85,7 @@ impl Lua {
         self.new_closure(proto, chunk, env, upvalues.into())
     }
 
-    /// The environment of a function; of a library function it is that of the chunks.
+    /// The environment of a function; for a library function, the globals of chunks.
     pub(crate) fn environment(&self, function: Value) -> Table {
         match function {
             Value::Function(f) => self.closures[f.0].env,
@@ -92,7 +93,7 @@ impl Lua {
         }
     }
 
-    /// Gives a Lua function another environment. Whether it is one.
+    /// Sets the environment of a Lua function. Returns whether it is one.
     pub(crate) fn set_environment(&mut self, function: Value, env: Table) -> bool {
         match function {
             Value::Function(f) => {

@@ -1,10 +1,10 @@
-//! Coroutines: resuming one, yielding from it, and how one ends.
+//! Coroutines: resuming, yielding and ending.
 
 use super::{Cont, Lua, MAX_C_CALLS, Out, Raise, State, Status};
 use crate::value::{Thread, Value};
 
 impl Lua {
-    /// Ends the current coroutine and goes back to its resumer.
+    /// Ends the current coroutine and switches back to its resumer.
     pub(super) fn end_coroutine(&mut self) {
         self.close_upvalues(0);
         let ended = self.current;
@@ -20,7 +20,7 @@ impl Lua {
         self.threads[resumer].status = Status::Running;
     }
 
-    /// What `resume` or a wrapping function comes to, with the values in `out`.
+    /// The result of `resume` or of a wrapping function, with the values in `out`.
     pub(super) fn back_in_resumer(&mut self, ok: bool) -> Result<Out, Raise> {
         match self.st.conts.pop().map(|(_, cont)| cont) {
             Some(Cont::Resume) => {
@@ -29,7 +29,8 @@ impl Lua {
             }
             _ if ok => Ok(Out::List),
             _ => {
-                // An error goes on through a wrapping function, which adds where it was called.
+                // A wrapping function propagates an error, prefixed with the position of its
+                // caller.
                 let mut value = self.out.first().copied().unwrap_or(Value::Nil);
                 if let Some(text) = self.as_string(value) {
                     let mut bytes = self.place(1).into_bytes();
@@ -101,7 +102,7 @@ impl Lua {
         self.threads[self.threads[self.current].resumer].state.conts.last().map(|(_, cont)| cont)
     }
 
-    /// Whether an error that leaves the current coroutine would be caught by one of its resumers.
+    /// Whether an error that leaves the current coroutine will be caught by one of its resumers.
     pub(super) fn is_caught_outside(&self) -> bool {
         let mut at = self.current;
         while at != 0 {

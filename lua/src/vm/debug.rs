@@ -1,21 +1,22 @@
-//! What a debugger sees of a script that is running: its calls, and their local variables.
+//! Debugger support: the call stack and the local variables of a running script.
 
 use super::{Frame, Lua};
 use crate::value::Value;
 
-/// A Lua function that is running.
+/// A Lua function on the call stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Level {
-    /// How its caller calls it; `None` for a chunk, and for what a library function calls.
+    /// The name by which it was called; `None` for a chunk, and for a function called by a library
+    /// function.
     pub name: Option<String>,
     /// The name of its chunk, as messages show it.
     pub source: String,
-    /// The line at which it is.
+    /// The current line.
     pub line: u32,
 }
 
 impl Lua {
-    /// The Lua functions that are running, the innermost first.
+    /// The Lua functions on the call stack, the innermost first.
     pub fn levels(&self) -> Vec<Level> {
         let frames = &self.st.frames;
         let lua = frames.iter().enumerate().rev().filter(|(_, frame)| !frame.native);
@@ -30,8 +31,8 @@ impl Lua {
         lua.map(level).collect()
     }
 
-    /// The local variables of the function at a level of [`Lua::levels`], in the order in which
-    /// they were declared.
+    /// The local variables of the function at a level of [`Lua::levels`], in the order of their
+    /// declaration.
     pub fn locals(&self, level: usize) -> Vec<(Vec<u8>, Value)> {
         let mut frames = self.st.frames.iter().rev().filter(|frame| !frame.native);
         let Some(frame) = frames.nth(level) else { return Vec::new() };
@@ -46,7 +47,7 @@ impl Lua {
     }
 }
 
-/// The instruction that is being carried out.
+/// The index of the current instruction.
 fn running(frame: &Frame) -> usize {
     (frame.pc as usize).saturating_sub(1)
 }
@@ -55,7 +56,7 @@ fn running(frame: &Frame) -> usize {
 mod tests {
     use crate::{Lua, Step, Value};
 
-    /// The lines that a script comes to.
+    /// The lines that a script reports.
     fn lines(source: &str) -> Vec<u32> {
         let mut lua = Lua::new();
         let main = lua.load_with_lines(source.as_bytes(), b"@script").expect("a good script");
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_tells_of_each_line_that_it_comes_to() {
+    fn a_script_reports_each_line_that_it_executes() {
         assert_eq!(lines("return 1"), [1]);
         assert_eq!(lines("local a = 1; local b = 2\nreturn a + b"), [1, 2]);
         assert_eq!(lines("for i = 1, 2 do\n  local x = i\nend\nreturn 1"), [1, 2, 2, 4]);
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_and_their_variables_can_be_looked_at() {
+    fn calls_and_their_variables_can_be_inspected() {
         let source = "local outer = 7\nlocal function f(a)\n  local b = a\n  return b\nend\nf('x')";
         let mut lua = Lua::new();
         let main = lua.load_with_lines(source.as_bytes(), b"@script").expect("a good script");

@@ -1,4 +1,4 @@
-//! Errors: how they are raised, and PUC's texts for them.
+//! Raising errors, with the messages of PUC Lua.
 
 use super::{Lua, Ret};
 use crate::compile::opcode;
@@ -6,16 +6,16 @@ use crate::compile::proto::{Name, NameText};
 use crate::table::Refused;
 use crate::value::Value;
 
-/// An error on its way to whatever catches it.
+/// An error that is being propagated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Raise(pub(crate) Value);
 
-/// An error whose text needs more care than speed.
+/// The result of an operation that may raise an error.
 pub(crate) type Fallible<T> = Result<T, Raise>;
 
 impl Lua {
-    /// The index of the frame at a level: 0 is the running function, 1 its caller. `Err` for a level
-    /// that a tail call has erased, or that is not there.
+    /// The index of the frame at a level: 0 is the running function, 1 its caller. `Err` for a
+    /// level that was removed by a tail call, or that does not exist.
     pub(crate) fn level(&self, mut level: i64) -> Result<usize, bool> {
         for (at, frame) in self.st.frames.iter().enumerate().rev() {
             if level == 0 {
@@ -32,7 +32,7 @@ impl Lua {
         Err(false)
     }
 
-    /// `source:line: ` of the function at a level; empty if it has no lines.
+    /// `source:line: ` of the function at a level; empty if it has no line information.
     pub(crate) fn place(&self, level: i64) -> String {
         match self.level(level) {
             Ok(at) => self.frame_place(at),
@@ -50,8 +50,8 @@ impl Lua {
         format!("{}:{line}: ", proto.source)
     }
 
-    /// The error of an instruction or of the machine: the place is that of the running function, if
-    /// it is one in Lua.
+    /// An error of an instruction or of the machine: the position is that of the running function,
+    /// if it is a Lua function.
     pub(crate) fn machine_error(&mut self, text: &str) -> Raise {
         let place = match self.st.frames.len() {
             0 => String::new(),
@@ -60,13 +60,13 @@ impl Lua {
         Raise(self.string(format!("{place}{text}").as_bytes()))
     }
 
-    /// The error of a library function: the place is that of its caller.
+    /// An error of a library function: the position is that of its caller.
     pub(crate) fn error(&mut self, text: &str) -> Raise {
         let place = self.place(1);
         Raise(self.string(format!("{place}{text}").as_bytes()))
     }
 
-    /// The error about an argument of a library function, counted from 0.
+    /// An error about an argument of a library function, counted from 0.
     pub(crate) fn arg_error(&mut self, at: usize, text: &str) -> Raise {
         let mut at = at + 1;
         let name = self.called_name();
@@ -82,12 +82,12 @@ impl Lua {
         self.error(&format!("bad argument #{at} to '{name}' ({text})"))
     }
 
-    /// How the caller of the running function calls it.
+    /// The name by which the running function was called.
     fn called_name(&self) -> Option<(&'static str, String)> {
         self.frame_name(self.st.frames.len().checked_sub(1)?)
     }
 
-    /// How the function of a frame is called by the frame below it.
+    /// The name by which the function of a frame was called by the frame below it.
     pub(super) fn frame_name(&self, at: usize) -> Option<(&'static str, String)> {
         let frame = self.st.frames.get(at)?;
         if !matches!(frame.ret, Ret::Plain | Ret::Loop(_)) || !frame.native && frame.tail_calls > 0
@@ -122,8 +122,8 @@ impl Lua {
         }
     }
 
-    /// The error that a value has the wrong type for what an instruction does with it. `slot` is
-    /// where it lies, if that is a register of the running function.
+    /// The error for an operand of the wrong type. `slot` is its register, if it is in a register
+    /// of the running function.
     pub(crate) fn type_error(&mut self, what: &str, value: Value, slot: Option<usize>) -> Raise {
         let kind = value.type_name();
         let name = slot.and_then(|slot| {
@@ -143,7 +143,7 @@ impl Lua {
         }
     }
 
-    /// The error that two values cannot be ordered.
+    /// The error for two values that cannot be compared.
     pub(crate) fn order_error(&mut self, left: Value, right: Value) -> Raise {
         let (l, r) = (left.type_name(), right.type_name());
         match l == r {
@@ -152,18 +152,18 @@ impl Lua {
         }
     }
 
-    /// The error of a table that refused.
+    /// The error for a refused table operation.
     pub(crate) fn refused(&mut self, refused: Refused) -> Raise {
         let Refused::Text(text) = refused;
         self.machine_error(text)
     }
 
-    /// The error that the memory limit is reached. It has no place, as in PUC.
+    /// The error for exceeding the memory limit. It has no position, as in PUC.
     pub(crate) fn memory_error(&mut self) -> Raise {
         Raise(self.string(b"not enough memory"))
     }
 
-    /// Fails if so many more bytes would pass the memory limit.
+    /// Fails if this many more bytes would exceed the memory limit.
     pub(crate) fn check_room(&mut self, bytes: usize) -> Fallible<()> {
         if self.mem.saturating_add(bytes as u64) <= self.limit {
             return Ok(());

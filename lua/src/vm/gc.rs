@@ -1,15 +1,15 @@
-//! The garbage collector: marks what the roots reach, frees the rest. It runs between instructions,
-//! when as much has been made as there was after the last run.
+//! The garbage collector: marks what is reachable from the roots and frees the rest. It runs
+//! between instructions, when memory use has doubled since the last collection.
 
 use super::{CLOSURE_COST, Cont, Coroutine, Lua, State, THREAD_COST, UPVALUE_COST, Upvalue};
 use crate::table::TableData;
 use crate::value::{Table, Value};
 
-/// The collector starts again when this much more than what survived has been made, at least.
+/// The minimum growth between two collections, in bytes.
 const STEP: u64 = 64 << 10;
 
 impl Lua {
-    /// Collects if it is time. `Err` if even then the memory limit is passed.
+    /// Collects if it is due. `Err` if the memory limit is exceeded even afterwards.
     #[inline]
     pub(super) fn collect_if_due(&mut self) -> Result<(), super::Raise> {
         match self.mem >= self.collect_at {
@@ -29,8 +29,8 @@ impl Lua {
         Ok(())
     }
 
-    /// Frees everything that nothing reaches. To be called while no script runs, or from between
-    /// two instructions: library functions hold values that only they know.
+    /// Frees all unreachable objects. It must be called while no script runs, or between two
+    /// instructions: library functions hold values that are not roots.
     pub(crate) fn collect(&mut self) {
         let mut gray = Vec::new();
         let mut weak = Vec::new();
@@ -46,7 +46,7 @@ impl Lua {
         }
         self.threads.mark(0);
         self.threads.mark(self.current);
-        // The current stack is in `st`; every other is in its coroutine.
+        // The current stack is in `st`; the others are in their coroutines.
         let mut state = std::mem::take(&mut self.st);
         self.mark_state(&mut state, &mut gray);
         self.st = state;
@@ -68,7 +68,7 @@ impl Lua {
         }
     }
 
-    /// Marks what a stack holds, and clears what it no longer uses.
+    /// Marks the values on a stack, and clears its unused slots.
     fn mark_state(&mut self, state: &mut State, gray: &mut Vec<Value>) {
         let used = state.frames.iter().map(|f| f.top as usize).max().unwrap_or(0).max(state.top);
         let used = used.min(state.stack.len());
@@ -114,8 +114,9 @@ impl Lua {
                         {
                             gray.push(v);
                         }
-                        // The value of an open one is on a stack, which is marked if it lives. A
-                        // coroutine that is dead to everybody else gives it up when it is swept.
+                        // The value of an open upvalue is on a stack, which is marked if its
+                        // coroutine is alive. A coroutine that is otherwise unreachable closes it
+                        // when it is swept.
                         if let Upvalue::Open { thread, .. } = self.upvalues[id] {
                             gray.push(Value::Thread(crate::value::Thread(thread)));
                         }
@@ -160,8 +161,8 @@ impl Lua {
         if weak_keys || weak_values {
             weak.push(table);
         }
-        // Only what may refer to something else waits: a table of millions of strings would fill as much
-        // memory again.
+        // Only values that may refer to others are queued: queueing the millions of strings of a
+        // table would double its memory.
         let strings = &mut self.strings;
         let mut reach = |value: Value| match value {
             Value::Str(s) => strings.mark(s),
@@ -179,11 +180,11 @@ impl Lua {
         });
     }
 
-    /// Clears the entries of a weak table whose key or value has gone.
+    /// Clears the entries of a weak table whose key or value is to be freed.
     fn clear_weak(&mut self, table: Table) {
         let mut data = std::mem::take(&mut self.tables[table.0]);
         for (key, value) in data.entries().collect::<Vec<_>>() {
-            // Strings are values, not objects: they stay.
+            // Strings count as values, not objects: they are kept.
             for s in [key, value] {
                 if let Value::Str(s) = s {
                     self.strings.mark(s);
@@ -244,7 +245,7 @@ impl Coroutine {
 }
 
 impl State {
-    /// What the stack costs in the books.
+    /// The accounted size of the stack.
     pub(super) fn cost(&self) -> u64 {
         self.stack.len() as u64 * super::SLOT_COST
     }

@@ -1,8 +1,8 @@
-//! The register machine: its state, and what a host does with it.
+//! The register-based virtual machine: its state, and the interface for hosts.
 //!
-//! `run` executes instructions, `call` enters and leaves functions, `coroutine` switches between stacks,
-//! `closure` has the upvalues, `ops` is what instructions do when a metamethod may be involved, `error`
-//! makes messages, `gc` frees what nothing reaches.
+//! `run` executes instructions, `call` enters and leaves functions, `coroutine` switches stacks,
+//! `closure` has the upvalues, `ops` the slow paths of instructions (metamethods), `error` the
+//! error messages, `gc` is the garbage collector.
 
 mod args;
 mod call;
@@ -30,21 +30,21 @@ pub use debug::Level;
 pub(crate) use error::Raise;
 pub(crate) use ops::arith;
 
-/// The memory that scripts may use unless the host says otherwise.
+/// The default memory limit of scripts, in bytes.
 const DEFAULT_MEMORY_LIMIT: u64 = 256 << 20;
-/// How many registers a window onto the stack shows; a function has at most 250.
+/// The number of registers in a window onto the stack; a function has at most 250.
 const WINDOW: usize = 256;
-/// Slots of a stack that stay allocated between two runs.
+/// The number of stack slots that stay allocated between two runs.
 const KEPT_STACK: usize = 4 * WINDOW;
-/// How deep Lua functions may call each other.
+/// The maximum depth of calls between Lua functions.
 const MAX_CALLS: usize = 20_000;
-/// How deep calls may nest that PUC makes through C: `pcall`, metamethods, callbacks.
+/// The maximum depth of calls that PUC makes through C: `pcall`, metamethods, callbacks.
 const MAX_C_CALLS: u32 = 200;
-/// How many values a library function may put on the stack at once.
+/// The maximum number of values that a library function may push at once.
 pub(crate) const MAX_C_STACK: usize = 8_000;
-/// The first collection happens at this size.
+/// The memory use at which the first collection happens.
 const FIRST_COLLECTION: u64 = 64 << 10;
-/// What a closure costs in the books, besides its upvalues. There is room for twice as many.
+/// The accounted size of a closure, besides its upvalues, with spare capacity for twice as many.
 const CLOSURE_COST: u64 = 72;
 const _: () = assert!(CLOSURE_COST as usize >= 2 * (size_of::<Closure>() + 1));
 const UPVALUE_COST: u64 = 56;
@@ -52,39 +52,39 @@ const _: () = assert!(UPVALUE_COST as usize >= 2 * (size_of::<Upvalue>() + 1));
 const THREAD_COST: u64 = 1024;
 const SLOT_COST: u64 = 16;
 
-/// What one call of [`Lua::run`] came to.
+/// The outcome of one call of [`Lua::run`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Step {
     /// The function has returned; [`Lua::results`] are its results.
     Done,
-    /// The budget is used up; run again to go on.
+    /// The budget is used up; call `run` again to continue.
     Paused,
-    /// The script calls the host function with this tag. [`Lua::host_args`] are the arguments;
-    /// [`Lua::host_return`] or [`Lua::host_raise`] answers, and the next run goes on.
+    /// The script calls the host function with this tag. [`Lua::host_args`] are its arguments;
+    /// [`Lua::host_return`] or [`Lua::host_raise`] answers, and the next `run` continues.
     Host(u32),
-    /// A line begins, of a chunk that [`Lua::load_with_lines`] has compiled ([`Lua::levels`] says
-    /// which); run again to go on.
+    /// A new line begins in a chunk that was compiled by [`Lua::load_with_lines`] (see
+    /// [`Lua::levels`]); call `run` again to continue.
     Line,
-    /// An error that nothing caught.
+    /// An uncaught error.
     Failed(Failure),
 }
 
-/// An error that nothing caught.
+/// An uncaught error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Failure {
-    /// What was raised.
+    /// The error value.
     pub value: Value,
-    /// The line of the innermost Lua function that was running; 0 if there was none.
+    /// The line in the innermost running Lua function; 0 if there was none.
     pub line: u32,
     /// The name of that function's chunk, as messages show it.
     pub source: Option<Str>,
 }
 
-/// A function written in Lua, with its upvalues.
+/// A Lua function, with its upvalues.
 #[derive(Clone, Debug)]
 struct Closure {
     proto: Arc<Proto>,
-    /// The chunk it comes from.
+    /// The chunk that it belongs to.
     chunk: u32,
     env: Table,
     upvalues: Box<[u32]>,
@@ -93,28 +93,28 @@ struct Closure {
 /// The code of a library function.
 pub(crate) type NativeCode = fn(&mut Lua, Args) -> Result<Out, Raise>;
 
-/// A function of a library or of the host.
+/// A native function, of a library or of the host.
 #[derive(Clone, Debug)]
 pub(crate) struct NativeData {
     pub(crate) code: NativeCode,
     pub(crate) upvalues: Vec<Value>,
-    /// It is `next`, which loops need not call.
+    /// Whether it is `next`, which generic loops execute without a call.
     pub(crate) is_next: bool,
 }
 
 /// A variable that closures share.
 #[derive(Clone, Copy, Debug)]
 enum Upvalue {
-    /// Still a register: of which coroutine, and which slot of its stack.
+    /// Open: still in a register, given by its coroutine and the slot of that stack.
     Open { thread: u32, slot: u32 },
-    /// On its own.
+    /// Closed: it has its own value.
     Closed(Value),
 }
 
-/// A function that is running.
+/// A frame of the call stack.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
-    /// Where its function lies on the stack; results go there.
+    /// The slot of its function, where the results go.
     func: u32,
     /// Its first register or argument.
     base: u32,
@@ -122,36 +122,37 @@ struct Frame {
     top: u32,
     /// The next instruction.
     pc: u32,
-    /// Its closure, or its library function.
+    /// The index of its closure or native function.
     id: u32,
-    /// How many results are wanted; -1 for all.
+    /// The number of wanted results; -1 for all.
     results: i32,
     native: bool,
-    /// How many tail calls led here, which error levels count.
+    /// The number of tail calls that led here, which error levels count.
     tail_calls: u32,
     ret: Ret,
 }
 
-/// What becomes of the results of a frame.
+/// What happens to the results of a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Ret {
-    /// They go where the function was, for the Lua function that called it.
+    /// They replace the function on the stack, for the Lua function that called it.
     Plain,
-    /// They are those of the coroutine, or of the whole run.
+    /// They are the results of the coroutine, or of the whole run.
     Entry,
-    /// The library function below goes on with them.
+    /// The library function below continues with them.
     Native,
-    /// The first goes to this slot.
+    /// The first is stored in this slot.
     Slot(u32),
-    /// The instruction was a comparison: unless the first is as true as this, skip one.
+    /// The instruction was a comparison: skip one instruction unless the first result is as true as
+    /// this.
     Test(bool),
-    /// The same, with the opposite of the first.
+    /// As `Test`, with the negation of the first result.
     TestNot(bool),
-    /// They are dropped.
+    /// They are discarded.
     Drop,
-    /// The first goes on being concatenated: from this slot to that.
+    /// The first is an operand of the concatenation from one slot to the other.
     Concat(u32, u32),
-    /// They are the next round of a generic loop whose registers begin at this slot.
+    /// They are the next values of a generic loop whose registers begin at this slot.
     Loop(u32),
 }
 
@@ -160,21 +161,22 @@ enum Ret {
 struct State {
     stack: Vec<Value>,
     frames: Vec<Frame>,
-    /// What library functions that wait for a call are going to do, with the index of their frame,
+    /// The continuations of library functions that wait for a call, with the index of their frame,
     /// the innermost last.
     conts: Vec<(u32, Cont)>,
     /// Open upvalues as (slot, upvalue), by slot.
     open: Vec<(u32, u32)>,
-    /// How many frames PUC would have entered through C.
+    /// The number of frames that PUC would have entered through C.
     c_calls: u32,
-    /// The end of an open list of values, between the instruction that makes it and its user.
+    /// The end of an open list of values, between the instruction that produces it and the one that
+    /// uses it.
     top: usize,
 }
 
-/// What a coroutine is doing.
+/// The status of a coroutine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// It has not begun, or has yielded.
+    /// It has not started, or has yielded.
     Suspended,
     /// It is the current one.
     Running,
@@ -190,39 +192,39 @@ pub(crate) struct Coroutine {
     state: State,
     pub(crate) status: Status,
     started: bool,
-    /// Who has resumed it.
+    /// The coroutine that resumed it.
     resumer: u32,
 }
 
-/// A userdata, which has nothing but a metatable.
+/// A userdata, which consists of a metatable only.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct UserdataData {
     pub(crate) meta: Option<Table>,
 }
 
-/// How the next call of `run` begins.
+/// What the next call of `run` begins with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Next {
     /// Nothing is running.
     Idle,
-    /// With the instruction of the top frame.
+    /// The next instruction of the top frame.
     Execute,
-    /// The top frame is a library function that paused.
+    /// The top frame is a library function that was suspended.
     Continue,
-    /// The top frame is a host function that is now answered, with `out`.
+    /// The top frame is a host function that has returned the values in `out`.
     Answer,
-    /// The same, with an error.
+    /// The top frame is a host function that has raised this error.
     Raise(Value),
-    /// A function that was started has not been entered.
+    /// A started function, which has not been entered.
     Enter(u32),
 }
 
-/// How a step of the machine ended.
+/// How execution continues after a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Flow {
-    /// The next instruction of the same frame.
+    /// With the next instruction of the same frame.
     Next,
-    /// The top frame is another Lua function now, or the same one at another place.
+    /// With another frame, or the same one at another instruction.
     Frame,
     /// `run` ends.
     Exit(Exit),
@@ -282,7 +284,7 @@ const EVENTS: [&str; 18] = [
     "__metatable",
 ];
 
-/// An interpreter with everything that its scripts have made. See the crate's documentation.
+/// An interpreter with all objects of its scripts. See the crate documentation.
 #[derive(Clone, Debug)]
 pub struct Lua {
     pub(crate) strings: Strings,
@@ -292,28 +294,28 @@ pub struct Lua {
     upvalues: Arena<Upvalue>,
     pub(crate) threads: Arena<Coroutine>,
     pub(crate) userdata: Arena<UserdataData>,
-    /// The strings of the compiled chunks.
+    /// The string constants of the compiled chunks.
     chunks: Arena<Vec<Str>>,
-    /// The current coroutine's stack; its own place in `threads` is empty meanwhile.
+    /// The current coroutine's stack; its entry in `threads` is empty meanwhile.
     st: State,
     pub(crate) current: u32,
     pub(crate) globals: Table,
     pub(crate) string_meta: Option<Table>,
     events: [Str; EVENTS.len()],
-    /// The field whose text stands for a table that `pcall` catches.
+    /// The field that `pcall` returns in place of an error table that has it.
     caught_field: Option<Str>,
-    /// Values that the host holds.
+    /// Values that the host keeps alive.
     pins: Vec<Value>,
     pub(crate) mem: u64,
     collect_at: u64,
     pub(crate) collector_stopped: bool,
     limit: u64,
-    /// What is left of the budget of this run.
+    /// The rest of the budget of this run.
     pub(crate) budget: i64,
     next: Next,
-    /// A list of values on its way: results of a library function, answers of the host.
+    /// A list of values in transit: results of a library function, answers of the host.
     pub(crate) out: Vec<Value>,
-    /// Bytes that are being put together.
+    /// A buffer for strings that are being built.
     pub(crate) buffer: Vec<u8>,
     /// The state of `math.random`.
     pub(crate) random: u64,
@@ -325,7 +327,7 @@ impl Default for Lua {
     }
 }
 
-/// What a program that was built without the feature `interpreter` says of a script.
+/// The error of a program that was built without the feature `interpreter`.
 const NO_INTERPRETER: &[u8] = b"this program was built without the interpreter of scripts; the \
     native server (`limpid server`) has it";
 
@@ -377,8 +379,8 @@ impl Lua {
         lua
     }
 
-    /// Compiles a chunk to a function. `name` is `=name` (shown as it is), `@file`, or the source
-    /// itself, as for `loadstring`. An error is its message.
+    /// Compiles a chunk to a function. `name` is `=name` (shown unchanged), `@file`, or the source
+    /// itself, as for `loadstring`. The error is the message.
     pub fn load(&mut self, source: &[u8], name: &[u8]) -> Result<Value, Vec<u8>> {
         if !cfg!(feature = "interpreter") {
             return Err(NO_INTERPRETER.to_vec());
@@ -386,7 +388,7 @@ impl Lua {
         self.load_chunk(source, name, false)
     }
 
-    /// As [`Lua::load`], for a debugger: running it tells of each line with [`Step::Line`].
+    /// As [`Lua::load`], for a debugger: executing it reports each line with [`Step::Line`].
     pub fn load_with_lines(&mut self, source: &[u8], name: &[u8]) -> Result<Value, Vec<u8>> {
         if !cfg!(feature = "interpreter") {
             return Err(NO_INTERPRETER.to_vec());
@@ -412,7 +414,8 @@ impl Lua {
         Value::Function(Function(self.closures.add(Closure { proto, chunk, env, upvalues })))
     }
 
-    /// Prepares to call a function; [`Lua::run`] then does. What ran before is given up.
+    /// Prepares the call of a function, which [`Lua::run`] then executes. A running script is
+    /// aborted.
     pub fn start(&mut self, function: Value, args: &[Value]) {
         self.abort();
         self.grow_stack(args.len() + 1);
@@ -422,7 +425,7 @@ impl Lua {
         self.next = Next::Enter(args.len() as u32);
     }
 
-    /// Gives up what is running, at once and whatever would catch an error.
+    /// Aborts the running script immediately, whatever error handlers it has.
     pub fn abort(&mut self) {
         if self.current != 0 {
             let mut at = self.current;
@@ -438,7 +441,7 @@ impl Lua {
         self.next = Next::Idle;
     }
 
-    /// How much is left of the budget of the last run; negative if it was passed.
+    /// The rest of the budget of the last run; negative if it was exceeded.
     pub fn budget_left(&self) -> i64 {
         self.budget
     }
@@ -454,7 +457,7 @@ impl Lua {
         (Some(self.intern(source.as_bytes())), line)
     }
 
-    /// Whether something has been started and has not ended.
+    /// Whether a script has been started and has not ended.
     pub fn is_running(&self) -> bool {
         self.next != Next::Idle
     }
@@ -472,19 +475,20 @@ impl Lua {
         }
     }
 
-    /// Answers a call of a host function with its results.
+    /// Returns results from the host function that the script called.
     pub fn host_return(&mut self, values: &[Value]) {
         self.out.clear();
         self.out.extend_from_slice(values);
         self.next = Next::Answer;
     }
 
-    /// Answers a call of a host function with an error.
+    /// Raises an error from the host function that the script called.
     pub fn host_raise(&mut self, value: Value) {
         self.next = Next::Raise(value);
     }
 
-    /// Answers a call of a host function with an error text, after the place of the call.
+    /// Raises an error text, prefixed with the position of the call, from the host function that
+    /// the script called.
     pub fn host_error(&mut self, text: &str) {
         let raise = self.error(text);
         self.host_raise(raise.0);
@@ -506,7 +510,7 @@ impl Lua {
         )
     }
 
-    /// A function for `__index` that fails with this text and the quoted key, at the place of the
+    /// A function for `__index` that raises this text with the quoted key, at the position of the
     /// access.
     pub fn failing_index(&mut self, text: &str) -> Value {
         let text = self.string(text.as_bytes());
@@ -523,7 +527,7 @@ impl Lua {
         )
     }
 
-    /// Lets `pcall` return the text of this field in place of an error that is a table which has it.
+    /// Makes `pcall` return the value of this field in place of an error table that has it.
     pub fn set_caught_field(&mut self, name: &str) {
         let name = self.intern(name.as_bytes());
         self.pin(Value::Str(name));
@@ -535,7 +539,7 @@ impl Lua {
         Value::Native(Native(self.natives.add(NativeData { code, upvalues, is_next: false })))
     }
 
-    /// An upvalue of the library function that is running.
+    /// An upvalue of the running library function.
     pub(crate) fn native_upvalue(&self, at: usize) -> Value {
         let id = self.st.frames.last().map_or(0, |f| f.id);
         self.natives[id].upvalues.get(at).copied().unwrap_or(Value::Nil)
@@ -548,12 +552,12 @@ impl Lua {
         }
     }
 
-    /// A string value with these bytes.
+    /// A string value.
     pub fn string(&mut self, bytes: &[u8]) -> Value {
         Value::Str(self.intern(bytes))
     }
 
-    /// The handle of a string with these bytes.
+    /// The handle of a string.
     pub fn intern(&mut self, bytes: &[u8]) -> Str {
         self.strings.intern(bytes, &mut self.mem)
     }
@@ -563,7 +567,7 @@ impl Lua {
         self.strings.get(s)
     }
 
-    /// A value as text, if it is a string, or a number (as `tostring` prints it).
+    /// Converts a value to text, if it is a string, or a number (as `tostring` formats it).
     pub fn to_text(&self, value: Value) -> Option<Vec<u8>> {
         match value {
             Value::Str(s) => Some(self.bytes(s).to_vec()),
@@ -576,7 +580,7 @@ impl Lua {
         }
     }
 
-    /// An empty table with room for so many elements and pairs.
+    /// An empty table with capacity for this many array elements and pairs.
     pub fn table(&mut self, elements: usize, pairs: usize) -> Table {
         let data = TableData::with_room(elements, pairs);
         self.mem += data.cost();
@@ -599,8 +603,8 @@ impl Lua {
         self.tables[table.0].get_str(key)
     }
 
-    /// Sets the value of a key, without metamethods and of read-only tables as well. A key that is
-    /// none (nil, NaN) is ignored.
+    /// Sets the value of a key, without metamethods and even in a read-only table. An invalid key
+    /// (nil, NaN) is ignored.
     pub fn raw_set(&mut self, table: Table, key: Value, value: Value) {
         let _ = self.tables[table.0].set(key, value, &mut self.mem);
     }
@@ -611,7 +615,7 @@ impl Lua {
         self.raw_set(table, key, value);
     }
 
-    /// A border of a table, as `#` finds it.
+    /// A border of a table, as returned by `#`.
     pub fn raw_len(&self, table: Table) -> i64 {
         self.tables[table.0].len()
     }
@@ -621,12 +625,13 @@ impl Lua {
         self.tables[table.0].next(key).ok().flatten()
     }
 
-    /// Lets a table refuse writes from scripts (`Attempt to modify a readonly table`), or take them.
+    /// Makes a table read-only for scripts (`Attempt to modify a readonly table`), or writable
+    /// again.
     pub fn set_readonly(&mut self, table: Table, readonly: bool) {
         self.tables[table.0].readonly = readonly;
     }
 
-    /// Gives a table a metatable.
+    /// Sets the metatable of a table.
     pub fn set_metatable(&mut self, table: Table, meta: Option<Table>) {
         self.tables[table.0].meta = meta;
     }
@@ -641,24 +646,24 @@ impl Lua {
         self.string_meta
     }
 
-    /// Keeps a value until it is unpinned, whether scripts reach it or not.
+    /// Keeps a value alive until it is unpinned, whether scripts can reach it or not.
     pub fn pin(&mut self, value: Value) {
         self.pins.push(value);
     }
 
-    /// Lets go of a value that was pinned.
+    /// Unpins a value.
     pub fn unpin(&mut self, value: Value) {
         if let Some(at) = self.pins.iter().rposition(|&v| v == value) {
             self.pins.swap_remove(at);
         }
     }
 
-    /// The memory in use, in bytes, as this interpreter counts it: the same on every platform.
+    /// The memory in use, in bytes, as the interpreter accounts for it: the same on every platform.
     pub fn memory(&self) -> u64 {
         self.mem
     }
 
-    /// The memory that scripts may use before they fail with `not enough memory`.
+    /// Sets the memory limit, beyond which scripts fail with `not enough memory`.
     pub fn set_memory_limit(&mut self, bytes: u64) {
         self.limit = bytes;
     }
@@ -681,14 +686,14 @@ impl Lua {
         self.threads.add(Coroutine { state, status: Status::Suspended, started: false, resumer: 0 })
     }
 
-    /// Makes another coroutine the current one.
+    /// Switches to another coroutine.
     fn switch_to(&mut self, thread: u32) {
         std::mem::swap(&mut self.st, &mut self.threads[self.current].state);
         std::mem::swap(&mut self.st, &mut self.threads[thread].state);
         self.current = thread;
     }
 
-    /// Takes part of the budget for work that a library function does at once.
+    /// Charges the budget for work that a library function does at once.
     pub(crate) fn charge(&mut self, work: usize) {
         self.budget -= work as i64;
     }

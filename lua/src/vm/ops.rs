@@ -1,17 +1,18 @@
-//! What instructions do when it is not the simple case: metamethods, conversions, errors.
+//! The slow paths of instructions: metamethods, conversions, errors.
 
 use super::{Event, Flow, Lua, Raise, Ret};
 use crate::compile::opcode;
 use crate::value::{Table, Value};
 
-/// How many metatables an access may lead through.
+/// The maximum number of metatables in a chain of `__index` or `__newindex`.
 const MAX_LINKS: usize = 100;
 
-/// The NaN that x86-64 makes of nothing but numbers. Its sign is printed.
+/// The NaN that x86-64 produces from operands that are not NaN. Its sign is visible when printed.
 const DEFAULT_NAN: f64 = f64::from_bits(0xfff8_0000_0000_0000);
 
-/// What an operation on `x` and `y` whose result is NaN gives: an operand that is NaN, else the
-/// default. Written out because the sign of a NaN is up to the processor, and is printed.
+/// The result of an operation on `x` and `y` if it is NaN: an operand that is NaN, otherwise the
+/// default NaN. It is explicit because processors differ in the sign of a NaN, and it is visible
+/// when printed.
 #[cold]
 fn nan_of(x: f64, y: f64) -> f64 {
     if x.is_nan() {
@@ -24,18 +25,18 @@ fn nan_of(x: f64, y: f64) -> f64 {
 }
 
 #[inline(always)]
-fn settle(n: f64, x: f64, y: f64) -> f64 {
+fn normalize_nan(n: f64, x: f64, y: f64) -> f64 {
     if n.is_nan() { nan_of(x, y) } else { n }
 }
 
-/// Computes an arithmetic operation, the same way on every platform.
+/// Computes an arithmetic operation, with the same result on every platform.
 #[inline(always)]
 pub(crate) fn arith(op: u32, x: f64, y: f64) -> f64 {
     match op {
-        opcode::ADD => settle(x + y, x, y),
-        opcode::SUB => settle(x - y, x, y),
-        opcode::MUL => settle(x * y, x, y),
-        opcode::DIV => settle(x / y, x, y),
+        opcode::ADD => normalize_nan(x + y, x, y),
+        opcode::SUB => normalize_nan(x - y, x, y),
+        opcode::MUL => normalize_nan(x * y, x, y),
+        opcode::DIV => normalize_nan(x / y, x, y),
         opcode::MOD => modulo(x, y),
         _ => power(x, y),
     }
@@ -43,16 +44,16 @@ pub(crate) fn arith(op: u32, x: f64, y: f64) -> f64 {
 
 fn modulo(x: f64, y: f64) -> f64 {
     // As the manual defines it: a - floor(a/b)*b, each step rounded.
-    let quotient = settle(x / y, x, y).floor();
-    let product = settle(quotient * y, quotient, y);
-    settle(x - product, x, product)
+    let quotient = normalize_nan(x / y, x, y).floor();
+    let product = normalize_nan(quotient * y, quotient, y);
+    normalize_nan(x - product, x, product)
 }
 
 fn power(x: f64, y: f64) -> f64 {
     if y == 2.0 {
         return x * x;
     }
-    settle(libm::pow(x, y), x, y)
+    normalize_nan(libm::pow(x, y), x, y)
 }
 
 fn event_of(op: u32) -> Event {
@@ -67,10 +68,10 @@ fn event_of(op: u32) -> Event {
     }
 }
 
-/// A key that an access reached the end with.
+/// The result of an access that may involve metamethods.
 pub(super) enum Found {
     Value(Value),
-    /// A metamethod has to be called, with these as its arguments.
+    /// A metamethod must be called with these arguments.
     Call(Value, Value),
 }
 
@@ -85,7 +86,7 @@ impl Lua {
         }
     }
 
-    /// What a metatable has for an event; nil if nothing.
+    /// The value of an event in a metatable; nil if there is none.
     pub(crate) fn meta_event(&mut self, meta: Table, event: Event) -> Value {
         let bit = match event as usize {
             n @ 0..8 => 1u8 << n,
@@ -109,7 +110,7 @@ impl Lua {
         }
     }
 
-    /// Finds what an access to `object[key]` leads to. `slot` is where the object lies.
+    /// Resolves the access `object[key]`. `slot` is the register of the object, for error messages.
     pub(super) fn find(
         &mut self,
         mut object: Value,
@@ -198,7 +199,7 @@ impl Lua {
         Err(self.machine_error("loop in settable"))
     }
 
-    /// Writes to a table as a script does: not if it is read-only.
+    /// Writes to a table on behalf of a script: fails if it is read-only.
     pub(crate) fn write(&mut self, table: Table, key: Value, value: Value) -> Result<(), Raise> {
         if self.tables[table.0].readonly {
             return Err(self.machine_error("Attempt to modify a readonly table"));
@@ -220,8 +221,8 @@ impl Lua {
         self.call(at, args.len(), 1, ret)
     }
 
-    /// An arithmetic instruction on something that is not two numbers. The slots are where the
-    /// operands lie, if in registers.
+    /// An arithmetic instruction whose operands are not two numbers. The slots are the registers of
+    /// the operands, if they are in registers, for error messages.
     #[cold]
     pub(super) fn arith_slow(
         &mut self,
@@ -242,7 +243,7 @@ impl Lua {
             handler => handler,
         };
         if handler.is_nil() {
-            // The first operand that is no number is to blame.
+            // The error names the first operand that is not a number.
             let (value, slot) = match self.as_number(x) {
                 None => (x, slots.0),
                 Some(_) => (y, slots.1),
@@ -252,7 +253,7 @@ impl Lua {
         self.call_meta(handler, &[x, y], Ret::Slot(to as u32))
     }
 
-    /// `#value` of something that is neither a string nor a table.
+    /// `#value` for a value that is neither a string nor a table.
     pub(super) fn len_slow(&mut self, value: Value, slot: usize, to: usize) -> Result<Flow, Raise> {
         match self.metamethod(value, Event::Len) {
             Value::Nil => Err(self.type_error("get length of", value, Some(slot))),
@@ -260,7 +261,7 @@ impl Lua {
         }
     }
 
-    /// Whether two values of which not both are numbers are equal; a metamethod may decide.
+    /// Whether two values that are not both numbers are equal; a metamethod may decide.
     pub(super) fn equal_slow(&mut self, x: Value, y: Value, expected: bool) -> Result<Flow, Raise> {
         let handler = match (x, y) {
             (Value::Table(_), Value::Table(_)) | (Value::Userdata(_), Value::Userdata(_))
@@ -283,7 +284,7 @@ impl Lua {
         }
     }
 
-    /// The metamethod that two values agree on.
+    /// The metamethod, if both values have the same one.
     fn shared_metamethod(&mut self, x: Value, y: Value, event: Event) -> Value {
         let first = self.metamethod(x, event);
         if first.is_nil() {
@@ -295,7 +296,7 @@ impl Lua {
         }
     }
 
-    /// `x < y` of what is not two numbers: strings, or a metamethod.
+    /// `x < y` for values that are not two numbers: strings, or a metamethod.
     pub(super) fn less_slow(&mut self, x: Value, y: Value, expected: bool) -> Result<Flow, Raise> {
         match self.less_handler(x, y)? {
             Ok(less) => {
@@ -306,7 +307,7 @@ impl Lua {
         }
     }
 
-    /// Whether `x < y`, or the metamethod that says so.
+    /// The result of `x < y`, or the metamethod to call for it.
     pub(crate) fn less_handler(
         &mut self,
         x: Value,
@@ -323,7 +324,8 @@ impl Lua {
         }
     }
 
-    /// `x <= y` of what is not two numbers. Without a metamethod for it, it is not `y < x`.
+    /// `x <= y` for values that are not two numbers. Without a metamethod for it, it is `not (y <
+    /// x)`.
     pub(super) fn less_equal_slow(
         &mut self,
         x: Value,
@@ -348,7 +350,7 @@ impl Lua {
         }
     }
 
-    /// Concatenates the values from one slot to another, from the right, into the register that the
+    /// Concatenates the values between two slots, from the right, into the register that the
     /// instruction before the next one names.
     pub(super) fn concat(&mut self, first: usize, mut last: usize) -> Result<Flow, Raise> {
         let mut met = false;

@@ -1,11 +1,12 @@
-//! The loop that executes instructions.
+//! The interpreter loop.
 
 use super::{Exit, Flow, Lua, Raise, Ret, WINDOW, arith};
 use crate::compile::opcode::{self, CONSTANT, a, b, bx, c, sbx};
 use crate::table::TableData;
 use crate::value::{Table, Value};
 
-/// The registers of a function: a window of fixed size, so that no register needs a bounds check.
+/// The registers of a function: a window of fixed size, so that register accesses need no bounds
+/// check.
 #[inline(always)]
 fn window(stack: &mut [Value], base: usize) -> &mut [Value; WINDOW] {
     let window = &mut stack[base..base + WINDOW];
@@ -13,11 +14,13 @@ fn window(stack: &mut [Value], base: usize) -> &mut [Value; WINDOW] {
 }
 
 impl Lua {
-    /// Executes the Lua function on top, and those that it calls, until the run ends or pauses.
+    /// Executes the topmost Lua function, and those that it calls, until the run ends or is
+    /// suspended.
     pub(super) fn execute(&mut self) -> Result<Exit, Raise> {
         'frame: loop {
             let at = self.st.frames.len() - 1;
-            // Field by field: a frame has just been written field by field.
+            // Field by field, since a frame has just been written field by field (store
+            // forwarding).
             let frame = &self.st.frames[at];
             let id = frame.id;
             let base = frame.base as usize;
@@ -35,7 +38,7 @@ impl Lua {
                     r = window(&mut self.st.stack, base);
                 }};
             }
-            // Runs what may raise, call or collect; the frame says where we are meanwhile.
+            // For operations that may raise, call or collect: saves the current state in the frame.
             macro_rules! slow {
                 ($what:expr) => {{
                     self.st.frames[at].pc = pc as u32;
@@ -56,7 +59,7 @@ impl Lua {
                     }
                 }};
             }
-            // By reference: a number is read half by half, as it was written.
+            // By reference: a number is read in two halves, as it was written (store forwarding).
             macro_rules! operand_ref {
                 ($x:expr) => {{
                     let x = $x;
@@ -86,7 +89,7 @@ impl Lua {
                     }
                 }};
             }
-            // A jump back costs what it repeats.
+            // A backward jump is charged for what it repeats.
             macro_rules! jump {
                 ($offset:expr) => {{
                     let offset = $offset;
@@ -316,7 +319,7 @@ impl Lua {
                             }
                             continue 'frame;
                         }
-                        // The RETURN that follows hands the results on.
+                        // The RETURN that follows returns the results.
                         match self.call(func, count, -1, Ret::Plain)? {
                             Flow::Exit(exit) => return Ok(exit),
                             _ => self.collect_if_due()?,
@@ -388,7 +391,7 @@ impl Lua {
                             && let Value::Table(t) = r[(ra + 1) & 255]
                             && let Ok(entry) = self.tables[t.0].next(r[(ra + 2) & 255])
                         {
-                            // What `pairs` gives, without a call.
+                            // The iterator of `pairs`, without a call.
                             let wanted = c(i) as usize;
                             match entry {
                                 None => pc += 1,
@@ -478,7 +481,7 @@ impl Lua {
         let to = frame.func as usize;
         self.st.stack.copy_within(func..=func + count, to);
         self.st.frames.pop();
-        // The frame takes the other's place, and whatever it counts as.
+        // The new frame takes over the wanted results of the old one.
         self.enter(to, count, frame.results, Ret::Plain, id)?;
         if let Some(new) = self.st.frames.last_mut() {
             new.ret = frame.ret;
@@ -487,7 +490,7 @@ impl Lua {
         Ok(())
     }
 
-    /// Checks and converts the three values of a numeric loop, and steps back once.
+    /// Checks and converts the three values of a numeric loop, and subtracts the step once.
     fn prepare_for(&mut self, at: usize) -> Result<(), Raise> {
         let mut values = [0.0; 3];
         for (offset, what) in ["initial value", "limit", "step"].into_iter().enumerate() {
@@ -505,7 +508,7 @@ impl Lua {
         Ok(())
     }
 
-    /// Stores the elements of a constructor.
+    /// Stores the elements of a table constructor.
     fn set_list(&mut self, from: usize, count: usize, after: usize) -> Result<(), Raise> {
         let Value::Table(Table(table)) = self.st.stack[from] else { return Ok(()) };
         let mut done = self.tables[table].reserve_array(after + count, &mut self.mem);
@@ -520,7 +523,7 @@ impl Lua {
     }
 }
 
-/// Stores a value if that needs neither a metamethod nor a new slot. Whether it is done.
+/// Stores a value if that needs neither a metamethod nor a new slot. Returns whether it did.
 #[inline(always)]
 fn store(table: &mut TableData, key: Value, value: Value) -> bool {
     if table.readonly {

@@ -151,7 +151,7 @@ fn drawing(locale: Locale, spread: &Spread, after: Option<&Sharding>) -> Html {
     let shown = after.unwrap_or(&spread.sharding);
     let mut changing = Vec::new();
     if let Some(new) = after.and_then(Sharding::ring) {
-        moves::for_each_stretch(ring, new, |start, len, from, to| {
+        moves::for_each_range(ring, new, |start, len, from, to| {
             if from != to {
                 changing.push((start, len, to));
             }

@@ -1,4 +1,4 @@
-//! BITFIELD: integers of any width at any place of a string.
+//! BITFIELD: integers of any width at any bit offset of a string.
 
 use super::{bit_offset, read, string_len};
 use crate::command::{Class, CommandError, Ctx};
@@ -39,9 +39,9 @@ pub(super) fn bitfield(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     if changes > 0 {
         ctx.changed_times(changes, Class::String, "setbit", name);
     } else if grown {
-        // No write fitted, but the string has grown all the same. Replicas are told,
-        // although Redis does not tell.
-        ctx.effects.force();
+        // Every write failed on overflow, but the string has grown all the same. That is
+        // propagated, although Redis does not do so.
+        ctx.effects.force_propagation();
     }
     Ok(())
 }
@@ -148,7 +148,7 @@ fn write(reply: &mut Reply<'_>, value: i128) {
 }
 
 impl Operation {
-    /// The integer; bits behind the end are clear.
+    /// Reads the integer; bits behind the end are clear.
     fn get(&self, bytes: &[u8]) -> i128 {
         let first = (self.offset >> 3) as usize;
         let mut window = 0u128;
@@ -177,11 +177,11 @@ impl Operation {
         }
     }
 
-    /// The new value and what is replied; `None` if it does not fit and shall fail.
+    /// The new value, and the reply; `None` on an overflow that must fail.
     fn apply(&self, old: i128) -> Option<(i128, i128)> {
         let wanted = match self.action {
             Action::Get => return Some((old, old)),
-            // An unsigned field takes a negative number for the large one with the same bits.
+            // For an unsigned field, a negative number is the large one with the same bits.
             Action::Set(value) if !self.signed => i128::from(value as u64),
             Action::Set(value) => i128::from(value),
             Action::Add(value) => old + i128::from(value),

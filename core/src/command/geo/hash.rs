@@ -1,9 +1,9 @@
-//! Places as geohashes: the bits of longitude and latitude by turns, so that what is near has
-//! numbers that are near, mostly.
+//! Geohashes: the interleaved bits of longitude and latitude, so that nearby positions mostly have
+//! nearby numbers.
 
-/// A longitude and a latitude in degrees, within what can be hashed.
+/// A position: longitude and latitude in degrees, within the range that can be hashed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Place {
+pub(super) struct Position {
     pub(super) longitude: f64,
     pub(super) latitude: f64,
 }
@@ -24,30 +24,30 @@ pub(super) struct Borders {
     pub(super) north: f64,
 }
 
-/// The finest grid: 52 bits, which a double holds exactly.
+/// The finest grid step: 52 bits, which a double holds exactly.
 pub(super) const FINEST: u32 = 26;
 
 const LONGITUDES: (f64, f64) = (-180.0, 180.0);
 /// The square map of web mercator (EPSG:3857) ends here; the poles cannot be hashed.
 const LATITUDES: (f64, f64) = (-85.051_128_78, 85.051_128_78);
-/// The latitudes that geohash strings count with.
+/// The latitude range of standard geohash strings.
 const STANDARD_LATITUDES: (f64, f64) = (-90.0, 90.0);
 
 const LATITUDE_BITS: u64 = 0x5555_5555_5555_5555;
 const LONGITUDE_BITS: u64 = 0xAAAA_AAAA_AAAA_AAAA;
 
-impl Place {
-    /// A place, if it can be hashed.
+impl Position {
+    /// A position, if it is within the range that can be hashed.
     pub(super) fn new(longitude: f64, latitude: f64) -> Option<Self> {
         let within = |n: f64, (min, max): (f64, f64)| n >= min && n <= max;
         (within(longitude, LONGITUDES) && within(latitude, LATITUDES))
-            .then_some(Place { longitude, latitude })
+            .then_some(Position { longitude, latitude })
     }
 
-    /// The middle of the cell whose number is a score.
+    /// The centre of the cell that a score encodes.
     pub(super) fn of_score(score: f64) -> Self {
-        // Scores that are no geohashes are converted as on x86: what is below zero wraps around,
-        // and what is too large becomes 0.
+        // Scores that are no geohashes are converted as on x86: negative ones wrap around, and
+        // those that are too large become 0.
         const TWO_63: f64 = 9_223_372_036_854_775_808.0;
         let bits = if score < TWO_63 {
             score as i64 as u64
@@ -57,23 +57,23 @@ impl Place {
             0
         };
         let Borders { west, east, south, north } = Cell { bits, step: FINEST }.borders();
-        Place {
+        Position {
             longitude: ((west + east) / 2.0).clamp(LONGITUDES.0, LONGITUDES.1),
             latitude: ((south + north) / 2.0).clamp(LATITUDES.0, LATITUDES.1),
         }
     }
 
-    /// The score that a sorted set keeps the place as.
+    /// The score under which a sorted set stores the position.
     pub(super) fn score(self) -> f64 {
         self.cell(FINEST).bits as f64
     }
 
-    /// The cell in which it lies.
+    /// The cell that contains it.
     pub(super) fn cell(self, step: u32) -> Cell {
         Cell { bits: self.encode(step, LATITUDES), step }
     }
 
-    /// The 52 bits of the geohash that the rest of the world knows.
+    /// The 52 bits of the standard geohash.
     pub(super) fn standard_hash(self) -> u64 {
         self.encode(FINEST, STANDARD_LATITUDES)
     }
@@ -99,33 +99,34 @@ impl Cell {
         }
     }
 
-    /// The cell so many columns to the east and rows to the north, each -1, 0 or 1. Beyond the
-    /// edge of the map it goes on at the other side.
+    /// The neighbouring cell, `east` columns and `north` rows away, each -1, 0 or 1. It wraps
+    /// around at the edges of the map.
     pub(super) fn neighbour(self, east: i8, north: i8) -> Self {
         let mask = u64::MAX >> (64 - 2 * self.step);
         let (longitude, latitude) = (LONGITUDE_BITS & mask, LATITUDE_BITS & mask);
-        // The bits of the other coordinate are set while one is added, so that carries pass over
-        // them, and cleared while one is taken away.
+        // The bits of the other coordinate are set before adding, so that carries pass over them,
+        // and cleared before subtracting.
         let moved = |own: u64, other: u64, by: i8| match by {
             0 => self.bits & own,
             1.. => (self.bits & own).wrapping_add(other + 1) & own,
             _ => ((self.bits & own) | other).wrapping_sub(other + 1) & own,
         };
-        // A place on the eastern or northern edge has a bit more; it stays where it is not moved.
+        // A position on the eastern or northern edge has one more bit, which stays if that
+        // coordinate does not move.
         let keep = |own: u64, all: u64, by: i8| if by == 0 { self.bits & all } else { own };
         let columns = keep(moved(longitude, latitude, east), LONGITUDE_BITS, east);
         let rows = keep(moved(latitude, longitude, north), LATITUDE_BITS, north);
         Cell { bits: columns | rows, step: self.step }
     }
 
-    /// The scores of the places in the cell, from the first to before the second.
+    /// The half-open range of scores of the positions in the cell.
     pub(super) fn scores(self) -> (f64, f64) {
         let shift = 2 * (FINEST - self.step);
         ((self.bits << shift) as f64, ((self.bits + 1) << shift) as f64)
     }
 }
 
-/// Puts a zero behind every bit.
+/// Interleaves the bits with zeros.
 fn spread(n: u32) -> u64 {
     let mut x = u64::from(n);
     for (shift, mask) in [
@@ -140,7 +141,7 @@ fn spread(n: u32) -> u64 {
     x
 }
 
-/// Takes every other bit, beginning with the lowest.
+/// Extracts every other bit, beginning with the lowest.
 fn gather(n: u64) -> u32 {
     let mut x = n & LATITUDE_BITS;
     for (shift, mask) in [
@@ -162,44 +163,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_known_place_has_its_known_score() {
+    fn a_known_position_has_its_known_score() {
         // Palermo, in the documentation of GEOADD.
-        let palermo = Place::new(13.361389, 38.115556).unwrap();
+        let palermo = Position::new(13.361389, 38.115556).unwrap();
         assert_eq!(palermo.score(), 3479099956230698.0);
     }
 
     #[test]
     fn the_poles_are_not_on_the_map() {
-        assert_eq!(Place::new(0.0, 86.0), None);
-        assert_eq!(Place::new(181.0, 0.0), None);
-        assert_eq!(Place::new(f64::NAN, 0.0), None);
+        assert_eq!(Position::new(0.0, 86.0), None);
+        assert_eq!(Position::new(181.0, 0.0), None);
+        assert_eq!(Position::new(f64::NAN, 0.0), None);
     }
 
     proptest! {
         #[test]
-        fn a_place_is_found_again(longitude in -180.0..180.0f64, latitude in -85.05..85.05f64) {
-            let place = Place::new(longitude, latitude).unwrap();
-            let again = Place::of_score(place.score());
+        fn a_position_is_found_again(longitude in -180.0..180.0f64, latitude in -85.05..85.05f64) {
+            let position = Position::new(longitude, latitude).unwrap();
+            let again = Position::of_score(position.score());
             prop_assert!((again.longitude - longitude).abs() < 1e-5);
             prop_assert!((again.latitude - latitude).abs() < 1e-5);
         }
 
         #[test]
-        fn there_and_back_is_the_same_cell(
+        fn moving_there_and_back_gives_the_same_cell(
             longitude in -180.0..180.0f64,
             latitude in -85.0..85.0f64,
             step in 1u32..=26,
             east in -1i8..=1,
             north in -1i8..=1,
         ) {
-            let cell = Place::new(longitude, latitude).unwrap().cell(step);
+            let cell = Position::new(longitude, latitude).unwrap().cell(step);
             prop_assert_eq!(cell.neighbour(east, north).neighbour(-east, -north), cell);
         }
 
         #[test]
-        fn any_score_is_some_place(score: f64) {
-            let place = Place::of_score(score);
-            prop_assert!(Place::new(place.longitude, place.latitude).is_some());
+        fn any_score_is_some_position(score: f64) {
+            let position = Position::of_score(score);
+            prop_assert!(Position::new(position.longitude, position.latitude).is_some());
         }
     }
 }

@@ -1,8 +1,8 @@
-//! GEOSEARCH and GEORADIUS: the members in an area, given or stored.
+//! GEOSEARCH and GEORADIUS: find the members in an area, and return or store them.
 
 use super::area::{Area, Shape};
-use super::hash::Place;
-use super::{parse_place, parse_unit, place_of, write_distance, write_place};
+use super::hash::Position;
+use super::{parse_position, parse_unit, position_of, write_distance, write_position};
 use crate::command::collection::write_item;
 use crate::command::sets::store_result;
 use crate::command::{Class, CommandError, Ctx};
@@ -11,7 +11,7 @@ use crate::resp::request::Args;
 use crate::store::Value;
 use crate::store::value::{Item, ZSet, ZSetRef};
 
-/// The commands that search, which differ in how the area is told and what may be stored.
+/// The search commands, which differ in how the area is given and in what may be stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Command {
     /// GEORADIUS; with or without STORE.
@@ -30,36 +30,36 @@ enum Order {
     Descending,
 }
 
-/// What is asked for.
+/// The parsed arguments of a search.
 #[derive(Default)]
 struct Query<'a> {
-    centre: Option<Place>,
-    /// Whether the centre has been told as a member; it is unknown if there is no key.
+    centre: Option<Position>,
+    /// Whether the centre was given as a member; it is unknown if the key does not exist.
     by_member: bool,
     by_place: bool,
     shape: Option<Shape>,
-    /// Metres of the unit in which distances are given.
+    /// The unit of distances in the reply, in metres.
     unit: f64,
     with_distance: bool,
     with_hash: bool,
     with_place: bool,
     order: Option<Order>,
-    /// At most so many members; 0 for all.
+    /// The most members to return; 0 for all.
     count: usize,
-    /// Whether any will do, and not only the nearest.
+    /// ANY: whether any members will do, instead of the nearest.
     any: bool,
-    /// Where to store what is found.
+    /// The destination key, if the result is stored.
     store: Option<&'a [u8]>,
     /// Whether distances are stored as scores.
     store_distance: bool,
 }
 
-/// A member that has been found.
+/// A member in the area.
 struct Found<'a> {
     member: Item<'a>,
     score: f64,
-    place: Place,
-    /// From the centre, in metres.
+    position: Position,
+    /// Its distance from the centre, in metres.
     distance: f64,
 }
 
@@ -96,7 +96,7 @@ fn search(ctx: &mut Ctx<'_>, command: Command) -> Result<(), CommandError> {
     let query = Query::parse(args, command, set)?;
     let area = match (query.centre, query.shape) {
         (Some(centre), Some(shape)) => Some(Area::new(centre, shape)),
-        // The key of the member that the search begins at is not there.
+        // The key is missing, and with it the member at the centre.
         _ => None,
     };
     let found = match (set, area) {
@@ -137,15 +137,15 @@ fn search(ctx: &mut Ctx<'_>, command: Command) -> Result<(), CommandError> {
             reply.integer(one.score as i64);
         }
         if query.with_place {
-            write_place(reply, one.place);
+            write_position(reply, one.position);
         }
     }
     Ok(())
 }
 
 impl<'a> Query<'a> {
-    /// Reads the arguments. Members are looked up on the way, as in Redis, so that one which is
-    /// missing is an error before a bad option is.
+    /// Parses the arguments. Members are looked up while parsing, as in Redis, so that a missing
+    /// member is reported before a bad option.
     fn parse(
         args: Args<'a>,
         command: Command,
@@ -154,7 +154,7 @@ impl<'a> Query<'a> {
         let mut query = Query { unit: 1.0, ..Query::default() };
         let mut options = match command {
             Command::Radius { .. } => {
-                query.centre = Some(parse_place(args.at(2), args.at(3))?);
+                query.centre = Some(parse_position(args.at(2), args.at(3))?);
                 query.circle(args.at(4), args.at(5))?;
                 args.from(6)
             }
@@ -179,7 +179,7 @@ impl<'a> Query<'a> {
         Ok(query)
     }
 
-    /// Reads one option and says how many arguments it takes.
+    /// Parses one option and returns how many arguments it takes.
     fn option(
         &mut self,
         options: Args<'a>,
@@ -222,7 +222,7 @@ impl<'a> Query<'a> {
                 return Ok(2);
             }
             b"fromlonlat" if searching && has(2) && !self.by_member => {
-                self.centre = Some(parse_place(options.at(1), options.at(2))?);
+                self.centre = Some(parse_position(options.at(1), options.at(2))?);
                 self.by_place = true;
                 return Ok(3);
             }
@@ -243,7 +243,7 @@ impl<'a> Query<'a> {
         Ok(1)
     }
 
-    /// Refuses what does not go together.
+    /// Rejects incompatible options.
     fn check(&self, name: &[u8], command: Command) -> Result<(), CommandError> {
         if self.store.is_some() && (self.with_distance || self.with_hash || self.with_place) {
             return Err(CommandError::text(match command {
@@ -273,11 +273,11 @@ impl<'a> Query<'a> {
         Ok(())
     }
 
-    /// The area is around a member.
+    /// Sets the centre to the position of a member.
     fn member(&mut self, set: ZSetRef<'_>, member: &[u8]) -> Result<(), CommandError> {
         const UNKNOWN: CommandError =
             CommandError::text("ERR could not decode requested zset member");
-        self.centre = Some(place_of(set, member).ok_or(UNKNOWN)?);
+        self.centre = Some(position_of(set, member).ok_or(UNKNOWN)?);
         Ok(())
     }
 
@@ -302,7 +302,7 @@ impl<'a> Query<'a> {
         Ok(())
     }
 
-    /// The members in an area, as many and in the order that is asked for.
+    /// The members in an area, in the order and number asked for.
     fn find<'s>(&self, set: ZSetRef<'s>, area: &Area) -> Vec<Found<'s>> {
         let enough = if self.any { self.count } else { usize::MAX };
         let mut found = Vec::new();
@@ -313,13 +313,13 @@ impl<'a> Query<'a> {
                 if score >= to || found.len() >= enough {
                     break;
                 }
-                let place = Place::of_score(score);
-                if let Some(distance) = area.distance_within(place) {
-                    found.push(Found { member, score, place, distance });
+                let position = Position::of_score(score);
+                if let Some(distance) = area.distance_within(position) {
+                    found.push(Found { member, score, position, distance });
                 }
             }
         }
-        // To give the nearest, the order has to be known.
+        // The nearest can only be selected after sorting.
         let nearest = (self.count > 0 && !self.any).then_some(Order::Ascending);
         if let Some(order) = self.order.or(nearest) {
             found.sort_by(|a, b| match order {

@@ -1,22 +1,22 @@
-//! What is in the string of a HyperLogLog, byte for byte as in Redis.
+//! The string format of a HyperLogLog, byte for byte as in Redis.
 //!
-//! A header of 16 bytes: `HYLL`, the form, three bytes that are zero, and the count as it was
-//! computed last in eight bytes, little endian, with the highest bit set if it is out of date.
+//! A header of 16 bytes: `HYLL`, the encoding, three bytes that are zero, and the cached
+//! cardinality in eight bytes, little endian, with the highest bit set if it is out of date.
 //! Then 16,384 registers of six bits, lowest bits first (dense), or runs of registers (sparse):
 //!
 //! * `00llllll`: up to 64 registers that are 0;
 //! * `01llllll llllllll`: up to 16,384 registers that are 0;
 //! * `1vvvvvll`: up to 4 registers with a value from 1 to 32.
 //!
-//! Lengths and values are written less one.
+//! Lengths and values are stored minus one.
 
 use murmur2::murmur64a;
 
 /// How many registers there are.
 pub(super) const REGISTERS: usize = 1 << INDEX_BITS;
 
-/// Bits of an element's hash that choose the register; the others are looked through for the
-/// first that is set.
+/// The bits of an element's hash that select the register; its value is the position of the first
+/// set bit among the others.
 const INDEX_BITS: u32 = 14;
 const VALUE_BITS: u32 = 64 - INDEX_BITS;
 const SEED: u64 = 0xadc8_3b19;
@@ -25,7 +25,7 @@ const MAGIC: &[u8; 4] = b"HYLL";
 const HEADER: usize = 16;
 const FORM: usize = 4;
 const COUNT: usize = 8;
-/// In the last byte of the count: it is out of date.
+/// The bit in the last byte of the cached cardinality that marks it as out of date.
 const STALE: u8 = 0x80;
 const DENSE_LEN: usize = HEADER + REGISTERS * 6 / 8;
 
@@ -34,28 +34,28 @@ const MAX_XZERO: usize = REGISTERS;
 const MAX_VALUE: u8 = 32;
 const MAX_VALUE_RUN: usize = 4;
 
-/// Runs that are looked at for neighbours that can become one.
+/// How many runs are examined for adjacent ones that can be merged.
 const MERGED: usize = 5;
 
 /// 0.5 / ln 2
 const ALPHA: f64 = 0.721_347_520_444_481_7;
 
-/// A HyperLogLog.
+/// A HyperLogLog in its string format.
 #[derive(Clone, Debug)]
 pub(super) struct HyperLogLog(Vec<u8>);
 
-/// How registers are written.
+/// The encoding of the registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Dense,
     Sparse,
 }
 
-/// That the registers are not what they should be.
+/// The error that the registers are corrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Corrupt;
 
-/// All registers, one a byte.
+/// All registers, one byte each.
 #[derive(Clone, Debug)]
 pub(super) struct Registers(Vec<u8>);
 
@@ -64,11 +64,11 @@ pub(super) struct Registers(Vec<u8>);
 struct Run {
     value: u8,
     len: usize,
-    /// Bytes that it takes.
+    /// Its length in bytes.
     size: usize,
 }
 
-/// The form in which a string writes its registers, if it is a HyperLogLog by its header.
+/// The encoding of a string, if its header is that of a HyperLogLog.
 pub(super) fn form_of(bytes: &[u8]) -> Option<Form> {
     if bytes.len() < HEADER || !bytes.starts_with(MAGIC) {
         return None;
@@ -80,7 +80,7 @@ pub(super) fn form_of(bytes: &[u8]) -> Option<Form> {
     }
 }
 
-/// Adds an element to a dense HyperLogLog. Returns whether that changed a register.
+/// Adds an element to a dense HyperLogLog. Returns whether a register changed.
 pub(super) fn dense_add(bytes: &mut [u8], element: &[u8]) -> bool {
     let (index, value) = place(element);
     let raised = dense_raise(bytes, index, value);
@@ -90,19 +90,19 @@ pub(super) fn dense_add(bytes: &mut [u8], element: &[u8]) -> bool {
     raised
 }
 
-/// Keeps the count in a HyperLogLog.
+/// Stores the cached cardinality.
 pub(super) fn keep_count(bytes: &mut [u8], count: u64) {
     if let Some(field) = bytes.get_mut(COUNT..HEADER) {
         field.copy_from_slice(&count.to_le_bytes());
     }
 }
 
-/// The register of an element, and the value that it raises it to: how many bits of its hash have
-/// to be looked at to find one that is set.
+/// The register of an element, and the value that the element raises it to: the position of the
+/// first set bit of its hash.
 fn place(element: &[u8]) -> (usize, u8) {
     let hash = murmur64a(element, SEED);
     let index = hash as usize & (REGISTERS - 1);
-    // The bit behind the last ends the search.
+    // A bit behind the last one ends the search.
     let rest = hash >> INDEX_BITS | 1 << VALUE_BITS;
     (index, rest.trailing_zeros() as u8 + 1)
 }
@@ -139,7 +139,7 @@ fn dense_raise(bytes: &mut [u8], index: usize, value: u8) -> bool {
 }
 
 impl HyperLogLog {
-    /// A HyperLogLog without elements, sparse.
+    /// An empty HyperLogLog, sparse.
     pub(super) fn new() -> Self {
         let mut bytes = MAGIC.to_vec();
         bytes.resize(HEADER, 0);
@@ -148,34 +148,34 @@ impl HyperLogLog {
         Self(bytes)
     }
 
-    /// The HyperLogLog in a string, if it is one by its header.
+    /// Reads a string, if its header is that of a HyperLogLog.
     pub(super) fn from_string(bytes: &[u8]) -> Option<Self> {
         form_of(bytes).map(|_| Self(bytes.to_vec()))
     }
 
-    /// The string that it is.
+    /// Its string format.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// How its registers are written.
+    /// The encoding of its registers.
     pub(super) fn form(&self) -> Form {
         form_of(&self.0).unwrap_or(Form::Sparse)
     }
 
-    /// The count, if it was computed since the last change.
+    /// The cached cardinality, unless it is out of date.
     pub(super) fn known_count(&self) -> Option<u64> {
         let field: [u8; 8] = *self.0.get(COUNT..)?.first_chunk()?;
         (field[7] & STALE == 0).then(|| u64::from_le_bytes(field))
     }
 
-    /// Marks the count as out of date.
+    /// Marks the cached cardinality as out of date.
     pub(super) fn forget_count(&mut self) {
         set_stale(&mut self.0);
     }
 
-    /// Adds an element. Returns whether that changed a register. A sparse HyperLogLog becomes
-    /// dense when it would take more than `limit` bytes.
+    /// Adds an element. Returns whether a register changed. A sparse HyperLogLog becomes dense when
+    /// it would take more than `limit` bytes.
     pub(super) fn add(&mut self, element: &[u8], limit: u64) -> Result<bool, Corrupt> {
         let (index, value) = place(element);
         match self.form() {
@@ -184,7 +184,7 @@ impl HyperLogLog {
         }
     }
 
-    /// Raises every register to what it is in `all`, as far as that can be done.
+    /// Raises every register to its value in `all`, as far as the encoding allows.
     pub(super) fn raise(&mut self, all: &Registers, limit: u64) {
         for (index, value) in all.iter().enumerate().filter(|(_, value)| *value > 0) {
             match self.form() {
@@ -198,7 +198,7 @@ impl HyperLogLog {
         }
     }
 
-    /// Raises the registers in `all` to what they are here.
+    /// Raises the registers in `all` to their values here.
     pub(super) fn merge_into(&self, all: &mut Registers) -> Result<(), Corrupt> {
         match self.form() {
             Form::Dense => {
@@ -224,7 +224,7 @@ impl HyperLogLog {
         }
     }
 
-    /// Makes it dense.
+    /// Converts it to the dense encoding.
     pub(super) fn make_dense(&mut self) -> Result<(), Corrupt> {
         if self.form() == Form::Dense {
             return Ok(());
@@ -332,7 +332,7 @@ impl HyperLogLog {
         Ok(dense_raise(&mut self.0, index, value))
     }
 
-    /// Makes one run of neighbours with the same value, looking at a few from `at` on.
+    /// Merges adjacent runs of the same value, examining a few from `at` on.
     fn merge_runs(&mut self, mut at: usize) {
         let mut left = MERGED;
         while let Some(run) = self.run(at) {
@@ -356,12 +356,12 @@ impl HyperLogLog {
     }
 }
 
-/// The byte of a run of registers with a value.
+/// The byte that encodes a run of registers with a value.
 fn value_run(value: u8, len: usize) -> u8 {
     0x80 | (value - 1) << 2 | (len.clamp(1, MAX_VALUE_RUN) - 1) as u8
 }
 
-/// A run of registers that are 0, at most [`MAX_XZERO`].
+/// Encodes a run of registers that are 0, at most [`MAX_XZERO`].
 fn push_zeros(out: &mut Vec<u8>, len: usize) {
     let written = len.min(MAX_XZERO) - 1;
     if len > MAX_ZERO {
@@ -448,7 +448,7 @@ mod tests {
     const LIMIT: u64 = 3000;
 
     #[test]
-    fn the_empty_one_is_one_run() {
+    fn an_empty_hyperloglog_is_one_run() {
         let hll = HyperLogLog::new();
         assert_eq!(hll.describe(), "Z:16384");
         assert_eq!(hll.as_bytes().len(), HEADER + 2);
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_that_are_none_are_known_by_their_header() {
+    fn other_strings_are_recognised_by_their_header() {
         let mut bytes = HyperLogLog::new().0;
         assert_eq!(form_of(&bytes), Some(Form::Sparse));
         bytes[FORM] = 0;

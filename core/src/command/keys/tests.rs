@@ -1,5 +1,5 @@
-//! What commands on strings and on keys tell replicas and subscribers; what they reply is compared with the
-//! reference elsewhere.
+//! The effects of string and key commands on replicas and subscribers; the replies are compared
+//! with Redis elsewhere.
 
 use crate::command::effects::Consumers;
 use crate::command::{Caller, Ctx, DataConfig, Effects, Handler, Row, keys, strings};
@@ -11,21 +11,21 @@ use crate::rng::Rng;
 use crate::store::Keyspace;
 use crate::time::{Mono, Now, Wall};
 
-/// A keyspace at a fixed time, with a consumer for every kind of effect.
-struct Bench {
+/// A fixture: a keyspace at a fixed time, with a consumer for every kind of effect.
+struct Fixture {
     keyspace: Keyspace,
     effects: Effects,
 }
 
-/// The time of all tests, in milliseconds.
+/// The current time in all tests, in milliseconds.
 const NOW: u64 = 1_000_000;
 
-impl Bench {
+impl Fixture {
     fn new() -> Self {
         Self { keyspace: Keyspace::new(16, 1), effects: Effects::default() }
     }
 
-    /// Runs a command: its reply, what is propagated, and the events.
+    /// Executes a command. Returns its reply, what is propagated, and the events.
     fn run(&mut self, line: &str) -> (String, Vec<String>, Vec<String>) {
         let args: OwnedArgs = line.split(' ').collect();
         let args = args.as_args();
@@ -82,8 +82,8 @@ fn row(name: &str) -> Option<&'static Row<Handler>> {
 }
 
 #[test]
-fn replicas_are_told_times_and_results() {
-    let mut b = Bench::new();
+fn times_and_results_are_propagated() {
+    let mut b = Fixture::new();
     b.propagates("SET k v", &["SET k v"], &["new k", "set k"]);
     b.propagates("SET k v EX 10 GET", &["SET k v PXAT 1010000"], &["set k", "expire k"]);
     b.propagates("SET k v GET XX", &["SET k v XX"], &["set k"]);
@@ -114,8 +114,8 @@ fn replicas_are_told_times_and_results() {
 }
 
 #[test]
-fn what_is_refused_changes_nothing() {
-    let mut b = Bench::new();
+fn refused_commands_change_nothing() {
+    let mut b = Fixture::new();
     b.run("SET k v");
     for (line, error) in [
         ("SET k w EX 0", "ERR invalid expire time in 'set' command"),
@@ -142,7 +142,7 @@ fn what_is_refused_changes_nothing() {
 }
 
 #[test]
-fn every_row_says_what_it_is() {
+fn every_row_has_its_metadata() {
     for row in strings::ROWS.iter().chain(keys::ROWS) {
         for row in core::iter::once(row).chain(row.subcommands) {
             let meta = &row.meta;

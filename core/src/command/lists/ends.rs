@@ -1,5 +1,5 @@
-//! Putting at the ends of lists, taking from them, and moving between lists: what the commands on
-//! lists and the blocking ones share.
+//! Pushing to and popping from the ends of lists, and moving elements between lists, shared with
+//! the blocking commands.
 
 use crate::command::collection::{positive, write_item};
 use crate::command::{Class, CommandError, Ctx};
@@ -56,7 +56,7 @@ pub(super) fn rpoplpush(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// `LEFT` or `RIGHT`.
+/// Parses `LEFT` or `RIGHT`.
 pub fn parse_end(word: &[u8]) -> Result<End, CommandError> {
     if word.eq_ignore_ascii_case(b"left") {
         Ok(End::Left)
@@ -67,8 +67,8 @@ pub fn parse_end(word: &[u8]) -> Result<End, CommandError> {
     }
 }
 
-/// The arguments of LMPOP from `at` on (BLMPOP has its timeout first): the places of the keys, the
-/// end to take from, and how many elements.
+/// Parses the arguments of LMPOP from `at` on (BLMPOP has its timeout first): the positions of the
+/// keys, the end to pop from, and the number of elements.
 pub fn parse_mpop(
     ctx: &Ctx<'_>,
     at: usize,
@@ -76,8 +76,8 @@ pub fn parse_mpop(
     crate::command::collection::parse_mpop(ctx, at, parse_end)
 }
 
-/// Takes one element from an end of a list and lets `f` see it; `None` if there is no such list.
-/// Tells of the change, and leaves it to the caller what is replied and what is propagated.
+/// Pops one element from an end of a list and passes it to `f`; `None` if there is no such list.
+/// Reports the change; the reply and the propagation are left to the caller.
 pub fn take<R>(
     ctx: &mut Ctx<'_>,
     name: &[u8],
@@ -96,7 +96,7 @@ pub fn take<R>(
     Ok(Some(f(ctx, &text)))
 }
 
-/// Takes up to `count` elements from an end of a list, replies with the key and the elements, and
+/// Pops up to `count` elements from an end of a list, replies with the key and the elements, and
 /// propagates that as LPOP or RPOP. False if there is no such list.
 pub fn take_with_key(
     ctx: &mut Ctx<'_>,
@@ -124,7 +124,7 @@ pub fn take_with_key(
     Ok(true)
 }
 
-/// Moves an element and replies with it. False if there is no source, of which the caller tells.
+/// Moves an element and replies with it. False, without a reply, if the source does not exist.
 pub fn move_element(
     ctx: &mut Ctx<'_>,
     source: &[u8],
@@ -227,7 +227,8 @@ fn pop(ctx: &mut Ctx<'_>, end: End) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Puts elements at an end of a list, which is created if need be; true if it was.
+/// Pushes elements to an end of a list, which is created if need be. Returns whether it was
+/// created.
 pub(super) fn put<'t>(
     db: &mut crate::store::DbMut<'_>,
     name: &[u8],

@@ -92,7 +92,7 @@ fn combine(
                     1 => None,
                     _ => Some(unite(&sets, Some(Set::new_table(&limits)), &limits)),
                 };
-                // One set is its own union.
+                // The union of one set is that set.
                 let union = made.as_ref().map(Set::view).or(sets[0]);
                 let len = union.map_or(0, SetRef::len);
                 reply.set(len);
@@ -169,11 +169,11 @@ pub(in crate::command) fn store_result(
     }
 }
 
-/// A result whose members are all different.
+/// Collects a result whose members are all different.
 struct Builder(Option<Set>);
 
 impl Builder {
-    /// The form of the smallest set is a good guess at the form of the result.
+    /// An empty result, with the encoding of the smallest set as a good guess.
     fn new(like: Option<SetRef<'_>>) -> Self {
         match like {
             Some(SetRef::Ints(_)) => Self(Some(Set::Ints(Default::default()))),
@@ -208,10 +208,10 @@ fn smallest<'s>(sets: &[Option<SetRef<'s>>]) -> Option<(usize, Option<SetRef<'s>
     sets.iter().copied().enumerate().min_by_key(|(_, set)| set.map_or(0, SetRef::len))
 }
 
-/// Shows the members that all sets have, until `f` says that it has seen enough.
+/// Calls `f` with the members that all sets have, until it returns false.
 fn intersect(sets: &[Option<SetRef<'_>>], mut f: impl FnMut(Item<'_>) -> bool) {
     let Some((smallest, Some(set))) = smallest(sets) else { return };
-    // The smaller a set, the sooner it says no.
+    // The smaller a set, the sooner it excludes a member.
     let mut others: Vec<SetRef<'_>> =
         sets.iter().enumerate().filter(|(i, _)| *i != smallest).filter_map(|(_, s)| *s).collect();
     sort_by_key(&mut others, |set| set.len());
@@ -222,11 +222,11 @@ fn intersect(sets: &[Option<SetRef<'_>>], mut f: impl FnMut(Item<'_>) -> bool) {
     }
 }
 
-/// Shows the members of the first set that no other has.
+/// Calls `f` with every member of the first set that no other has; its result is ignored.
 fn subtract(sets: &[Option<SetRef<'_>>], mut f: impl FnMut(Item<'_>) -> bool) {
     let Some((Some(first), others)) = sets.split_first() else { return };
     let mut others: Vec<SetRef<'_>> = others.iter().flatten().copied().collect();
-    // The larger a set, the sooner it says yes.
+    // The larger a set, the sooner it contains a member.
     sort_by_key(&mut others, |set| core::cmp::Reverse(set.len()));
     for member in first.iter() {
         if !others.iter().any(|other| other.contains_item(member)) {

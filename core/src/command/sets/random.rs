@@ -1,4 +1,4 @@
-//! Random members: SRANDMEMBER gives them, SPOP takes them.
+//! Random members of sets: SRANDMEMBER returns them, SPOP removes them.
 
 use crate::command::collection::{distinct, positive, random_count, write_item};
 use crate::command::walk::{self, Walk};
@@ -6,7 +6,7 @@ use crate::command::{Class, CommandError, Ctx};
 use crate::store::value::Set;
 use crate::store::{Value, ValueRef};
 
-/// Members that one SREM tells replicas of, as in Redis.
+/// The most members in one propagated SREM, as in Redis.
 const BATCH: usize = 1024;
 
 pub(super) fn srandmember(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {

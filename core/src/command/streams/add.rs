@@ -10,24 +10,24 @@ use crate::store::Collection;
 use crate::store::value::stream::{MAX_NODE_BYTES, NodeLimits, Trim};
 use crate::store::value::{Stream, StreamId};
 
-/// What the options of XADD and XTRIM say.
+/// The options of XADD and XTRIM.
 #[derive(Default)]
 struct Options {
     /// `NOMKSTREAM`
     only_existing: bool,
     trim: Option<Trimming>,
-    /// Where the ID stands.
+    /// The position of the ID.
     id_at: usize,
 }
 
 #[derive(Clone, Copy)]
 struct Trimming {
     to: Trim,
-    /// `~`
+    /// `~`: trims approximately.
     about: bool,
-    /// Entries that are removed at most; 0 for any number.
+    /// LIMIT: the most entries to remove; 0 for any number.
     limit: u64,
-    /// Where the threshold stands.
+    /// The position of the threshold.
     at: usize,
 }
 
@@ -65,8 +65,8 @@ pub(super) fn xadd(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
             return Err(TOO_LARGE);
         }
         stream.append(id, &pairs, limits);
-        let trimmed = options.trim.map(|trim| (trim, trim.carry_out(stream)));
-        Ok((id, trimmed.map(|(trim, removed)| (trim, removed, trim.as_it_came_out(stream)))))
+        let trimmed = options.trim.map(|trim| (trim, trim.trim(stream)));
+        Ok((id, trimmed.map(|(trim, removed)| (trim, removed, trim.exact_threshold(stream)))))
     };
     let (done, created) = match db.edit(key, append)? {
         Some((done, _)) => (done?, false),
@@ -112,8 +112,8 @@ pub(super) fn xtrim(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let name = ctx.args.at(1);
     let mut db = ctx.keyspace.db(ctx.db);
     let edited = db.edit(db.key(name), |stream: &mut Stream| {
-        let removed = trim.carry_out(stream);
-        (removed, trim.as_it_came_out(stream))
+        let removed = trim.trim(stream);
+        (removed, trim.exact_threshold(stream))
     })?;
     let (removed, threshold) = edited.map_or_else(Default::default, |(done, _)| done);
     if removed > 0 {
@@ -126,7 +126,7 @@ pub(super) fn xtrim(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The ID of an entry that is added behind `last`.
+/// The ID of an entry that is added after `last`.
 fn choose(new: NewId, last: StreamId, now: u64) -> Result<StreamId, CommandError> {
     if last == StreamId::MAX {
         return Err(EXHAUSTED);
@@ -143,7 +143,7 @@ fn choose(new: NewId, last: StreamId, now: u64) -> Result<StreamId, CommandError
     id.filter(|id| *id > last).ok_or(TOO_SMALL)
 }
 
-/// Replicas and the append-only file get the ID that was chosen and the exact trimming threshold.
+/// Propagates the command with the ID that was generated and the exact trimming threshold.
 fn propagate(
     ctx: &mut Ctx<'_>,
     trim: Option<&Trimming>,
@@ -161,12 +161,12 @@ fn propagate(
 }
 
 impl Trimming {
-    fn carry_out(&self, stream: &mut Stream) -> u64 {
+    fn trim(&self, stream: &mut Stream) -> u64 {
         stream.trim(self.to, self.about, self.limit)
     }
 
-    /// The threshold at which exact trimming would have left the same.
-    fn as_it_came_out(&self, stream: &Stream) -> Vec<u8> {
+    /// The threshold for exact trimming that leaves the same entries.
+    fn exact_threshold(&self, stream: &Stream) -> Vec<u8> {
         match self.to {
             _ if !self.about => Vec::new(),
             Trim::MaxLen(_) => stream.len().to_string().into_bytes(),
@@ -176,7 +176,7 @@ impl Trimming {
 }
 
 impl Options {
-    /// Reads the options, which begin behind the key. Those of XADD end with the ID.
+    /// Parses the options, which follow the key. Those of XADD end with the ID.
     fn parse(ctx: &Ctx<'_>, adding: bool) -> Result<Self, CommandError> {
         let args = ctx.args;
         let mut options = Options { id_at: args.len(), ..Options::default() };
@@ -249,7 +249,7 @@ impl Options {
     }
 }
 
-/// Entries that are trimmed at most where no number is given: a hundred nodes.
+/// The default LIMIT of approximate trimming: the entries of a hundred nodes.
 fn default_limit(node_entries: u64) -> u64 {
     match node_entries.saturating_mul(100) {
         0 => 10_000,

@@ -1,4 +1,4 @@
-//! XGROUP.
+//! XGROUP: creating, changing and deleting consumer groups.
 
 use super::ids;
 use crate::command::error::up_to_nul;
@@ -14,13 +14,13 @@ const NO_KEY: CommandError = CommandError::text(
      the MKSTREAM option to create an empty stream automatically.",
 );
 
-/// The error that there is no such group.
+/// The error for a missing group.
 pub(super) fn no_group(name: &[u8], key: &[u8]) -> CommandError {
     let text = [b"NOGROUP No such consumer group '", up_to_nul(name), b"' for key name '"].concat();
     CommandError::Text([&text, up_to_nul(key), b"'"].concat().into())
 }
 
-/// What may stand behind the ID of CREATE and SETID.
+/// The options after the ID of CREATE and SETID.
 #[derive(Default)]
 struct Options {
     /// `MKSTREAM`
@@ -88,7 +88,7 @@ pub(super) fn create(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     if !there {
         ctx.effects.touched(ctx.db, name);
     }
-    regrouped(ctx, "xgroup-create", name);
+    record_group_change(ctx, "xgroup-create", name);
     ctx.reply.ok();
     Ok(())
 }
@@ -108,7 +108,7 @@ pub(super) fn set_id(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         stream.change_group(group, |group| group.set_last_id(id, options.entries_read));
         Ok(())
     })?;
-    regrouped(ctx, "xgroup-setid", name);
+    record_group_change(ctx, "xgroup-setid", name);
     ctx.reply.ok();
     Ok(())
 }
@@ -120,7 +120,7 @@ pub(super) fn create_consumer(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         Ok(stream.change_group(group, |group| group.add_consumer(consumer, now)) == Some(true))
     })?;
     if created {
-        regrouped(ctx, "xgroup-createconsumer", name);
+        record_group_change(ctx, "xgroup-createconsumer", name);
     }
     ctx.reply.integer(i64::from(created));
     Ok(())
@@ -132,7 +132,7 @@ pub(super) fn delete_consumer(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         Ok(stream.change_group(group, |group| group.remove_consumer(consumer)).flatten())
     })?;
     if pending.is_some() {
-        regrouped(ctx, "xgroup-delconsumer", name);
+        record_group_change(ctx, "xgroup-delconsumer", name);
     }
     ctx.reply.integer(pending.unwrap_or(0) as i64);
     Ok(())
@@ -146,20 +146,20 @@ pub(super) fn destroy(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     ctx.reply.integer(i64::from(removed.is_some()));
     if let Some(group) = removed {
         db.free_later(Stream::of_group(group).into_value());
-        regrouped(ctx, "xgroup-destroy", name);
-        // Clients that are blocked with this group are told that it is gone.
+        record_group_change(ctx, "xgroup-destroy", name);
+        // Clients that are blocked on this group get an error.
         ctx.effects.ready(ctx.db, name);
     }
     Ok(())
 }
 
-/// Records a change to a group. It does not count for WATCH: the entries are the same.
-fn regrouped(ctx: &mut Ctx<'_>, event: &'static str, name: &[u8]) {
+/// Records a change to a group. It does not touch watched keys: the entries are the same.
+fn record_group_change(ctx: &mut Ctx<'_>, event: &'static str, name: &[u8]) {
     ctx.effects.dirty += 1;
     ctx.effects.event(ctx.db, Class::Stream, event, name);
 }
 
-/// Lets `change` change the stream of a command, which has the group of the command.
+/// Lets `change` change the stream of a command, which must have the group of the command.
 fn change<R>(
     ctx: &mut Ctx<'_>,
     change: impl FnOnce(&mut Stream, &[u8]) -> Result<R, CommandError>,
@@ -204,10 +204,10 @@ pub(super) fn propagate_last_id(ctx: &mut Ctx<'_>, key: &[u8], group: &[u8], las
     let read = last.read.map_or(-1, |read| read as i64);
     let read = itoa::Buffer::new().format(read).to_owned();
     let words: [&[u8]; 7] = [b"XGROUP", b"SETID", key, group, &id, b"ENTRIESREAD", read.as_bytes()];
-    ctx.effects.also(db, words);
+    ctx.effects.also_propagate(db, words);
 }
 
-/// Up to where a group has read.
+/// A group's reading position.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Progress {
     pub(super) id: StreamId,

@@ -1,16 +1,16 @@
-//! IDs as arguments.
+//! Parsing stream IDs and ranges of them.
 
 use crate::command::CommandError;
 use crate::command::error::up_to_nul;
 use crate::store::value::StreamId;
 
-/// The longest text that is read as an ID.
+/// The longest text that is parsed as an ID.
 const LONGEST: usize = 127;
 
 const INVALID: CommandError =
     CommandError::text("ERR Invalid stream ID specified as stream command argument");
 
-/// The ID of an entry that XADD adds, as far as it is told.
+/// The ID that XADD was given, complete or in part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NewId {
     /// `*`
@@ -21,7 +21,7 @@ pub(super) enum NewId {
     Is(StreamId),
 }
 
-/// An ID; `-` and `+` are none here. A number alone stands for its first ID.
+/// Parses an ID, excluding `-` and `+`. A lone number is the first ID of its millisecond.
 pub(super) fn strict(text: &[u8]) -> Result<StreamId, CommandError> {
     strict_or(text, 0)
 }
@@ -33,7 +33,7 @@ fn strict_or(text: &[u8], seq: u64) -> Result<StreamId, CommandError> {
     }
 }
 
-/// An ID, or `-` for the first and `+` for the last. A number alone goes with `seq`.
+/// Parses an ID, or `-` for the first and `+` for the last. A lone number is completed with `seq`.
 pub(super) fn lenient(text: &[u8], seq: u64) -> Result<StreamId, CommandError> {
     if text.len() > LONGEST {
         return Err(INVALID);
@@ -45,7 +45,7 @@ pub(super) fn lenient(text: &[u8], seq: u64) -> Result<StreamId, CommandError> {
     }
 }
 
-/// The ID of a new entry.
+/// Parses the ID of a new entry.
 pub(super) fn new(text: &[u8]) -> Result<NewId, CommandError> {
     if text == b"*" {
         return Ok(NewId::Any);
@@ -58,7 +58,7 @@ pub(super) fn new(text: &[u8]) -> Result<NewId, CommandError> {
     }
 }
 
-/// The beginning of an interval: `(` in front leaves the ID itself out.
+/// Parses the start of a range: `(` in front excludes the ID itself.
 pub(super) fn start(text: &[u8]) -> Result<StreamId, CommandError> {
     match text {
         [b'(', id @ ..] if !id.is_empty() => strict_or(id, 0)?
@@ -68,7 +68,7 @@ pub(super) fn start(text: &[u8]) -> Result<StreamId, CommandError> {
     }
 }
 
-/// The end of an interval.
+/// Parses the end of a range.
 pub(super) fn end(text: &[u8]) -> Result<StreamId, CommandError> {
     match text {
         [b'(', id @ ..] if !id.is_empty() => strict_or(id, u64::MAX)?

@@ -1,4 +1,4 @@
-//! XINFO.
+//! XINFO: information about streams, groups and consumers.
 
 use super::groups::no_group;
 use super::{write_entry, write_id};
@@ -8,7 +8,7 @@ use crate::resp::reply::Reply;
 use crate::store::value::stream::{Consumer, Group};
 use crate::store::value::{Stream, StreamId};
 
-/// Entries, and pending ones of each group and consumer, that FULL shows if no number is given.
+/// How many entries, and pending entries of each group and consumer, FULL shows by default.
 const SHOWN: usize = 10;
 
 pub(super) fn stream(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
@@ -23,7 +23,7 @@ pub(super) fn stream(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
             None => Some(SHOWN),
             Some(word) if word.eq_ignore_ascii_case(b"count") => {
                 let count = parse_i64(options.at(2)).ok_or(CommandError::NotAnInteger)?;
-                // 0 shows all.
+                // COUNT 0 shows all.
                 Some(usize::try_from(count).unwrap_or(SHOWN))
             }
             Some(_) => return Err(syntax()),
@@ -101,7 +101,7 @@ fn full(reply: &mut Reply<'_>, stream: &Stream, count: usize) {
     }
 }
 
-/// Up to where a group has read, and what is left.
+/// Writes a group's last delivered ID, entries read and lag.
 fn reading(reply: &mut Reply<'_>, stream: &Stream, group: &Group) {
     id(reply, "last-delivered-id", group.last_id());
     for (name, value) in
@@ -178,14 +178,14 @@ fn id(reply: &mut Reply<'_>, name: &str, value: StreamId) {
     write_id(reply, value);
 }
 
-/// How many nodes the radix tree would have in which Redis keeps the nodes of a stream: one for
-/// each ID at the end, one where IDs part, and one for the bytes between these.
+/// The number of nodes of the radix tree in which Redis would keep the stream's nodes: one for each
+/// ID at the end, one where IDs branch, and one for the bytes between.
 fn tree_nodes(stream: &Stream) -> usize {
     let ids: Vec<[u8; 16]> = stream.nodes_from(0).map(|node| node.id().to_bytes()).collect();
     if ids.is_empty() { 1 } else { tree_nodes_from(&ids, 0) }
 }
 
-/// The nodes below a place where so many bytes are passed. The IDs are sorted, and all different.
+/// The number of nodes below a prefix of `depth` bytes. The IDs are sorted, and all different.
 fn tree_nodes_from(ids: &[[u8; 16]], depth: usize) -> usize {
     let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return 0 };
     let common = first.iter().zip(last).skip(depth).take_while(|(a, b)| a == b).count();

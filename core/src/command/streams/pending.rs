@@ -1,5 +1,5 @@
-//! What a group has delivered and its consumers have not acknowledged: XACK, XPENDING, XCLAIM and
-//! XAUTOCLAIM.
+//! Pending entries, which were delivered to consumers and not acknowledged: XACK, XPENDING, XCLAIM
+//! and XAUTOCLAIM.
 
 use smallvec::SmallVec;
 
@@ -14,7 +14,7 @@ use crate::sorted;
 use crate::store::value::stream::Delivery;
 use crate::store::value::{Stream, StreamId};
 
-/// Pending entries that XAUTOCLAIM looks at for each that it may give.
+/// The most pending entries that XAUTOCLAIM examines, per entry of its COUNT.
 const ATTEMPTS: u64 = 10;
 
 fn no_group(key: &[u8], group: &[u8]) -> CommandError {
@@ -36,7 +36,7 @@ pub(super) fn xack(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         ctx.reply.integer(0);
         return Ok(());
     }
-    // All are looked at before any is acknowledged.
+    // All IDs are parsed before any entry is acknowledged.
     let ids = ctx.args.from(3).iter().map(ids::strict);
     let ids = ids.collect::<Result<SmallVec<[StreamId; 8]>, _>>()?;
     let edited = db.edit(key, |stream: &mut Stream| {
@@ -117,9 +117,9 @@ pub(super) fn xpending(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Which pending entries XPENDING shows.
+/// The range of pending entries that XPENDING shows.
 struct PendingRange<'a> {
-    /// Milliseconds since they were delivered at least; 0 for any.
+    /// The minimum time since they were delivered, in milliseconds; 0 for any.
     idle: i64,
     start: StreamId,
     end: StreamId,
@@ -149,7 +149,7 @@ impl<'a> PendingRange<'a> {
 struct Claiming {
     ids: Vec<StreamId>,
     idle: i64,
-    /// When the entries count as delivered; `None` for now.
+    /// The delivery time to set; `None` for now.
     time: Option<i64>,
     retries: Option<u64>,
     force: bool,
@@ -167,15 +167,15 @@ pub(super) fn xclaim(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     }
     let now = ctx.now_ms() as i64;
     let claiming = Claiming::parse(ctx, now)?;
-    // Of a time that cannot be, now is made.
+    // A time that is negative or in the future becomes now.
     let time = claiming.time.filter(|time| (0..=now).contains(time)).unwrap_or(now);
-    let created = enter(ctx, name, group, consumer, now)?;
+    let created = touch_consumer(ctx, name, group, consumer, now)?;
     let reply = &mut ctx.reply;
     let array = reply.begin(Aggregate::Array);
     let mut count = 0;
     let mut db = ctx.keyspace.db(ctx.db);
     let edited = db.edit(key, |stream: &mut Stream| {
-        let mut told = Vec::new();
+        let mut claims = Vec::new();
         let moved = stream
             .change_group(group, |group| {
                 let moved = claiming.last_id > group.last_id();
@@ -190,8 +190,8 @@ pub(super) fn xclaim(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
             let found = stream.find(id).map(|(_, entry)| entry);
             let pending = stream.group(group).and_then(|group| group.delivery(id).copied());
             let Some(entry) = found else {
-                // It is gone from the stream, and from what is pending.
-                told.extend(pending.and_then(|old| Told::of(stream, group, &old)));
+                // The entry was deleted from the stream, so it is dropped from the pending entries.
+                claims.extend(pending.and_then(|old| OwnedClaim::of(stream, group, &old)));
                 if pending.is_some() {
                     stream.change_group(group, |group| group.acknowledge(id));
                 }
@@ -202,7 +202,7 @@ pub(super) fn xclaim(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
                 Some(old) if claiming.idle > 0 && now.saturating_sub(old.time) < claiming.idle => {
                     continue;
                 }
-                // What is new counts as delivered once.
+                // A new pending entry counts as delivered once.
                 old => old.map_or(1, |old| old.count),
             };
             let times = match claiming.retries {
@@ -220,20 +220,20 @@ pub(super) fn xclaim(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
                 group.deliver(id, consumer, time, times);
                 group.change_consumer(consumer, |consumer| consumer.active = Some(now));
             });
-            told.push(Told { id, consumer: consumer.into(), time, count: times });
+            claims.push(OwnedClaim { id, consumer: consumer.into(), time, count: times });
         }
         let state = stream.group(group);
         let state = state.map(|group| Progress { id: group.last_id(), read: group.entries_read() });
-        (told, moved, state)
+        (claims, moved, state)
     })?;
     reply.end(array, count);
-    ctx.effects.withhold();
-    let Some(((told, moved, Some(progress)), _)) = edited else { return Ok(()) };
+    ctx.effects.prevent_propagation();
+    let Some(((claims, moved, Some(progress)), _)) = edited else { return Ok(()) };
     if created {
-        tell_of_consumer(ctx, name);
+        report_new_consumer(ctx, name);
     }
-    let silent = told.is_empty();
-    tell(ctx, name, group, &told, progress);
+    let silent = claims.is_empty();
+    propagate_claims(ctx, name, group, &claims, progress);
     if moved && silent {
         propagate_last_id(ctx, name, group, progress);
         ctx.effects.dirty += 1;
@@ -312,7 +312,7 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         }
         let value = options.next().filter(|_| option.eq_ignore_ascii_case(b"count"));
         let count = parse_i64(value.ok_or(CommandError::Syntax)?).ok_or(COUNT)?;
-        // As many as 16 bytes for each can be counted.
+        // A limit of Redis: the array of 16 bytes per entry must fit into the address space.
         if !(1..=i64::MAX / 16).contains(&count) {
             return Err(COUNT);
         }
@@ -324,7 +324,7 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         return Err(no_group(name, group));
     }
     let now = ctx.now_ms() as i64;
-    let created = enter(ctx, name, group, consumer, now)?;
+    let created = touch_consumer(ctx, name, group, consumer, now)?;
     let mut db = ctx.keyspace.db(ctx.db);
     let edited = db.edit(key, |stream: &mut Stream| {
         let mut found = Found::default();
@@ -349,8 +349,8 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         found.next = pending.next().map_or(StreamId::MIN, |delivery| delivery.id);
         drop(pending);
         found.progress = Progress { id: of_group.last_id(), read: of_group.entries_read() };
-        let mut told: Vec<Told> =
-            found.gone.iter().filter_map(|old| Told::of(stream, group, old)).collect();
+        let mut claims: Vec<OwnedClaim> =
+            found.gone.iter().filter_map(|old| OwnedClaim::of(stream, group, old)).collect();
         stream.change_group(group, |group| {
             for old in &found.gone {
                 group.acknowledge(old.id);
@@ -358,17 +358,17 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
             for old in &found.claimed {
                 let count = if just_id { old.count } else { old.count.wrapping_add(1) };
                 group.deliver(old.id, consumer, now, count);
-                told.push(Told { id: old.id, consumer: consumer.into(), time: now, count });
+                claims.push(OwnedClaim { id: old.id, consumer: consumer.into(), time: now, count });
             }
             if !found.claimed.is_empty() {
                 group.change_consumer(consumer, |consumer| consumer.active = Some(now));
             }
         });
-        // In the order of the IDs.
-        sorted::sort_by_key(&mut told, |told| told.id);
-        Some((found, told))
+        // Sorted by ID.
+        sorted::sort_by_key(&mut claims, |claim| claim.id);
+        Some((found, claims))
     })?;
-    let Some((found, told)) = edited.and_then(|(done, _)| done) else {
+    let Some((found, claims)) = edited.and_then(|(done, _)| done) else {
         return Err(no_group(name, group));
     };
     let reply = &mut ctx.reply;
@@ -385,43 +385,43 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     }
     reply.array(found.gone.len());
     found.gone.iter().for_each(|delivery| write_id(reply, delivery.id));
-    ctx.effects.withhold();
+    ctx.effects.prevent_propagation();
     if created {
-        tell_of_consumer(ctx, name);
+        report_new_consumer(ctx, name);
     }
-    tell(ctx, name, group, &told, found.progress);
+    propagate_claims(ctx, name, group, &claims, found.progress);
     Ok(())
 }
 
-/// What XAUTOCLAIM has found.
+/// The result of XAUTOCLAIM.
 #[derive(Default)]
 struct Found {
     claimed: Vec<Delivery>,
-    /// Pending entries that are gone from the stream.
+    /// Pending entries that were deleted from the stream.
     gone: Vec<Delivery>,
-    /// Where to go on.
+    /// The ID to continue at.
     next: StreamId,
     progress: Progress,
 }
 
-/// A delivery as it is propagated to replicas and the append-only file.
-struct Told {
+/// A delivery to be propagated to replicas and the append-only file.
+struct OwnedClaim {
     id: StreamId,
     consumer: Box<[u8]>,
     time: i64,
     count: u64,
 }
 
-impl Told {
-    /// A delivery as it was.
+impl OwnedClaim {
+    /// An unchanged delivery.
     fn of(stream: &Stream, group: &[u8], old: &Delivery) -> Option<Self> {
         let consumer = stream.group(group)?.consumer_of(old)?.name().into();
-        Some(Told { id: old.id, consumer, time: old.time, count: old.count })
+        Some(OwnedClaim { id: old.id, consumer, time: old.time, count: old.count })
     }
 }
 
-/// Notes that a consumer asks for entries. Returns whether it is new.
-fn enter(
+/// Records that a consumer asks for entries. Returns whether it is new.
+fn touch_consumer(
     ctx: &mut Ctx<'_>,
     name: &[u8],
     group: &[u8],
@@ -439,17 +439,23 @@ fn enter(
     Ok(edited.and_then(|(created, _)| created).unwrap_or_default())
 }
 
-fn tell_of_consumer(ctx: &mut Ctx<'_>, name: &[u8]) {
+fn report_new_consumer(ctx: &mut Ctx<'_>, name: &[u8]) {
     ctx.effects.dirty += 1;
     ctx.effects.event(ctx.db, Class::Stream, "xgroup-createconsumer", name);
 }
 
-fn tell(ctx: &mut Ctx<'_>, name: &[u8], group: &[u8], told: &[Told], progress: Progress) {
-    ctx.effects.dirty += told.len() as u64;
+fn propagate_claims(
+    ctx: &mut Ctx<'_>,
+    name: &[u8],
+    group: &[u8],
+    claims: &[OwnedClaim],
+    progress: Progress,
+) {
+    ctx.effects.dirty += claims.len() as u64;
     if !ctx.effects.consumers().propagation {
         return;
     }
-    for Told { id, consumer, time, count } in told {
+    for OwnedClaim { id, consumer, time, count } in claims {
         let (id, time, count) = (*id, *time, *count);
         Claim { id, consumer, time, count, last: progress.id }.propagate(ctx, name, group);
     }

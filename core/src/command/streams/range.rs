@@ -24,7 +24,7 @@ fn range(ctx: &mut Ctx<'_>, reverse: bool) -> Result<(), CommandError> {
     while let Some(option) = options.next() {
         let value = options.next().filter(|_| option.eq_ignore_ascii_case(b"count"));
         let n = parse_i64(value.ok_or(CommandError::Syntax)?).ok_or(CommandError::NotAnInteger)?;
-        // -1 asks for all, as if nothing were said; other negative numbers for nothing.
+        // -1 means all, as without COUNT; other negative numbers mean none.
         count = Some(usize::try_from(n).unwrap_or(0));
     }
     let mut db = ctx.keyspace.db(ctx.db);
@@ -65,7 +65,7 @@ pub(super) fn xdel(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         ctx.reply.integer(0);
         return Ok(());
     }
-    // All are looked at before any is deleted.
+    // All IDs are parsed before any entry is deleted.
     let ids = ctx.args.from(2).iter().map(ids::strict).collect::<Result<Vec<_>, _>>()?;
     let edited = db
         .edit(key, |stream: &mut Stream| ids.into_iter().filter(|id| stream.delete(*id)).count())?;
@@ -130,7 +130,7 @@ pub(super) fn xsetid(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         None => return Err(CommandError::NoSuchKey),
         Some((result, _)) => result?,
     }
-    // It does not count for WATCH: the entries are the same.
+    // It does not touch watched keys: the entries are the same.
     ctx.effects.dirty += 1;
     ctx.effects.event(ctx.db, Class::Stream, "xsetid", name);
     ctx.reply.ok();

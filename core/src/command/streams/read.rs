@@ -16,14 +16,14 @@ use crate::store::value::{Stream, StreamId};
 use crate::store::{Type, ValueRef};
 use crate::time::Duration;
 
-/// What is asked for.
+/// The parsed arguments of a read.
 struct Query<'a> {
-    /// Entries of each stream at most; 0 for any number.
+    /// The most entries of each stream; 0 for any number.
     count: usize,
-    /// How long to wait, if at all; `None` inside is for ever.
+    /// BLOCK: how long to block; the inner `None` is for ever.
     block: Option<Option<Duration>>,
     group: Option<Reader<'a>>,
-    /// Where the keys begin, and how many there are.
+    /// The position of the first key, and the number of keys.
     keys_at: usize,
     keys: usize,
 }
@@ -33,16 +33,16 @@ struct Query<'a> {
 struct Reader<'a> {
     group: &'a [u8],
     consumer: &'a [u8],
-    /// `NOACK`: what it gets need not be acknowledged.
+    /// `NOACK`: its entries need not be acknowledged.
     no_ack: bool,
 }
 
-/// From where on a stream is read.
+/// The position in a stream after which it is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum From {
-    /// Behind this ID.
+    /// After this ID.
     Behind(StreamId),
-    /// `>`: what the group has not delivered.
+    /// `>`: entries that were never delivered to the group.
     New,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn xread(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         wait(ctx, &query, &starts);
         return Ok(());
     }
-    write_head(ctx, served.len());
+    write_header(ctx, served.len());
     let last = served.len() - 1;
     for (n, (index, id)) in served.into_iter().enumerate() {
         let name = query.key(ctx.args, index);
@@ -74,7 +74,7 @@ pub(super) fn xread(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         let count = query.limit(stream.len() - from);
         ctx.reply.array(count);
         if n == last {
-            // What comes last may come in slices.
+            // The last stream may be written in slices.
             walk::write_entries(&mut ctx.reply, &mut ctx.rest, (stream, entries), (from, count));
         } else {
             entries.take(count).for_each(|entry| write_entry(&mut ctx.reply, &entry));
@@ -89,8 +89,8 @@ pub(super) fn xreadgroup(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         return Err(CommandError::text("ERR Missing GROUP option for XREADGROUP"));
     };
     let starts = starts(ctx, &query)?;
-    // Its effects are propagated instead of the command.
-    ctx.effects.withhold();
+    // Propagated as XCLAIM and XGROUP instead.
+    ctx.effects.prevent_propagation();
     let mut served = SmallVec::<[(usize, From); 2]>::new();
     for (index, start) in starts.iter().enumerate() {
         if begin(ctx, query.key(ctx.args, index), reader, *start)? {
@@ -101,7 +101,7 @@ pub(super) fn xreadgroup(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         wait(ctx, &query, &starts);
         return Ok(());
     }
-    write_head(ctx, served.len());
+    write_header(ctx, served.len());
     for (index, start) in served {
         let name = query.key(ctx.args, index);
         write_name(ctx, name);
@@ -184,22 +184,22 @@ impl<'a> Query<'a> {
         args.at(self.keys_at + index)
     }
 
-    /// How many of so many entries are given.
+    /// How many of the available entries are returned.
     fn limit(&self, entries: usize) -> usize {
         if self.count == 0 { entries } else { entries.min(self.count) }
     }
 }
 
-/// How many entries come up to this ID, and those behind it.
+/// The number of entries up to this ID, and an iterator over those after it.
 fn behind(stream: &Stream, id: StreamId) -> (usize, Iter<'_>) {
-    // Behind the very last ID there is nothing.
+    // There is nothing after the largest possible ID.
     id.next().map_or_else(|| (stream.len(), stream.iter_from(stream.len())), |id| stream.seek(id))
 }
 
-/// From where on each stream is read; mostly it is one.
+/// The start position of each stream; mostly there is one stream.
 type Starts = SmallVec<[From; 2]>;
 
-/// From where on each stream is to be read. The keys must hold streams, which have the group.
+/// Resolves the start positions. The keys must hold streams, with the group if one is given.
 fn starts(ctx: &mut Ctx<'_>, query: &Query<'_>) -> Result<Starts, CommandError> {
     let args = ctx.args;
     let mut db = ctx.keyspace.db(ctx.db);
@@ -228,7 +228,7 @@ fn starts(ctx: &mut Ctx<'_>, query: &Query<'_>) -> Result<Starts, CommandError> 
                 )),
                 b">" => Ok(From::New),
                 text => match ids::strict(text)? {
-                    // Which stands for the same, as in Redis.
+                    // The largest ID means `>`, as in Redis.
                     StreamId::MAX if query.group.is_some() => Ok(From::New),
                     id => Ok(From::Behind(id)),
                 },
@@ -248,8 +248,8 @@ fn no_group(key: &[u8], group: &[u8]) -> CommandError {
     CommandError::Text(parts.concat().into())
 }
 
-/// Notes that a consumer asks for entries, creating it if it is new. Returns whether there is
-/// something to give.
+/// Records that a consumer asks for entries, creating it if it is new. Returns whether there are
+/// entries for it.
 fn begin(
     ctx: &mut Ctx<'_>,
     name: &[u8],
@@ -273,13 +273,13 @@ fn begin(
         ctx.effects.event(ctx.db, Class::Stream, "xgroup-createconsumer", name);
         if reader.no_ack {
             let words = [b"XGROUP", &b"CREATECONSUMER"[..], name, reader.group, reader.consumer];
-            ctx.effects.also(ctx.db, words);
+            ctx.effects.also_propagate(ctx.db, words);
         }
     }
     Ok(serves)
 }
 
-/// Gives what the group has not delivered yet.
+/// Delivers entries that the group has not delivered yet.
 fn deliver(
     ctx: &mut Ctx<'_>,
     name: &[u8],
@@ -325,7 +325,7 @@ fn deliver(
     Ok(())
 }
 
-/// Gives what the consumer has got and not acknowledged.
+/// Returns the consumer's pending entries: delivered to it and not acknowledged.
 fn deliver_again(
     ctx: &mut Ctx<'_>,
     name: &[u8],
@@ -366,18 +366,18 @@ fn deliver_again(
     Ok(())
 }
 
-/// What a consumer was given, as it is propagated.
+/// A delivery to a consumer, to be propagated.
 pub(super) struct Claim<'a> {
     pub(super) id: StreamId,
     pub(super) consumer: &'a [u8],
     pub(super) time: i64,
     pub(super) count: u64,
-    /// Up to where the group has read.
+    /// The group's last delivered ID.
     pub(super) last: StreamId,
 }
 
 impl Claim<'_> {
-    /// An XCLAIM that does the same wherever it is carried out.
+    /// Propagates it as an XCLAIM that has the same effect.
     pub(super) fn propagate(&self, ctx: &mut Ctx<'_>, key: &[u8], group: &[u8]) {
         let (id, last) = (id_text(self.id), id_text(self.last));
         let (time, count) = (self.time.to_string(), (self.count as i64).to_string());
@@ -397,11 +397,11 @@ impl Claim<'_> {
             b"LASTID",
             &last,
         ];
-        ctx.effects.also(ctx.db, words);
+        ctx.effects.also_propagate(ctx.db, words);
     }
 }
 
-fn write_head(ctx: &mut Ctx<'_>, streams: usize) {
+fn write_header(ctx: &mut Ctx<'_>, streams: usize) {
     match ctx.reply.proto() {
         Proto::Resp2 => ctx.reply.array(streams),
         Proto::Resp3 => ctx.reply.map(streams),
@@ -415,15 +415,15 @@ fn write_name(ctx: &mut Ctx<'_>, name: &[u8]) {
     ctx.reply.bulk(name);
 }
 
-/// Lets the caller wait, if it wants to and may.
+/// Blocks the client, if it asked for that and may block.
 fn wait(ctx: &mut Ctx<'_>, query: &Query<'_>, starts: &[From]) {
-    let patience = match query.block {
-        Some(patience) if !ctx.caller.deny_blocking => patience,
+    let timeout = match query.block {
+        Some(timeout) if !ctx.caller.deny_blocking => timeout,
         _ => return ctx.reply.null_array(),
     };
     let args = ctx.args;
     let ids_at = query.keys_at + query.keys;
-    // `$` means the last ID of now, not of later.
+    // `$` means the last ID at this moment.
     let mut resolved = OwnedArgs::default();
     for (at, word) in args.iter().enumerate() {
         match at.checked_sub(ids_at).and_then(|index| starts.get(index)) {
@@ -434,15 +434,15 @@ fn wait(ctx: &mut Ctx<'_>, query: &Query<'_>, starts: &[From]) {
     let keys = (0..query.keys).map(|index| query.key(args, index).into()).collect();
     ctx.wait = Some(Wait {
         keys,
-        patience,
+        timeout,
         empty: EmptyReply::NullArray,
         kind: Type::Stream,
         args: Some(resolved),
-        or_gone: query.group.is_some(),
+        unblock_on_nokey: query.group.is_some(),
     });
 }
 
-/// How long to wait, in milliseconds; 0 is for ever.
+/// Parses a timeout in milliseconds; 0 is for ever.
 fn parse_timeout(text: &[u8]) -> Result<Option<Duration>, CommandError> {
     let millis = parse_i64(text)
         .ok_or(CommandError::text("ERR timeout is not an integer or out of range"))?;

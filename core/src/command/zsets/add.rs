@@ -5,7 +5,7 @@ use crate::resp::number::parse_double;
 use crate::store::Value;
 use crate::store::value::{Limits, ZSet};
 
-/// What ZADD was asked to do.
+/// The options of ZADD.
 #[derive(Clone, Copy, Default)]
 pub(in crate::command) struct Options {
     /// `NX`
@@ -19,12 +19,12 @@ pub(in crate::command) struct Options {
     increment: bool,
 }
 
-/// What came of it.
+/// The result of adding members.
 #[derive(Default)]
 struct Outcome {
     added: usize,
     updated: usize,
-    /// The last score, if it was not left alone.
+    /// The last score, unless the member was left unchanged.
     score: Option<f64>,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn zincrby(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     add_arguments(ctx, 2, Options { increment: true, ..Options::default() })
 }
 
-/// Adds the scores and members that stand in the arguments from `at` on.
+/// Adds the scores and members among the arguments from `at` on.
 fn add_arguments(ctx: &mut Ctx<'_>, at: usize, options: Options) -> Result<(), CommandError> {
     let arguments = ctx.args.from(at);
     let count = arguments.len() / 2;

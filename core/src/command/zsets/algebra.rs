@@ -1,7 +1,7 @@
-//! Unions, intersections and differences of sorted sets, and of sets, whose members count as
-//! having the score 1.
+//! Unions, intersections and differences of sorted sets. Sets take part as sorted sets with all
+//! scores 1.
 
-use super::write_head;
+use super::write_header;
 use crate::command::collection::{Operation, double, positive};
 use crate::command::sets::store_result;
 use crate::command::walk::write_score;
@@ -56,7 +56,7 @@ fn show(ctx: &mut Ctx<'_>, operation: Operation, command: &str) -> Result<(), Co
     let result = compute(&sources(&mut db, &query), &query, operation, &limits);
     let view = result.view();
     let reply = &mut ctx.reply;
-    write_head(reply, view.len(), query.with_scores);
+    write_header(reply, view.len(), query.with_scores);
     for pair in view.iter_from(0) {
         write_score(reply, pair, query.with_scores);
     }
@@ -104,8 +104,8 @@ struct Query<'a> {
 }
 
 impl<'a> Query<'a> {
-    /// Reads the arguments; the number of keys is at `at`. All keys are looked up on the way, as
-    /// in Redis: a key of another type is an error before a bad option is.
+    /// Parses the arguments; the number of keys is at `at`. The keys are looked up before the
+    /// options are parsed, as in Redis: a wrong type is reported before a bad option.
     fn parse(
         ctx: &mut Ctx<'a>,
         at: usize,
@@ -166,7 +166,7 @@ impl<'a> Query<'a> {
     }
 }
 
-/// A sorted set, or a set, whose members all have the score 1.
+/// An input: a sorted set, or a set, whose members all have the score 1.
 #[derive(Clone, Copy)]
 enum Source<'a> {
     Sorted(ZSetRef<'a>),
@@ -191,7 +191,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Shows the members until `f` says that it has seen enough.
+    /// Calls `f` with each member, until it returns false.
     fn each(self, mut f: impl FnMut(Item<'a>, f64) -> bool) {
         match self {
             Source::Sorted(set) => {
@@ -239,7 +239,7 @@ fn compute(
                         Some(before) => {
                             let sum = combined(query.aggregate, before, score);
                             if before == 0.0 && sum == 0.0 {
-                                // Zeros of both signs are equal, but do not look so.
+                                // 0 and -0 are equal, but print differently.
                                 result.remove(member);
                             }
                             sum
@@ -265,9 +265,9 @@ fn compute(
     result
 }
 
-/// Shows the members that all sources have, with their scores, until `f` has seen enough. The
-/// sources are gone through from the smallest to the largest, which decides the last digit of a
-/// sum of fractions.
+/// Calls `f` with the members that all sources have, with their scores, until it returns false. The
+/// sources are visited from the smallest to the largest, which decides the last digit of a sum of
+/// fractions.
 fn intersect(
     sources: &[(Source<'_>, f64)],
     query: &Query<'_>,
@@ -295,7 +295,7 @@ fn weighted(score: f64, weight: f64) -> f64 {
     if product.is_nan() { 0.0 } else { product }
 }
 
-/// Infinities of both signs add up to zero.
+/// Combines two scores. Infinities of both signs add up to zero.
 fn combined(aggregate: Aggregate, a: f64, b: f64) -> f64 {
     match aggregate {
         Aggregate::Sum if (a + b).is_nan() => 0.0,

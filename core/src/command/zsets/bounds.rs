@@ -1,4 +1,4 @@
-//! Ranges of scores and of strings.
+//! The bounds of ranges by score and by string.
 
 use core::ops::Range;
 
@@ -10,9 +10,9 @@ use crate::store::value::ZSetRef;
 pub(super) enum Bounds<'a> {
     /// Scores between two numbers.
     Score {
-        /// The lower number, and whether it is left out.
+        /// The lower score, and whether it is excluded.
         min: (f64, bool),
-        /// The upper number, and whether it is left out.
+        /// The upper score, and whether it is excluded.
         max: (f64, bool),
     },
     /// Members between two strings.
@@ -24,7 +24,7 @@ pub(super) enum Bounds<'a> {
     },
 }
 
-/// An end of a lexicographical range.
+/// A bound of a lexicographical range.
 #[derive(Clone, Copy)]
 pub(super) enum LexBound<'a> {
     /// `-`
@@ -38,7 +38,7 @@ pub(super) enum LexBound<'a> {
 }
 
 impl<'a> Bounds<'a> {
-    /// Scores, as ZRANGEBYSCORE takes them: `1.5`, `(1.5`, `-inf`.
+    /// Parses scores, as ZRANGEBYSCORE takes them: `1.5`, `(1.5`, `-inf`.
     pub(super) fn scores(min: &[u8], max: &[u8]) -> Result<Self, CommandError> {
         match (score(min), score(max)) {
             (Some(min), Some(max)) => Ok(Bounds::Score { min, max }),
@@ -46,7 +46,7 @@ impl<'a> Bounds<'a> {
         }
     }
 
-    /// Strings, as ZRANGEBYLEX takes them: `[a`, `(a`, `-`, `+`.
+    /// Parses strings, as ZRANGEBYLEX takes them: `[a`, `(a`, `-`, `+`.
     pub(super) fn strings(min: &'a [u8], max: &'a [u8]) -> Result<Self, CommandError> {
         match (lex(min), lex(max)) {
             (Some(min), Some(max)) => Ok(Bounds::Lex { min, max }),
@@ -74,8 +74,8 @@ impl<'a> Bounds<'a> {
                     LexBound::Included(text) => member <= text,
                     LexBound::Excluded(text) => member < text,
                 };
-                // Between members of different scores there is no such order; then both ends
-                // decide, as in Redis, whether there is anything.
+                // If scores differ, members are not in lexicographical order; then, as in Redis,
+                // the members at both ends decide whether the range is empty.
                 let is = |rank, f: &dyn Fn(&[u8]) -> bool| {
                     let member = set.nth(rank).map(|(member, _)| member);
                     member.is_some_and(|member| f(member.bytes(&mut itoa::Buffer::new())))
@@ -93,7 +93,7 @@ impl<'a> Bounds<'a> {
     }
 }
 
-/// A number, and whether it is left out. What is too large is infinite.
+/// Parses a score, and whether it is excluded. Too large numbers are infinite.
 fn score(text: &[u8]) -> Option<(f64, bool)> {
     let (text, out) = match text {
         [b'(', rest @ ..] => (rest, true),

@@ -1,5 +1,4 @@
-//! Taking the members with the lowest or highest scores: what the commands on sorted sets and the
-//! blocking ones share.
+//! Popping the members with the lowest or highest scores, shared with the blocking commands.
 
 use crate::command::collection::positive;
 use crate::command::{Class, CommandError, Ctx};
@@ -16,14 +15,14 @@ pub enum Extreme {
     Max,
 }
 
-/// The shape of the reply to members that were taken.
+/// The format of the reply with popped members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// Members and scores by turns: ZPOPMIN.
+    /// Members and scores alternating: ZPOPMIN.
     Flat,
     /// Pairs: ZPOPMIN with a count, in version 3 of the protocol.
     Pairs,
-    /// The key, then members and scores by turns: BZPOPMIN.
+    /// The key, then members and scores alternating: BZPOPMIN.
     KeyFlat,
     /// The key, then an array of pairs: ZMPOP.
     KeyPairs,
@@ -50,8 +49,8 @@ pub(super) fn zmpop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The arguments of ZMPOP from `at` on (BZMPOP has its timeout first): the places of the keys, the
-/// end to take from, and how many members.
+/// Parses the arguments of ZMPOP from `at` on (BZMPOP has its timeout first): the positions of the
+/// keys, the end to pop from, and the number of members.
 pub fn parse_mpop(
     ctx: &Ctx<'_>,
     at: usize,
@@ -67,9 +66,9 @@ pub fn parse_mpop(
     })
 }
 
-/// Takes up to `count` members and replies with them: how many they were, or `None` if there is no
-/// such set, to which nothing is replied. Tells of the change; what is propagated is left to the
-/// caller (see [`propagate`]).
+/// Pops up to `count` members and replies with them. Returns how many there were, or `None`,
+/// without a reply, if there is no such set. Reports the change; propagation is left to the caller
+/// (see [`propagate`]).
 pub fn take(
     ctx: &mut Ctx<'_>,
     name: &[u8],
@@ -81,7 +80,7 @@ pub fn take(
     let reply = &mut ctx.reply;
     let edited = db.edit(db.key(name), |set: &mut ZSet| {
         let n = count.min(set.len());
-        write_head(reply, name, n, shape);
+        write_header(reply, name, n, shape);
         for _ in 0..n {
             let rank = match extreme {
                 Extreme::Min => 0,
@@ -107,7 +106,7 @@ pub fn take(
     Ok(Some(n))
 }
 
-/// Propagates that members were taken as ZPOPMIN or ZPOPMAX.
+/// Propagates the popping as ZPOPMIN or ZPOPMAX.
 pub fn propagate(ctx: &mut Ctx<'_>, name: &[u8], extreme: Extreme, count: Option<usize>) {
     let command: &[u8] = match extreme {
         Extreme::Min => b"ZPOPMIN",
@@ -145,7 +144,7 @@ fn zpop(ctx: &mut Ctx<'_>, extreme: Extreme) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn write_head(reply: &mut Reply<'_>, name: &[u8], n: usize, shape: Shape) {
+fn write_header(reply: &mut Reply<'_>, name: &[u8], n: usize, shape: Shape) {
     match shape {
         Shape::Flat => reply.array(n * 2),
         Shape::Pairs => reply.array(n),

@@ -1,9 +1,9 @@
-//! Ranges by rank, score and string: giving, storing, counting and removing them.
+//! Ranges of sorted sets by rank, score and string: returning, storing, counting and removing them.
 
 use core::ops::Range;
 
 use super::bounds::Bounds;
-use super::write_head;
+use super::write_header;
 use crate::command::collection::index_range;
 use crate::command::sets::store_result;
 use crate::command::walk::{self, Walk};
@@ -91,12 +91,12 @@ enum By {
     Lex,
 }
 
-/// What ZRANGE and its kin were asked for.
+/// The arguments of ZRANGE and its variants.
 struct Query<'a> {
     wanted: Wanted<'a>,
     reverse: bool,
     with_scores: bool,
-    /// Members to pass over, and members to give; negative numbers as in Redis.
+    /// The LIMIT: members to skip, and members to return; negative numbers as in Redis.
     limit: Option<(i64, i64)>,
 }
 
@@ -106,8 +106,8 @@ enum Wanted<'a> {
 }
 
 impl<'a> Query<'a> {
-    /// Reads the arguments; the key is at `at`. What the command's name says already cannot be
-    /// said again by an option.
+    /// Parses the arguments; the key is at `at`. What the command's name implies cannot be given as
+    /// an option again.
     fn parse(
         ctx: &Ctx<'a>,
         at: usize,
@@ -161,7 +161,7 @@ impl<'a> Query<'a> {
         Ok(Query { wanted, reverse, with_scores, limit })
     }
 
-    /// The ranks of the members to give, counted from the lowest score, and how many they are.
+    /// The ranks of the members to return, counted from the lowest score, and their number.
     fn ranks(&self, set: ZSetRef<'_>) -> (Range<usize>, usize) {
         let mut ranks = match &self.wanted {
             Wanted::Ranks(start, stop) => {
@@ -198,7 +198,7 @@ fn show(ctx: &mut Ctx<'_>, by: Option<By>, reverse: Option<bool>) -> Result<(), 
     };
     let (ranks, len) = query.ranks(set);
     let reply = &mut ctx.reply;
-    write_head(reply, len, query.with_scores);
+    write_header(reply, len, query.with_scores);
     if len == 0 {
         return Ok(());
     }

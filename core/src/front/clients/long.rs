@@ -24,7 +24,7 @@ pub struct LongReply {
 impl LongReply {
     /// A lower bound of the outbox size, in bytes, if the reply had been written at once.
     pub fn whole(&self) -> usize {
-        self.written.saturating_add(self.rest.least())
+        self.written.saturating_add(self.rest.min_bytes())
     }
 
     /// Bytes of output produced since.

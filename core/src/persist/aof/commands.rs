@@ -1,4 +1,4 @@
-//! A base that is made of commands: those that bring an empty server to the same data.
+//! AOF base files in AOF format: the commands that rebuild the data on an empty server.
 
 use super::{stream, write_timestamp};
 use crate::command::feed::write_words;
@@ -8,11 +8,11 @@ use crate::store::value::set::Members;
 use crate::store::{Entry, Keyed, StringRef, ValueRef, value};
 use value::{HashRef, Item, ListRef, SetRef, StreamRef, ZSetRef};
 
-/// Elements that one command adds: Redis's `AOF_REWRITE_ITEMS_PER_CMD`.
+/// The most elements that one command adds: Redis's `AOF_REWRITE_ITEMS_PER_CMD`.
 const ITEMS: usize = 64;
 
 /// Values that take more bytes than this are written in slices.
-const AT_ONCE: usize = 16 * 1024;
+const SLICE_THRESHOLD: usize = 16 * 1024;
 
 /// Writes entries as commands.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +20,7 @@ pub struct CommandWriter {
     out: Vec<u8>,
 }
 
-/// A large entry that is being written.
+/// The writer of a large entry, in slices.
 ///
 /// It holds a copy of the entry, so that the entry can change meanwhile.
 #[derive(Clone, Debug)]
@@ -29,21 +29,21 @@ pub struct EntryCommands {
     progress: Progress,
 }
 
-/// How far the writing of a value has come.
+/// The progress of writing a value.
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
-    /// How many elements have been written; of a stream, how many commands.
+    /// The number of elements that are written; for a stream, the number of commands.
     next: usize,
-    /// Whether the command for the element at `next` has been begun.
+    /// Whether the command for the element at `next` has begun.
     begun: bool,
-    /// Whether the first half of the element at `next` has been written.
+    /// Whether the first half of the element at `next` is written.
     half: bool,
-    /// How much has been written of a string that is written piece by piece.
+    /// How much of a string that is written piece by piece is written.
     within: usize,
 }
 
 impl CommandWriter {
-    /// A writer that begins with the moment, in seconds since 1970, if there is one to be told.
+    /// A writer that begins with a timestamp annotation, in seconds since 1970, if one is given.
     pub fn new(timestamp: Option<u64>) -> Self {
         let mut out = Vec::new();
         if let Some(seconds) = timestamp {
@@ -52,43 +52,43 @@ impl CommandWriter {
         CommandWriter { out }
     }
 
-    /// Writes a library of functions: the command that loads its source.
+    /// Writes a function library: the command that loads its source.
     pub fn function(&mut self, source: &[u8]) {
         write_words(&mut self.out, [&b"FUNCTION"[..], b"LOAD", source]);
     }
 
-    /// The entries that follow belong to this database.
+    /// Selects the database of the entries that follow.
     pub fn select(&mut self, db: u64) {
         write_words(&mut self.out, [&b"SELECT"[..], itoa::Buffer::new().format(db).as_bytes()]);
     }
 
-    /// Writes an entry. Of a large one only the beginning is written now; what comes back writes
-    /// the rest in slices, and nothing else may be written before it is done.
+    /// Writes an entry. Of a large one only the beginning is written; the returned writer must
+    /// write the rest in slices before anything else is written.
     #[must_use = "a large entry has to be written to its end"]
     pub fn entry(&mut self, entry: &Entry) -> Option<EntryCommands> {
         let mut progress = Progress::default();
-        let done = progress.step(&mut self.out, entry, AT_ONCE);
+        let done = progress.step(&mut self.out, entry, SLICE_THRESHOLD);
         (!done).then(|| EntryCommands { entry: entry.frozen(), progress })
     }
 
-    /// How many bytes are there to be taken.
+    /// The number of bytes in the buffer.
     pub fn len(&self) -> usize {
         self.out.len()
     }
 
-    /// Whether there is nothing to be taken.
+    /// Whether the buffer is empty.
     pub fn is_empty(&self) -> bool {
         self.out.is_empty()
     }
 
-    /// Takes the bytes that were written since they were taken last.
+    /// Takes the bytes out of the buffer.
     pub fn take(&mut self) -> Vec<u8> {
         core::mem::take(&mut self.out)
     }
 }
 
 impl EntryCommands {
-    /// Writes about `budget` bytes more. Returns whether the entry is complete.
+    /// Writes about `budget` more bytes. Returns whether the entry is complete.
     pub fn step(&mut self, writer: &mut CommandWriter, budget: usize) -> bool {
         self.progress.step(&mut writer.out, &self.entry, budget)
     }
@@ -120,7 +120,7 @@ impl Progress {
         done
     }
 
-    /// Begins a command that has so many words in all, unless that was done before.
+    /// Writes the beginning of a command with `words` words in all, unless that was done before.
     fn begin(&mut self, out: &mut Vec<u8>, words: usize, name: &[u8], key: &[u8]) {
         if core::mem::replace(&mut self.begun, true) {
             return;
@@ -132,7 +132,8 @@ impl Progress {
         bulk(out, key);
     }
 
-    /// Begins the command for the next elements, each of so many words, if they need a new one.
+    /// Writes the beginning of the command for the next elements, of `words` words each, if a new
+    /// command is needed.
     fn begin_items(
         &mut self,
         out: &mut Vec<u8>,
@@ -147,7 +148,7 @@ impl Progress {
         }
     }
 
-    /// An element has been written. Whether there is time for another.
+    /// Records that an element is written. Returns whether there is room for another in this slice.
     fn item_done(&mut self, out: &[u8], until: usize) -> bool {
         self.next += 1;
         self.begun = false;
@@ -245,7 +246,7 @@ impl Progress {
 
     /// Writes a string, or a piece of it. Returns whether it is complete.
     fn text(&mut self, out: &mut Vec<u8>, text: &[u8], until: usize) -> bool {
-        if text.len() <= AT_ONCE {
+        if text.len() <= SLICE_THRESHOLD {
             bulk(out, text);
             return true;
         }

@@ -1,58 +1,58 @@
-//! The manifest: which files make up the append-only file, and in what order they are read.
+//! The AOF manifest: which files make up the append-only file, and in what order they are read.
 //!
-//! A line for each file: `file appendonly.aof.1.base.rdb seq 1 type b`.
+//! It has one line per file: `file appendonly.aof.1.base.rdb seq 1 type b`.
 
 use core::fmt::{self, Write};
 
 use crate::resp::quote::{repr, split_args};
 
-/// The longest line, with its end: Redis's `MANIFEST_MAX_LINE`.
+/// The longest line, including its end: Redis's `MANIFEST_MAX_LINE`.
 const MAX_LINE: usize = 1024;
 
-/// What the names of incremental files end with.
+/// The suffix of incremental files.
 const INCR_SUFFIX: &str = ".incr.aof";
 
-/// The files that make up the append-only file.
+/// A parsed manifest: the files that make up the append-only file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
-    /// All data as it was when the log was rewritten last.
+    /// The base file: all data at the time of the last rewrite.
     pub base: Option<Part>,
-    /// Files that a rewrite has made superfluous, and that wait to be deleted.
+    /// Files that a rewrite has made obsolete and that are still to be deleted.
     pub history: Vec<Part>,
-    /// Commands since then, oldest file first.
+    /// The incremental files: commands since then, oldest file first.
     pub incr: Vec<Part>,
-    /// The highest number that a base file has had.
+    /// The highest sequence number of any base file so far.
     base_seq: i64,
-    /// The highest number that an incremental file has had.
+    /// The highest sequence number of any incremental file so far.
     incr_seq: i64,
 }
 
-/// One file.
+/// A file of the manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Its name inside the directory.
+    /// Its name within the directory.
     pub name: String,
-    /// Its number among those of its kind.
+    /// Its sequence number among those of its type.
     pub seq: i64,
 }
 
-/// What a file is for.
+/// The type of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `b`: all data as it was at one moment.
+    /// `b`: a base file, with all data at one moment.
     Base,
-    /// `h`: nothing any more.
+    /// `h`: a history file, which is obsolete.
     History,
-    /// `i`: commands.
+    /// `i`: an incremental file, with commands.
     Incr,
 }
 
-/// Why a manifest cannot be understood.
+/// Why a manifest is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestError {
-    /// The line that is to blame, with its number from 1, if it is one.
+    /// The invalid line with its number from 1, if it is a single line.
     pub line: Option<(usize, String)>,
-    /// Redis's words for what is wrong.
+    /// The reason, in Redis's words.
     pub reason: &'static str,
 }
 
@@ -66,7 +66,7 @@ impl fmt::Display for ManifestError {
 }
 
 impl ManifestError {
-    /// The lines that Redis logs.
+    /// The lines that Redis logs for this error.
     pub fn log_lines(&self) -> Vec<String> {
         let mut lines = vec!["*** FATAL AOF MANIFEST FILE ERROR ***".to_owned()];
         if let Some((number, line)) = &self.line {
@@ -79,7 +79,7 @@ impl ManifestError {
 }
 
 impl Manifest {
-    /// Reads the text of a manifest.
+    /// Parses a manifest.
     pub fn parse(text: &[u8]) -> Result<Self, ManifestError> {
         let whole = |reason| ManifestError { line: None, reason };
         if text.is_empty() {
@@ -103,8 +103,9 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// No new file takes the name of one that is history: where that is kept
-    /// (`aof-disable-auto-gc`), it may be the only one that shows how far numbers have come.
+    /// Takes history files into account, so that no new file gets the name of one: where they are
+    /// kept (`aof-disable-auto-gc`), they may be the only ones that show the highest sequence
+    /// number.
     fn count_history(&mut self) {
         for part in &self.history {
             let seq = match part.name.ends_with(INCR_SUFFIX) {
@@ -118,7 +119,7 @@ impl Manifest {
     fn add_line(&mut self, line: &[u8]) -> Result<(), &'static str> {
         const INVALID: &str = "Invalid AOF manifest file format";
         let words = split_args(line).ok_or(INVALID)?;
-        // More words than are known may come from a newer version.
+        // Additional words may come from a newer version.
         if words.len() < 6 || words.len() % 2 == 1 {
             return Err(INVALID);
         }
@@ -173,19 +174,19 @@ impl Manifest {
         text
     }
 
-    /// Whether it names no file that holds data.
+    /// Whether there are no base and incremental files.
     pub fn is_empty(&self) -> bool {
         self.base.is_none() && self.incr.is_empty()
     }
 
-    /// The files that hold data, in the order in which they are read.
+    /// The base and incremental files, in the order in which they are read.
     pub fn parts(&self) -> impl Iterator<Item = (Kind, &Part)> {
         let base = self.base.iter().map(|part| (Kind::Base, part));
         base.chain(self.incr.iter().map(|part| (Kind::Incr, part)))
     }
 
-    /// Adds a base file in place of the one before, which becomes history. Its name is made from
-    /// that of the append-only file. Returns the name.
+    /// Replaces the base file by a new one; the previous one becomes history. Its name is derived
+    /// from that of the append-only file. Returns the name.
     pub fn new_base(&mut self, filename: &str, rdb: bool) -> String {
         if let Some(before) = self.base.take() {
             self.history.insert(0, before);
@@ -197,13 +198,13 @@ impl Manifest {
         name
     }
 
-    /// Makes the file of an older version the base.
+    /// Makes the append-only file of an older version the base file.
     pub fn adopt_base(&mut self, filename: &str) {
         self.base_seq = 1;
         self.base = Some(Part { name: filename.to_owned(), seq: 1 });
     }
 
-    /// Adds an incremental file behind the others. Returns its name.
+    /// Adds a new incremental file at the end. Returns its name.
     pub fn new_incr(&mut self, filename: &str) -> String {
         self.incr_seq = self.incr_seq.saturating_add(1);
         let name = format!("{filename}.{}{INCR_SUFFIX}", self.incr_seq);
@@ -211,7 +212,7 @@ impl Manifest {
         name
     }
 
-    /// Makes history of all incremental files but the last `kept`.
+    /// Moves all incremental files except the last `kept` to the history.
     pub fn retire_incr(&mut self, kept: usize) {
         let gone = self.incr.len().saturating_sub(kept);
         for part in self.incr.drain(..gone).rev() {
@@ -220,17 +221,18 @@ impl Manifest {
     }
 }
 
-/// The name of the manifest that goes with an append-only file.
+/// The name of the manifest of an append-only file.
 pub fn manifest_name(filename: &str) -> String {
     format!("{filename}.manifest")
 }
 
-/// The name of the incremental file that is written while the first base is made.
+/// The name of the incremental file that is written while the first base file is created.
 pub fn temp_incr_name(filename: &str) -> String {
     format!("temp-{filename}.incr")
 }
 
-/// Lines with their ends; one that is too long comes in pieces without.
+/// Splits a text into lines with their ends; a line that is too long is split into pieces without
+/// an end.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = text;
     core::iter::from_fn(move || {
@@ -245,7 +247,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The number that a text begins with, as C's `atoll` reads it.
+/// The number at the beginning of a text, as C's `atoll` reads it.
 fn leading_number(text: &[u8]) -> i64 {
     let text = text.trim_ascii_start();
     let (negative, digits) = match text {
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_again() {
+    fn manifests_round_trip() {
         let mut manifest = Manifest::default();
         assert_eq!(manifest.new_base("appendonly.aof", true), "appendonly.aof.1.base.rdb");
         assert_eq!(manifest.new_incr("appendonly.aof"), "appendonly.aof.1.incr.aof");
@@ -295,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_history_are_not_given_again() {
+    fn sequence_numbers_of_history_files_are_not_reused() {
         let text = "file a.3.base.rdb seq 3 type b\nfile a.9.incr.aof seq 9 type h\n\
                     file a.7.base.rdb seq 7 type h\n";
         let mut manifest = Manifest::parse(text.as_bytes()).expect("a good manifest");
@@ -304,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_newer_version_adds_is_passed_by() {
+    fn fields_of_newer_versions_are_skipped() {
         let text = "# a comment\nFILE a SEQ 7 new thing TYPE i\n";
         let manifest = Manifest::parse(text.as_bytes()).expect("a good manifest");
         assert_eq!(manifest.incr, [Part { name: "a".into(), seq: 7 }]);

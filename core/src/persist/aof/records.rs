@@ -1,43 +1,43 @@
-//! The records of a part: commands as requests of the protocol, and lines of annotation.
+//! The records of an AOF file: commands in the form of requests, and annotations.
 
 use super::MAX_LINE;
 use crate::resp::request::{Args, Span};
 
-/// Takes records out of the bytes of a part, which come in pieces of any length.
+/// Parses records from the bytes of a file, which arrive in pieces of any length.
 #[derive(Clone, Debug, Default)]
 pub struct Records {
     buffer: Vec<u8>,
-    /// How much of `buffer` has been used up.
+    /// How much of `buffer` has been parsed.
     start: usize,
-    /// Bytes of the part before `buffer`.
+    /// The number of bytes of the file before `buffer`.
     before: u64,
     spans: Vec<Span>,
-    /// The arguments of the record at hand that are still missing; 0 before its head was read.
+    /// The missing arguments of the current record; 0 before its header was read.
     missing: u64,
-    /// How far the record at hand has been read, from `start`.
+    /// The position within the current record, from `start`.
     at: usize,
 }
 
 /// One record.
 #[derive(Clone, Copy, Debug)]
 pub enum Record<'a> {
-    /// A line that begins with `#`, without its end.
+    /// A line that begins with `#`, without its line end.
     Annotation(&'a [u8]),
     /// A command.
     Command(Args<'a>),
 }
 
-/// Bytes that are no record, nor the beginning of one.
+/// The error that bytes are neither a record nor the beginning of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadRecord;
 
 impl Records {
-    /// A reader whose first byte is the one at `offset` of its part.
+    /// A parser whose first byte is the one at `offset` of its file.
     pub fn starting_at(offset: u64) -> Self {
         Records { before: offset, ..Records::default() }
     }
 
-    /// Takes in bytes of the part, which follow those before.
+    /// Appends bytes of the file, which follow those before.
     pub fn feed(&mut self, bytes: &[u8]) {
         if self.start > 0 {
             self.buffer.drain(..self.start);
@@ -47,22 +47,22 @@ impl Records {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Where the next record begins, in bytes from the beginning of the part.
+    /// The offset of the next record in the file.
     pub fn offset(&self) -> u64 {
         self.before + self.start as u64
     }
 
-    /// Where the bytes end that have been taken in.
+    /// The offset of the end of the bytes that were fed.
     pub fn end(&self) -> u64 {
         self.before + self.buffer.len() as u64
     }
 
-    /// Whether bytes wait that are no whole record: where the part ends here, it was cut.
+    /// Whether an incomplete record is buffered: if the file ends here, it is truncated.
     pub fn is_torn(&self) -> bool {
         self.start < self.buffer.len()
     }
 
-    /// The next record, or `None` if it has not come whole.
+    /// The next record, or `None` if it is not complete.
     pub fn next_record(&mut self) -> Result<Option<Record<'_>>, BadRecord> {
         let (start, at) = (self.start, self.at);
         if self.missing == 0 {
@@ -105,8 +105,8 @@ impl Records {
             let len = len.ok_or(BadRecord)?;
             let behind = line.get(end + len..).unwrap_or_default();
             let ended = behind.get(..2);
-            // Redis does not look at these two, but its redis-check-aof does. If they are others,
-            // what is before them is not what was written: a page may have been lost.
+            // Redis does not check these two bytes, but its redis-check-aof does. If they are
+            // wrong, the bytes before them are not what was written: a page may have been lost.
             if !b"\r\n".starts_with(ended.unwrap_or(behind)) {
                 return Err(BadRecord);
             }
@@ -124,7 +124,7 @@ impl Records {
     }
 }
 
-/// How long the line is that these bytes begin with, with its end; `None` if that has not come.
+/// The length of the first line, including its end; `None` if the end has not arrived.
 fn line_end(bytes: &[u8]) -> Result<Option<usize>, BadRecord> {
     let most = bytes.len().min(MAX_LINE);
     match memchr::memchr(b'\n', bytes.get(..most).unwrap_or_default()) {
@@ -134,7 +134,7 @@ fn line_end(bytes: &[u8]) -> Result<Option<usize>, BadRecord> {
     }
 }
 
-/// The number that a line begins with.
+/// The number at the beginning of a line.
 fn number(line: &[u8]) -> Option<u64> {
     let digits = line.iter().take_while(|c| c.is_ascii_digit()).count();
     crate::resp::number::parse_u64(line.get(..digits)?)
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_record_begins_with_is_refused() {
+    fn invalid_records_are_refused() {
         for text in
             ["PING\r\n", "*0\r\n", "*x\r\n", "*1\r\nGET\r\n", "*1\r\n$x\r\n", "*1\r\n$-1\r\n"]
         {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_was_lost_is_seen_wherever_it_begins() {
+    fn a_lost_page_is_detected_at_any_offset() {
         let mut text = Vec::new();
         write_words(&mut text, [&b"SET"[..], b"key", b"value"]);
         let whole = text.len();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_end_is_seen_at_every_byte() {
+    fn truncation_is_detected_at_every_byte() {
         let mut text = Vec::new();
         write_words(&mut text, [&b"SET"[..], b"key", b"value"]);
         let whole = text.len();

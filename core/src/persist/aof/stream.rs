@@ -1,11 +1,10 @@
-//! The commands that build a stream up: an XADD for each entry, an XSETID, and for each group an
-//! XGROUP CREATE, an XGROUP CREATECONSUMER for each consumer, and an XCLAIM for each entry that is
-//! not acknowledged.
+//! The commands that rebuild a stream: an XADD per entry, an XSETID, and for each group an XGROUP
+//! CREATE, an XGROUP CREATECONSUMER per consumer, and an XCLAIM per pending entry.
 
 use crate::command::feed::write_words;
 use crate::store::value::stream::{Delivery, Entry, Group, Stream, StreamId};
 
-/// How many commands there are.
+/// The number of commands.
 pub(super) fn commands(stream: &Stream) -> usize {
     stream.len() + 1 + stream.groups().map(of_group).sum::<usize>()
 }
@@ -14,8 +13,8 @@ fn of_group(group: &Group) -> usize {
     1 + group.consumer_count() + group.pending_count()
 }
 
-/// Writes commands from the one with the number `from` on, until the buffer has `until` bytes.
-/// Returns how many were written, at least one if there is one.
+/// Writes commands from number `from` on, until the buffer has `until` bytes. Returns how many were
+/// written, at least one if any is left.
 pub(super) fn write(
     out: &mut Vec<u8>,
     key: &[u8],
@@ -89,7 +88,7 @@ fn write_entry(out: &mut Vec<u8>, key: &[u8], entry: &Entry<'_>) {
 fn write_counters(out: &mut Vec<u8>, key: &[u8], stream: &Stream) {
     let counters = stream.counters();
     if stream.is_empty() {
-        // The stream is there when an entry has come and gone. 0-0 is no ID of an entry.
+        // The stream exists after an entry was added and removed. 0-0 is not a valid ID.
         let id = text(counters.last_id.max(StreamId::new(0, 1)));
         write_words(out, [b"XADD", key, b"MAXLEN", b"0", &id, b"x", b"y"]);
     }

@@ -1,9 +1,9 @@
-//! Checking an RDB file and telling of it as `redis-check-rdb` does.
+//! Checks an RDB file and reports on it as `redis-check-rdb` does.
 
 use super::reader::{Checksum, Doing, Modules, RdbError, ReadOptions, Reader, Record};
 use super::{kind_name, reader};
 
-/// Checks an RDB file whose bytes are handed in piece by piece.
+/// A checker of an RDB file, whose bytes are fed in pieces.
 #[derive(Clone, Debug)]
 pub struct Checker {
     reader: Reader,
@@ -16,8 +16,8 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// For the file that is called `name`; expiry times are compared with `now_ms`, in milliseconds
-    /// since 1970.
+    /// A checker for the file called `name`. Expiry times are compared with `now_ms`, in
+    /// milliseconds since 1970.
     pub fn new(name: &[u8], now_ms: u64) -> Self {
         let options = ReadOptions { modules: Modules::Skip, now_ms, ..ReadOptions::default() };
         let mut checker = Self {
@@ -33,7 +33,7 @@ impl Checker {
         checker
     }
 
-    /// Checks the next bytes. Returns whether there is anything left to be checked.
+    /// Checks the next bytes. Returns whether more are needed.
     pub fn feed(&mut self, bytes: &[u8]) -> bool {
         self.reader.feed(bytes);
         while self.verdict.is_none() {
@@ -46,7 +46,7 @@ impl Checker {
         false
     }
 
-    /// The file has ended. Returns whether it is as it should be.
+    /// Ends the check at the end of the file. Returns whether the file is valid.
     pub fn end(&mut self) -> bool {
         if self.verdict.is_none()
             && let Err(error) = self.reader.end()
@@ -55,17 +55,17 @@ impl Checker {
         }
         if self.verdict == Some(true) {
             self.tell(&[b"\\o/ RDB looks OK! \\o/"]);
-            self.sum_up();
+            self.print_summary();
         }
         self.verdict.unwrap_or(false)
     }
 
-    /// The bytes that were handed in behind the end of the file.
+    /// The bytes after the end of the RDB data.
     pub fn unread(&self) -> &[u8] {
         self.reader.unread()
     }
 
-    /// Takes what there is to print.
+    /// Takes the text to print.
     pub fn take_report(&mut self) -> Vec<u8> {
         core::mem::take(&mut self.report)
     }
@@ -122,10 +122,10 @@ impl Checker {
             let text = format!("[additional info] Reading type {kind} ({})", kind_name(kind));
             self.line(&[text.as_bytes()]);
         }
-        self.sum_up();
+        self.print_summary();
     }
 
-    fn sum_up(&mut self) {
+    fn print_summary(&mut self) {
         let text = format!(
             "[info] {} keys read\n[info] {} expires\n[info] {} already expired",
             self.keys, self.expires, self.already_expired

@@ -1,8 +1,8 @@
-//! DUMP and RESTORE: values as payloads. They stand here because they are made of the codec.
+//! DUMP and RESTORE. They are here because they consist mostly of encoding and decoding.
 
 use super::payload::{PayloadError, PayloadWriter, restore};
 use crate::command::meta::{acl, flag, key};
-use crate::command::walk::Make;
+use crate::command::walk::Render;
 use crate::command::{Class, CommandError, Ctx, Group, Handler, KeySpec, Rest, Row, is_past};
 use crate::resp::number::parse_i64;
 use crate::store::{AccessClock, AccessPolicy, Entry};
@@ -56,7 +56,7 @@ fn dump_key(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     writer.begin(entry);
     if !writer.is_whole() {
         if !ctx.reply.is_muted() {
-            ctx.rest = Some(Rest::made(Box::new(Dump(writer)), ctx.reply.proto()));
+            ctx.rest = Some(Rest::rendered(Box::new(Dump(writer)), ctx.reply.proto()));
         }
     } else if let Some(payload) = writer.step(SLICE) {
         ctx.reply.bulk(&payload);
@@ -64,14 +64,14 @@ fn dump_key(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Bytes of a payload that are made in one go.
+/// The number of bytes of a payload that are written at once.
 const SLICE: usize = 64 * 1024;
 
-/// The payload of a large value, while it is made.
+/// The payload of a large value, rendered in slices.
 #[derive(Clone, Debug)]
 struct Dump(PayloadWriter);
 
-impl Make for Dump {
+impl Render for Dump {
     fn step(&mut self) -> Option<Vec<u8>> {
         self.0.step(SLICE)
     }
@@ -80,12 +80,12 @@ impl Make for Dump {
         self.0.take_copy()
     }
 
-    fn boxed(&self) -> Box<dyn Make> {
+    fn boxed(&self) -> Box<dyn Render> {
         Box::new(self.clone())
     }
 }
 
-/// What follows the payload.
+/// The options after the payload.
 #[derive(Default)]
 struct Options {
     replace: bool,
@@ -121,7 +121,7 @@ fn restore_key(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let expire = match (ttl, options.absolute) {
         (0, _) => None,
         (at, true) => Some(at),
-        // Redis does not look whether the sum fits: what lies behind the end of time has passed.
+        // Redis does not check for overflow here: a time that wraps around has passed.
         (ttl, false) => Some(ttl.wrapping_add(i64::try_from(now).unwrap_or(i64::MAX))),
     };
     let gone = options.replace && ctx.keyspace.db(ctx.db).remove(key);
@@ -146,7 +146,7 @@ fn restore_key(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     if let Some(at) = expire
         && !options.absolute
     {
-        // The expiry is absolute: a reader that gets the command later must not count from then.
+        // The expiry time is propagated as an absolute time, since replicas receive it later.
         let mut digits = itoa::Buffer::new();
         let head = [ctx.arg(0), name, digits.format(at).as_bytes()];
         let tail = ctx.args.from(3).iter().chain([&b"ABSTTL"[..]]);

@@ -4,16 +4,16 @@ use std::sync::LazyLock;
 
 use crc::{CRC_64_REDIS, Crc, Table};
 
-/// Sixteen tables, so that sixteen bytes are taken at once: some gigabytes a second. They are made
-/// when they are first needed, because 32 KB of them would weigh in the page's program.
+/// Lookup tables to process sixteen bytes at a time: some gigabytes per second. They are computed
+/// on first use, since 32 KB of them would increase the size of the page's program.
 static TABLES: LazyLock<Crc<u64, Table<16>>> = LazyLock::new(|| Crc::<u64, _>::new(&CRC_64_REDIS));
 
-/// CRC-64 with the polynomial of Jones, of bytes that come piece by piece.
+/// An incremental CRC-64 with the Jones polynomial.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Crc64(u64);
 
 impl Crc64 {
-    /// The checksum of no bytes.
+    /// The checksum of an empty input.
     pub fn new() -> Self {
         Self::default()
     }
@@ -25,15 +25,15 @@ impl Crc64 {
         crc.value()
     }
 
-    /// Takes in more bytes.
+    /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
-        // The initial value is given as in the catalogue of CRCs, the other way round.
+        // The initial value is bit-reversed, as in the CRC catalogue.
         let mut digest = TABLES.digest_with_initial(self.0.reverse_bits());
         digest.update(bytes);
         self.0 = digest.finalize();
     }
 
-    /// The checksum of the bytes taken in so far.
+    /// The checksum of the bytes so far.
     pub fn value(self) -> u64 {
         self.0
     }
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn it_is_the_checksum_of_redis() {
-        // The check value of the catalogue, which Redis's own test of its crc64 states, too.
+        // The check value of the CRC catalogue, which is also in the test of Redis's crc64.
         assert_eq!(Crc64::of(b"123456789"), 0xe9c6_d914_c4b8_d9ca);
     }
 

@@ -1,17 +1,17 @@
-//! Reading lengths, strings and numbers from bytes of which more may come.
+//! A cursor that decodes lengths, strings and numbers from a buffer that may still grow.
 
 use std::borrow::Cow;
 
 use super::{lzf, string};
 
-/// Why reading stops.
+/// Why decoding stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// The bytes end here; more have to come first.
+    /// The buffer ends here; more bytes are needed.
     More,
-    /// The bytes are not what they should be.
+    /// The bytes are invalid.
     Bad(Cow<'static, str>),
-    /// A collection has no elements. Old versions of Redis could write such; they are passed over.
+    /// The collection is empty. Old versions of Redis could write such; they are skipped.
     Empty,
 }
 
@@ -21,19 +21,19 @@ impl Stop {
     }
 }
 
-/// The longest string that is read: no key, field, member or element may be longer here.
+/// The longest string that is accepted: keys, fields, members and elements cannot be longer here.
 const LONGEST: u64 = u32::MAX as u64;
 
-/// A place in bytes that are being read.
+/// A position in a buffer that is being decoded.
 #[derive(Clone, Debug)]
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Up to where everything has been understood and need not be read again.
+    /// The position up to which everything is decoded and need not be decoded again.
     done: usize,
 }
 
-/// A string as it is written.
+/// An encoded string.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Text<'a> {
     Plain(&'a [u8]),
@@ -41,7 +41,7 @@ pub(super) enum Text<'a> {
     Packed { bytes: &'a [u8], len: u64 },
 }
 
-/// What the first byte of a length can say.
+/// The forms of a length, selected by its first byte.
 enum Length {
     Len(u64),
     Form(u8),
@@ -52,17 +52,17 @@ impl<'a> Cursor<'a> {
         Self { bytes, at: 0, done: 0 }
     }
 
-    /// What has been read so far need not be read again.
+    /// Marks everything up to the current position as decoded.
     pub(super) fn commit(&mut self) {
         self.done = self.at;
     }
 
-    /// Up to where everything has been understood.
+    /// The position up to which everything is decoded.
     pub(super) fn committed(&self) -> usize {
         self.done
     }
 
-    /// How many bytes have been read, understood or not.
+    /// The current position, which may be behind the committed one.
     pub(super) fn position(&self) -> usize {
         self.at
     }
@@ -85,7 +85,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn len(&mut self) -> Result<u64, Stop> {
         match self.length()? {
             Length::Len(len) => Ok(len),
-            // Redis takes the number of the form for a length here; nothing ever wrote it so.
+            // Redis takes the number of the encoding for a length here; no file contains this.
             Length::Form(form) => Stop::bad(format!("Unknown length encoding {form}")),
         }
     }

@@ -1,4 +1,4 @@
-//! Writing one value, in slices if it is large.
+//! Encodes one value, in slices if it is large.
 
 use std::borrow::Cow;
 
@@ -12,12 +12,12 @@ use crate::store::value::set::Members;
 use crate::store::{Entry, Keyed, StringRef, ValueRef, value};
 use value::{HashRef, Item, ListRef, SetRef, StreamRef, ZSetRef};
 
-/// Values that take more bytes, or have more elements, than this are written in slices.
-const AT_ONCE: usize = 16 * 1024;
+/// Values with more bytes or elements than this are written in slices.
+const SLICE_THRESHOLD: usize = 16 * 1024;
 /// Strings longer than this are written and compressed in slices.
-const STRING_AT_ONCE: usize = 128 * 1024;
+const STRING_SLICE_THRESHOLD: usize = 128 * 1024;
 
-/// A large entry that is being written.
+/// The writer of a large entry, in slices.
 ///
 /// It holds a copy of the entry, so that the entry can change meanwhile.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct EntryWriter {
 }
 
 impl EntryWriter {
-    /// Writes a value that has no key, however large it is.
+    /// Writes a value without a key in one go, however large it is.
     pub(super) fn whole(writer: &mut Writer, value: ValueRef<'_>) {
         writer.raw(&[kind_of(value)]);
         if let ValueRef::String(StringRef::Int(n)) = value {
@@ -37,7 +37,7 @@ impl EntryWriter {
         while !progress.step(writer, value, usize::MAX) {}
     }
 
-    /// Writes about `budget` bytes more. Returns whether the entry is complete.
+    /// Writes about `budget` more bytes. Returns whether the entry is complete.
     pub fn step(&mut self, writer: &mut Writer, budget: usize) -> bool {
         self.progress.step(writer, self.entry.value(), budget)
     }
@@ -48,35 +48,35 @@ impl EntryWriter {
     }
 }
 
-/// How far the writing of a value has come.
+/// The progress of writing a value.
 #[derive(Clone, Debug)]
 struct Progress {
-    /// Of a list: the element that the next run begins with. Of a stream: the entry that the next
-    /// node begins with, and behind the last entry what comes then. Of other collections: how many
-    /// elements have been written.
+    /// For a list: the first element of the next node. For a stream: the first entry of the next
+    /// node, and after the last entry the number of the next part. For other collections: the
+    /// number of elements that are written.
     next: usize,
-    /// Whether the first half of the element at `next` (the field of a pair) has been written.
+    /// Whether the first half of the element at `next` (the field of a pair) is written.
     half: bool,
-    /// How much of a string has been written that is written piece by piece.
+    /// How much of a string that is written piece by piece is written.
     within: usize,
-    /// The compression of that string.
-    squeeze: Squeeze,
-    /// How many runs a list has: they are counted before any is written.
-    runs: u64,
+    /// The state of that string's compression.
+    compression: Compression,
+    /// The number of nodes of a list, which are counted before any is written.
+    list_nodes: u64,
     phase: Phase,
 }
 
-/// The compression of a long string.
+/// The state of the compression of a long string.
 #[derive(Clone, Debug)]
-enum Squeeze {
-    /// It has not begun.
-    Before,
-    /// It goes on.
-    Under(Box<Pass>),
-    /// It is done, and worth it.
+enum Compression {
+    /// Not started.
+    NotStarted,
+    /// In progress.
+    Running(Box<Pass>),
+    /// Complete, and smaller than the string.
     Done(Box<Pass>),
-    /// It would not be worth it, or is not asked for.
-    Not,
+    /// Not worthwhile, or disabled.
+    Skipped,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,42 +86,43 @@ enum Phase {
     Done,
 }
 
-/// The byte that tells the form in which the value is written.
+/// The type byte of a value.
 pub(super) fn kind_of(value: ValueRef<'_>) -> u8 {
     match value {
         ValueRef::String(_) => kind::STRING,
         ValueRef::List(_) => kind::LIST_QUICKLIST_2,
         ValueRef::Set(SetRef::Ints(_)) => kind::SET_INTSET,
-        // A listpack, too: Redis 7.0 does not know sets that are listpacks.
+        // Also for a listpack: Redis 7.0 does not know sets that are listpacks.
         ValueRef::Set(_) => kind::SET,
         ValueRef::Hash(HashRef::Pack(_)) => kind::HASH_LISTPACK,
         ValueRef::Hash(HashRef::Table(_)) => kind::HASH,
         ValueRef::ZSet(ZSetRef::Pack(_)) => kind::ZSET_LISTPACK,
         ValueRef::ZSet(ZSetRef::Tree(_)) => kind::ZSET_2,
-        // Redis 7.0 does not know the form of 7.2, which also tells when consumers last got an entry.
+        // Redis 7.0 does not know the 7.2 format, which includes the last time that consumers were
+        // active.
         ValueRef::Stream(_) => kind::STREAM_LISTPACKS_2,
     }
 }
 
-/// Writes the value of an entry if it is small, else nothing of it.
+/// Writes the value of an entry if it is small; otherwise returns a writer for it.
 pub(super) fn begin(writer: &mut Writer, entry: &Entry) -> Option<EntryWriter> {
     if let ValueRef::String(StringRef::Int(n)) = entry.value() {
         put_int(writer.out(), n);
         return None;
     }
     match single(entry.value()) {
-        Some(text) if text.len() <= AT_ONCE => {
+        Some(text) if text.len() <= SLICE_THRESHOLD => {
             writer.string(&text);
             return None;
         }
         _ => {}
     }
     let mut progress = Progress::new(entry.value());
-    let done = progress.step(writer, entry.value(), AT_ONCE);
+    let done = progress.step(writer, entry.value(), SLICE_THRESHOLD);
     (!done).then(|| EntryWriter { entry: entry.frozen(), progress })
 }
 
-/// The value, if it is written as one string.
+/// The value as one string, if it is encoded as one.
 fn single(value: ValueRef<'_>) -> Option<Cow<'_, [u8]>> {
     match value {
         ValueRef::String(StringRef::Bytes(text)) => Some(text.into()),
@@ -139,13 +140,20 @@ impl Progress {
             ValueRef::List(_) => Phase::Counting,
             _ => Phase::Writing,
         };
-        Self { next: 0, half: false, within: 0, squeeze: Squeeze::Before, runs: 0, phase }
+        Self {
+            next: 0,
+            half: false,
+            within: 0,
+            compression: Compression::NotStarted,
+            list_nodes: 0,
+            phase,
+        }
     }
 
     fn step(&mut self, writer: &mut Writer, value: ValueRef<'_>, budget: usize) -> bool {
         let until = writer.len().saturating_add(budget.max(1));
         if let (Phase::Counting, ValueRef::List(list)) = (self.phase, value) {
-            self.count_runs(list, budget);
+            self.count_nodes(list, budget);
         }
         if self.phase == Phase::Writing && self.write(value, writer, until) {
             self.phase = Phase::Done;
@@ -153,10 +161,10 @@ impl Progress {
         self.phase == Phase::Done
     }
 
-    fn count_runs(&mut self, list: ListRef<'_>, budget: usize) {
-        for run in list.runs_from(self.next).take(budget / 16 + 1) {
-            self.runs += 1;
-            self.next += run.len();
+    fn count_nodes(&mut self, list: ListRef<'_>, budget: usize) {
+        for node in list.nodes_from(self.next).take(budget / 16 + 1) {
+            self.list_nodes += 1;
+            self.next += node.len();
         }
         if self.next >= list.len() {
             self.next = 0;
@@ -171,7 +179,7 @@ impl Progress {
         }
         if (self.next, self.half) == (0, false) && !self.in_string() {
             match value {
-                ValueRef::List(_) => writer.len_field(self.runs),
+                ValueRef::List(_) => writer.len_field(self.list_nodes),
                 ValueRef::Stream(stream) => stream::begin(writer, stream),
                 _ => writer.len_field(value.elements() as u64),
             }
@@ -187,8 +195,8 @@ impl Progress {
     }
 
     fn list(&mut self, writer: &mut Writer, list: ListRef<'_>, until: usize) -> bool {
-        for run in list.runs_from(self.next) {
-            let plain = match run.first().map(|at| run.get(at)) {
+        for node in list.nodes_from(self.next) {
+            let plain = match node.first().map(|at| node.get(at)) {
                 Some(Item::Str(text)) if text.len() >= PLAIN => Some(text),
                 _ => None,
             };
@@ -198,11 +206,11 @@ impl Progress {
                     None => container::PACKED,
                 });
             }
-            let text = plain.map_or_else(|| Cow::from(run.to_bytes()), Cow::from);
+            let text = plain.map_or_else(|| Cow::from(node.to_bytes()), Cow::from);
             if !self.text(writer, &text, until) {
                 return false;
             }
-            self.next += run.len();
+            self.next += node.len();
             if writer.len() >= until {
                 break;
             }
@@ -247,7 +255,8 @@ impl Progress {
         self.next >= hash.len()
     }
 
-    /// From the last member to the first, which is the order in which Redis loads them fastest.
+    /// Writes from the last member to the first, which is the order in which Redis loads them
+    /// fastest.
     fn zset(&mut self, writer: &mut Writer, zset: ZSetRef<'_>, until: usize) -> bool {
         let Some(rank) = zset.len().checked_sub(self.next + 1) else { return true };
         for (member, score) in zset.iter_back_from(rank) {
@@ -294,41 +303,43 @@ impl Progress {
         }
     }
 
-    /// Whether a string has begun and is not complete.
+    /// Whether a string is partly written.
     fn in_string(&self) -> bool {
-        self.within > 0 || !matches!(self.squeeze, Squeeze::Before)
+        self.within > 0 || !matches!(self.compression, Compression::NotStarted)
     }
 
     /// Writes a string, or a piece of it. Returns whether it is complete.
     fn text(&mut self, writer: &mut Writer, text: &[u8], until: usize) -> bool {
-        if text.len() <= STRING_AT_ONCE {
+        if text.len() <= STRING_SLICE_THRESHOLD {
             writer.string(text);
             return true;
         }
         let room = until.saturating_sub(writer.len()).max(1);
-        let before = core::mem::replace(&mut self.squeeze, Squeeze::Before);
+        let before = core::mem::replace(&mut self.compression, Compression::NotStarted);
         let after = match before {
-            Squeeze::Before => writer.begin_squeeze(text).map_or(Squeeze::Not, Squeeze::Under),
+            Compression::NotStarted => {
+                writer.begin_compression(text).map_or(Compression::Skipped, Compression::Running)
+            }
             other => other,
         };
-        self.squeeze = match after {
-            Squeeze::Under(mut pass) => match writer.go_on_squeezing(&mut pass, text, room) {
+        self.compression = match after {
+            Compression::Running(mut pass) => match writer.compress_step(&mut pass, text, room) {
                 None => {
-                    self.squeeze = Squeeze::Under(pass);
+                    self.compression = Compression::Running(pass);
                     return false;
                 }
-                Some(true) => Squeeze::Done(pass),
-                Some(false) => Squeeze::Not,
+                Some(true) => Compression::Done(pass),
+                Some(false) => Compression::Skipped,
             },
             other => other,
         };
-        let done = match core::mem::replace(&mut self.squeeze, Squeeze::Not) {
-            Squeeze::Done(pass) => {
+        let done = match core::mem::replace(&mut self.compression, Compression::Skipped) {
+            Compression::Done(pass) => {
                 if self.within == 0 {
-                    writer.lzf_head(pass.compressed().len() as u64, text.len() as u64);
+                    writer.lzf_header(pass.compressed().len() as u64, text.len() as u64);
                 }
                 let done = self.piece(writer, pass.compressed(), until);
-                self.squeeze = Squeeze::Done(pass);
+                self.compression = Compression::Done(pass);
                 done
             }
             _ => {
@@ -339,12 +350,12 @@ impl Progress {
             }
         };
         if done {
-            self.squeeze = Squeeze::Before;
+            self.compression = Compression::NotStarted;
         }
         done
     }
 
-    /// Writes bytes as they are, or some of them. Returns whether that is all.
+    /// Writes bytes unchanged, or some of them. Returns whether they are complete.
     fn piece(&mut self, writer: &mut Writer, text: &[u8], until: usize) -> bool {
         let room = until.saturating_sub(writer.len()).max(1);
         let end = self.within.saturating_add(room).min(text.len());
@@ -354,5 +365,5 @@ impl Progress {
     }
 }
 
-/// Elements of a list from this size on stand alone, outside of any listpack, in Redis.
+/// Elements of a list from this size on are stored outside of listpacks in Redis.
 const PLAIN: usize = 1 << 30;

@@ -1,57 +1,58 @@
-//! LZF, the compression of strings in RDB.
+//! LZF, the compression of strings in RDB: compression and decompression.
 //!
-//! Compressed bytes are runs: a byte below 32 announces that many literal bytes and one more; any
-//! other byte refers back, its upper three bits being the length less two (seven: another byte with
-//! more of it follows) and the lower five, with the byte that comes last, the distance less one.
+//! Compressed data is a sequence of runs: a byte below 32 is followed by that many literal bytes
+//! plus one; any other byte is a back reference, with the length minus two in its upper three bits
+//! (7: the next byte is added to it), and the distance minus one in its lower five bits and the
+//! last byte.
 //!
-//! Matches are looked for as Marc Lehmann's `liblzf` does in its very fast mode, the one that Redis
-//! uses, so that most strings come out byte by byte as they come out of Redis.
+//! Matches are searched as in the very fast mode of Marc Lehmann's `liblzf`, which Redis uses, so
+//! that the result is mostly the same as Redis's, byte for byte.
 
-/// Bits of the hash table's size.
+/// The size of the hash table in bits.
 const LOG: u32 = 16;
 /// The longest run of literal bytes.
 const MAX_LITERAL: usize = 32;
-/// The farthest that a reference goes back.
+/// The largest distance of a back reference.
 const MAX_DISTANCE: usize = 1 << 13;
 /// The longest match.
 const MAX_MATCH: usize = 264;
-/// How many times as many bytes can come out as go in: three bytes tell the longest match.
+/// The largest expansion on decompression: the longest match takes three bytes.
 const MAX_RATIO: u64 = 88;
 
-/// Compression that has saved less than one byte in this many by then is given up.
-const HOPELESS: usize = 32;
-/// How many bytes are looked at before it can be given up.
-const LOOKED_AT: usize = 1 << 20;
+/// Compression is abandoned if it has saved less than one byte in this many.
+const MIN_SAVING: usize = 32;
+/// How many bytes are compressed before it can be abandoned.
+const ABANDON_AFTER: usize = 1 << 20;
 
-/// Compresses strings, one after the other.
+/// A compressor for any number of strings.
 #[derive(Clone, Debug, Default)]
 pub struct Compressor {
-    /// Where the three bytes of a hash were seen last, counted through all the strings.
+    /// The last position of each three-byte hash, counted over all strings.
     seen: Vec<u32>,
-    /// The count at the end of the string that came last.
+    /// The count at the end of the last string.
     count: u32,
 }
 
-/// A string that is being compressed.
+/// The compression of one string, in progress.
 #[derive(Clone, Debug)]
 pub(super) struct Pass {
     out: Vec<u8>,
-    /// How many bytes of `out` were there before.
+    /// The length of `out` at the start.
     start: usize,
-    /// How many bytes are compressed.
+    /// How many bytes of the string are compressed.
     at: usize,
-    /// Where the byte lies that announces the run of literals which is being written.
+    /// The position in `out` of the length byte of the current literal run.
     head: usize,
-    /// What positions in the string are counted from. Those of earlier strings lie below.
+    /// The base of positions in this string. Those of earlier strings are smaller.
     base: u32,
 }
 
 impl Compressor {
-    /// Appends the compressed form of `input` to `out` if it takes at most `limit` bytes; else
-    /// `out` stays as it is.
+    /// Appends the compressed form of `input` to `out` if it takes at most `limit` bytes; otherwise
+    /// leaves `out` unchanged.
     pub fn compress(&mut self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> bool {
         let Some(mut pass) = self.begin(input, core::mem::take(out)) else { return false };
-        let done = self.go_on(&mut pass, input, limit, usize::MAX) == Some(true);
+        let done = self.step(&mut pass, input, limit, usize::MAX) == Some(true);
         if !done {
             pass.out.truncate(pass.start);
         }
@@ -59,8 +60,8 @@ impl Compressor {
         done
     }
 
-    /// Begins to compress `input`, which the compressed form is appended to `out` of. `None` if it
-    /// is empty, or of 4 GiB or more.
+    /// Starts to compress `input`; the compressed form is appended to `out`. `None` if `input` is
+    /// empty, or has 4 GiB or more.
     pub(super) fn begin(&mut self, input: &[u8], mut out: Vec<u8>) -> Option<Pass> {
         let len = u32::try_from(input.len()).ok().filter(|&len| len > 0)?;
         if self.seen.is_empty() || self.count.checked_add(len).is_none() {
@@ -75,9 +76,9 @@ impl Compressor {
         Some(Pass { head: start, start, at: 0, base, out })
     }
 
-    /// Compresses about `budget` bytes more. Whether the compressed form takes at most `limit`
-    /// bytes, as soon as that is known.
-    pub(super) fn go_on(
+    /// Compresses about `budget` more bytes. Returns whether the compressed form takes at most
+    /// `limit` bytes, once that is known.
+    pub(super) fn step(
         &mut self,
         pass: &mut Pass,
         input: &[u8],
@@ -88,7 +89,7 @@ impl Compressor {
         while pass.at + 2 < input.len() {
             if pass.at >= until {
                 let made = pass.out.len() - pass.start;
-                let hopeless = pass.at >= LOOKED_AT && made > pass.at - pass.at / HOPELESS;
+                let hopeless = pass.at >= ABANDON_AFTER && made > pass.at - pass.at / MIN_SAVING;
                 return hopeless.then_some(false);
             }
             if let Some((distance, len)) = self.find(input, pass) {
@@ -112,7 +113,7 @@ impl Compressor {
                 if pass.at + 2 >= input.len() {
                     break;
                 }
-                // Of what has been passed over only the last two positions are remembered.
+                // Within a match, only the last two positions are recorded.
                 self.remember(input, pass.at - 2, pass.base);
                 self.remember(input, pass.at - 1, pass.base);
             } else {
@@ -132,12 +133,12 @@ impl Compressor {
         Some(true)
     }
 
-    /// The distance and the length of what was seen before and comes again at `at`.
+    /// The distance and the length of a match at `at`.
     fn find(&mut self, input: &[u8], pass: &Pass) -> Option<(usize, usize)> {
         let at = pass.at;
         let before = self.remember(input, at, pass.base)?;
         let distance = at.checked_sub(before)?;
-        // The first byte of all is never referred to.
+        // Position 0 is never referred to.
         if before == 0 || distance == 0 || distance > MAX_DISTANCE {
             return None;
         }
@@ -145,14 +146,15 @@ impl Compressor {
             return None;
         }
         let most = (input.len() - at - 2).min(MAX_MATCH);
-        // The original looks at sixteen bytes before it looks at the limit.
+        // liblzf compares sixteen bytes before it checks the limit.
         let most = if most > 16 { most.max(19) } else { most.max(3) };
         let again = input.get(before + 3..)?.iter().zip(input.get(at + 3..)?);
         let same = again.take(most - 3).take_while(|(a, b)| a == b).count();
         Some((distance, 3 + same))
     }
 
-    /// Remembers `at` for the three bytes there, and tells where they may have been seen before.
+    /// Records `at` for the three bytes there, and returns the previous position with the same
+    /// hash.
     fn remember(&mut self, input: &[u8], at: usize, base: u32) -> Option<usize> {
         let [a, b, c] = *input.get(at..)?.first_chunk()?;
         let hash = u32::from_be_bytes([0, a, b, c]);
@@ -165,7 +167,7 @@ impl Compressor {
 }
 
 impl Pass {
-    /// Copies one byte into the run of literals, and ends the run when it is full.
+    /// Copies one byte into the literal run, and ends the run when it is full.
     fn literal(&mut self, input: &[u8]) {
         self.out.extend(input.get(self.at));
         self.at += 1;
@@ -182,7 +184,7 @@ impl Pass {
     }
 }
 
-/// Completes a run of literals; takes its announcement back if there are none.
+/// Completes a literal run; removes its length byte if it is empty.
 fn end_run(out: &mut Vec<u8>, head: usize) {
     match out.len() - head - 1 {
         0 => out.truncate(head),
@@ -190,7 +192,7 @@ fn end_run(out: &mut Vec<u8>, head: usize) {
     }
 }
 
-/// The string of `len` bytes that `input` is the compressed form of; `None` if it is not.
+/// Decompresses `input` to a string of `len` bytes; `None` if it is invalid.
 pub(super) fn decompress(input: &[u8], len: u64) -> Option<Vec<u8>> {
     if len > (input.len() as u64).saturating_mul(MAX_RATIO) {
         return None;
@@ -228,7 +230,7 @@ pub(super) fn decompress(input: &[u8], len: u64) -> Option<Vec<u8>> {
     (out.len() == len).then_some(out)
 }
 
-/// Appends `count` bytes from `from` on, which may be some that are only being appended.
+/// Appends `count` bytes from `from` on; the ranges may overlap.
 fn copy_within(out: &mut Vec<u8>, from: usize, count: usize) {
     let mut left = count;
     while left > 0 {
@@ -250,19 +252,19 @@ mod tests {
     }
 
     #[test]
-    fn one_letter_many_times_takes_a_few_bytes() {
+    fn repeated_letters_compress_to_a_few_bytes() {
         for n in [30, 100, 263, 264, 265, 266, 1_000, 70_000] {
             let input = vec![b'a'; n];
             let packed = compress(&input).unwrap_or_default();
             assert!(packed.len() < 12 + n / 80, "{n}: {}", packed.len());
             assert_eq!(decompress(&packed, n as u64), Some(input));
         }
-        // What Redis writes for a hundred letters x.
+        // The output of Redis for a hundred letters x.
         assert_eq!(compress(&[b'x'; 100]).unwrap(), b"\x01xx\xe0\x57\x00\x01xx");
     }
 
     #[test]
-    fn what_does_not_shrink_is_left_alone() {
+    fn incompressible_input_is_left_unchanged() {
         let mut out = b"before".to_vec();
         let input: Vec<u8> = (0..=255).collect();
         assert!(!Compressor::default().compress(&input, &mut out, input.len() - 4));
@@ -285,7 +287,7 @@ mod tests {
         let mut compressor = Compressor::default();
         let mut pass = compressor.begin(&input, Vec::new()).unwrap();
         let mut steps = 1;
-        while compressor.go_on(&mut pass, &input, input.len() - 4, 1_000).is_none() {
+        while compressor.step(&mut pass, &input, input.len() - 4, 1_000).is_none() {
             steps += 1;
         }
         assert!(steps > 250, "{steps}");
@@ -293,13 +295,13 @@ mod tests {
     }
 
     #[test]
-    fn what_will_not_shrink_is_given_up_early() {
+    fn hopeless_compression_is_abandoned_early() {
         let mut rng = crate::rng::Rng::new(1);
         let input: Vec<u8> = (0..4 << 20).map(|_| rng.u64() as u8).collect();
         let mut compressor = Compressor::default();
         let mut pass = compressor.begin(&input, Vec::new()).unwrap();
         let steps = (0..).find_map(|step| {
-            let result = compressor.go_on(&mut pass, &input, input.len() - 4, 1 << 16)?;
+            let result = compressor.step(&mut pass, &input, input.len() - 4, 1 << 16)?;
             Some((step, result))
         });
         assert!(matches!(steps, Some((0..20, false))), "{steps:?}");
@@ -307,7 +309,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_goes_in_comes_out(
+        fn compression_round_trips(
             words in proptest::collection::vec((0usize..6, 1usize..40), 0..200), first in 0u8..3
         ) {
             let mut compressor = Compressor::default();

@@ -1,12 +1,12 @@
-//! RDB, Redis's form of data at rest: files, what a primary sends to a new replica, and the
+//! RDB, Redis's binary format for data: for files, full synchronization of replicas, and the
 //! payloads of DUMP.
 //!
-//! A file is a magic word with a version, records that each begin with a byte (a field about the
-//! file, a database, a key with its value), an end mark and a checksum. [`Writer`] makes them and
-//! [`Reader`] takes them apart, in pieces of any size; neither knows of files or servers.
+//! A file is a magic string with a version, records that each begin with a type byte (an auxiliary
+//! field, a database, a key with its value), an end mark and a checksum. [`Writer`] encodes them
+//! and [`Reader`] decodes them, in pieces of any size; neither knows of files or servers.
 //!
-//! What is written is version 10, which Redis 7.0 and later read. What is read is everything that
-//! Redis 2.8 to 7.2 write. The numbers below are those of Redis's `rdb.h`.
+//! It writes version 10, which Redis 7.0 and later read, and reads everything that Redis 2.8 to 7.2
+//! write. The constants below are those of Redis's `rdb.h`.
 
 pub mod commands;
 
@@ -43,7 +43,7 @@ pub const WRITTEN_VERSION: u16 = 10;
 /// The newest version that is read: that of Redis 7.2.
 pub const NEWEST_VERSION: u16 = 11;
 
-/// The byte that a value's form is told by.
+/// The type bytes of values.
 mod kind {
     pub(super) const STRING: u8 = 0;
     pub(super) const LIST: u8 = 1;
@@ -94,12 +94,12 @@ mod kind {
     ];
 }
 
-/// The name of a value's form, as `redis-check-rdb` prints it.
+/// The name of a value type, as `redis-check-rdb` prints it.
 pub fn kind_name(kind: u8) -> &'static str {
     kind::NAMES.get(usize::from(kind)).copied().unwrap_or("unknown")
 }
 
-/// The bytes that begin every other record.
+/// The opcodes: the first byte of every other record.
 mod opcode {
     pub(super) const FUNCTION2: u8 = 245;
     pub(super) const FUNCTION_PRE_GA: u8 = 246;
@@ -114,9 +114,9 @@ mod opcode {
     pub(super) const EOF: u8 = 255;
 }
 
-/// How the nodes of a `LIST_QUICKLIST_2` hold their elements.
+/// The containers of elements in the nodes of a `LIST_QUICKLIST_2`.
 mod container {
-    /// One element, as it is.
+    /// One element, unchanged.
     pub(super) const PLAIN: u64 = 1;
     /// A listpack.
     pub(super) const PACKED: u64 = 2;

@@ -1,11 +1,11 @@
-//! What modules wrote: it can be passed over, but not understood.
+//! Skips the data of modules, which cannot be interpreted.
 
 use super::cursor::{Cursor, Stop};
 
-/// The letters that the names of module types are made of.
+/// The characters of module type names.
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// What a module's data consists of. Numbers of Redis's `rdb.h`.
+/// The opcodes of a module's data, from Redis's `rdb.h`.
 mod part {
     pub(super) const EOF: u64 = 0;
     pub(super) const SINT: u64 = 1;
@@ -15,10 +15,10 @@ mod part {
     pub(super) const STRING: u64 = 5;
 }
 
-/// The data of a module that is being passed over.
+/// The state of skipping a module's data.
 #[derive(Clone, Debug)]
 pub(super) struct ModuleReader {
-    /// Whether it stands for itself and belongs to no key.
+    /// Whether it is auxiliary data that belongs to no key.
     aux: bool,
     name: Option<String>,
 }
@@ -28,14 +28,14 @@ impl ModuleReader {
         Self { aux, name: None }
     }
 
-    /// Reads on. The name of the type comes back at the end.
+    /// Continues to skip. Returns the name of the module type at the end.
     pub(super) fn step(&mut self, cursor: &mut Cursor<'_>) -> Result<String, Stop> {
         let name = match &self.name {
             Some(name) => name.clone(),
             None => {
                 let name = type_name(cursor.len()?);
                 if self.aux {
-                    // When it is to be loaded: before the keys or after them.
+                    // When the data is to be loaded: before or after the keys.
                     if cursor.len()? != part::UINT {
                         return Stop::bad("bad when_opcode");
                     }
@@ -74,7 +74,7 @@ impl ModuleReader {
     }
 }
 
-/// The nine letters that are in the upper 54 bits of a module type's number.
+/// The nine-letter name encoded in the upper 54 bits of a module type's id.
 pub(super) fn type_name(id: u64) -> String {
     let letter = |n: u32| char::from(LETTERS[(id >> (10 + 6 * n)) as usize & 63]);
     (0..9).rev().map(letter).collect()

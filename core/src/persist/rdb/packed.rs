@@ -1,4 +1,4 @@
-//! Collections that were written as one string, checked to the last byte.
+//! Decodes collections that are encoded as one string, with full validation.
 
 use super::cursor::Stop;
 use crate::resp::number::{parse_double, parse_i64};
@@ -7,7 +7,7 @@ use crate::store::value::intset::IntSet;
 use crate::store::value::listpack::Listpack;
 use crate::store::value::{Hash, HashRef, Item, Limits, Set, SetRef, ZSet};
 
-/// A listpack in the one form that is used here: an element that reads as an integer is one.
+/// Decodes a listpack, converting elements that read as integers to integers.
 pub(super) fn listpack(bytes: Vec<u8>, broken: &'static str) -> Result<Listpack, Stop> {
     let pack = Listpack::from_bytes(bytes).map_err(|_| Stop::Bad(broken.into()))?;
     let odd = |item| matches!(item, Item::Str(text) if parse_i64(text).is_some());
@@ -21,7 +21,7 @@ pub(super) fn listpack(bytes: Vec<u8>, broken: &'static str) -> Result<Listpack,
     Ok(clean)
 }
 
-/// A hash from a listpack of fields and values.
+/// Converts a listpack of fields and values to a hash.
 pub(super) fn hash(
     pack: Listpack,
     limits: &Limits,
@@ -49,7 +49,7 @@ pub(super) fn hash(
     Ok(hash)
 }
 
-/// A set from a listpack of members.
+/// Converts a listpack of members to a set.
 pub(super) fn set(pack: Listpack, limits: &Limits, broken: &'static str) -> Result<Set, Stop> {
     let view = pack.view();
     if repeats(view.iter().map(|(_, item)| item)) {
@@ -64,7 +64,7 @@ pub(super) fn set(pack: Listpack, limits: &Limits, broken: &'static str) -> Resu
     Ok(table_of(SetRef::Pack(view), limits))
 }
 
-/// A set from an array of integers.
+/// Decodes an intset.
 pub(super) fn intset(bytes: Vec<u8>, limits: &Limits) -> Result<Set, Stop> {
     let broken = "Intset integrity check failed.";
     let ints = IntSet::from_bytes(bytes).map_err(|_| Stop::Bad(broken.into()))?;
@@ -83,7 +83,7 @@ fn table_of(members: SetRef<'_>, limits: &Limits) -> Set {
     set
 }
 
-/// A sorted set from a listpack of members and scores.
+/// Converts a listpack of members and scores to a sorted set.
 pub(super) fn zset(pack: Listpack, limits: &Limits, broken: &'static str) -> Result<ZSet, Stop> {
     let view = pack.view();
     if !view.len().is_multiple_of(2) || repeats(view.iter().step_by(2).map(|(_, item)| item)) {
@@ -115,7 +115,7 @@ pub(super) fn zset(pack: Listpack, limits: &Limits, broken: &'static str) -> Res
     Ok(zset)
 }
 
-/// Whether an element comes twice.
+/// Whether any element occurs twice.
 fn repeats<'a>(items: impl Iterator<Item = Item<'a>>) -> bool {
     let order = |item: &Item<'a>| match *item {
         Item::Int(n) => (Some(n), &[][..]),

@@ -11,21 +11,21 @@ use super::{NEWEST_VERSION, opcode};
 use crate::store::value::Limits;
 use crate::store::{Entry, Value, ValueRef};
 
-/// Bytes of version and checksum.
+/// The size of version and checksum in bytes.
 const FOOTER: usize = 10;
 
 /// Why a payload cannot be restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PayloadError {
-    /// It is of a newer version, or its checksum is wrong.
+    /// Its version is newer, or its checksum is wrong.
     Footer,
-    /// It holds something else than libraries of functions.
+    /// It contains something other than function libraries.
     NotALibrary,
-    /// What it holds is not a value.
+    /// Its value is invalid.
     Value {
-        /// Where it goes wrong, in bytes.
+        /// The offset of the error, in bytes.
         offset: usize,
-        /// What is wrong there.
+        /// The reason.
         reason: String,
     },
 }
@@ -42,14 +42,14 @@ impl fmt::Display for PayloadError {
 
 impl core::error::Error for PayloadError {}
 
-/// The payload of a value, which Redis 7.0 and later take.
+/// The payload of a value, which Redis 7.0 and later accept.
 pub fn dump(value: ValueRef<'_>, compression: bool) -> Vec<u8> {
     let mut writer = Writer::bare(WriteOptions { compression, ..WriteOptions::default() });
     EntryWriter::whole(&mut writer, value);
     writer.finish_payload()
 }
 
-/// Makes payloads, one after the other, in slices.
+/// A writer of payloads, in slices.
 #[derive(Clone, Debug)]
 pub struct PayloadWriter {
     writer: Writer,
@@ -57,53 +57,53 @@ pub struct PayloadWriter {
 }
 
 impl PayloadWriter {
-    /// One that has nothing to do yet.
+    /// An idle writer.
     pub fn new(compression: bool) -> Self {
         let options = WriteOptions { compression, ..WriteOptions::default() };
         Self { writer: Writer::bare(options), rest: None }
     }
 
-    /// Begins the payload of an entry as it is now. Of a small one nothing is missing but the end.
+    /// Starts the payload of an entry in its current state. A small entry is written at once,
+    /// except for the footer.
     pub fn begin(&mut self, entry: &Entry) {
         self.writer.raw(&[entry_writer::kind_of(entry.value())]);
         self.rest = entry_writer::begin(&mut self.writer, entry);
     }
 
-    /// Writes about `budget` bytes more. Gives the payload when it is complete.
+    /// Writes about `budget` more bytes. Returns the payload when it is complete.
     pub fn step(&mut self, budget: usize) -> Option<Vec<u8>> {
         if let Some(rest) = &mut self.rest
             && !rest.step(&mut self.writer, budget)
         {
-            self.writer.add_up();
+            self.writer.update_checksum();
             return None;
         }
         Some(self.writer.finish_payload())
     }
 
-    /// Whether the payload needs no copy of the entry any more.
+    /// Whether the copy of the entry is no longer needed.
     pub fn is_whole(&self) -> bool {
         self.rest.is_none()
     }
 
-    /// The copy of the entry, when it is not needed any more.
+    /// Takes the copy of the entry, once it is no longer needed.
     pub fn take_copy(&mut self) -> Option<Entry> {
         self.rest.take().map(EntryWriter::into_entry)
     }
 }
 
-/// How many bytes a value takes in a file, without its key and the byte that tells its form.
+/// The size of a value in an RDB file, without its key and type byte.
 pub fn serialized_len(value: ValueRef<'_>, compression: bool) -> usize {
     dump(value, compression).len() - FOOTER - 1
 }
 
-/// The value that a payload holds, after checking every byte of it. Without `checksum` the
-/// checksum may be wrong.
+/// Decodes and validates the value of a payload. Without `checksum`, a wrong checksum is accepted.
 pub fn restore(payload: &[u8], limits: &Limits, checksum: bool) -> Result<Value, PayloadError> {
     let mut cursor = Cursor::new(body_of(payload, checksum)?);
     value(&mut cursor, limits).map_err(|stop| stopped(&cursor, stop))
 }
 
-/// What a payload holds before its footer, after checking that.
+/// The content of a payload before its footer, which is validated.
 fn body_of(payload: &[u8], checksum: bool) -> Result<&[u8], PayloadError> {
     let body = payload.len().checked_sub(FOOTER).ok_or(PayloadError::Footer)?;
     let (body, footer) = payload.split_at(body);
@@ -129,7 +129,7 @@ fn stopped(cursor: &Cursor<'_>, stop: Stop) -> PayloadError {
     }
 }
 
-/// The payload of libraries of functions, which FUNCTION DUMP gives.
+/// The payload of FUNCTION DUMP: function libraries.
 pub fn dump_libraries<'a>(sources: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut writer = Writer::bare(WriteOptions::default());
     for source in sources {
@@ -138,7 +138,7 @@ pub fn dump_libraries<'a>(sources: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     writer.finish_payload()
 }
 
-/// The sources of the libraries that a payload holds.
+/// The sources of the libraries in a payload.
 pub fn restore_libraries(payload: &[u8]) -> Result<Vec<Vec<u8>>, PayloadError> {
     let body = body_of(payload, true)?;
     let mut cursor = Cursor::new(body);

@@ -1,4 +1,4 @@
-//! Reading an RDB file, in pieces of any size.
+//! Decodes an RDB file, which arrives in pieces of any size.
 
 use core::fmt;
 
@@ -10,28 +10,28 @@ use super::{NEWEST_VERSION, kind, opcode};
 use crate::store::value::Limits;
 use crate::store::{AccessClock, AccessPolicy, Entry, Value};
 
-/// How an RDB file is read.
+/// Options for reading an RDB file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Up to where collections keep their compact form.
+    /// The thresholds of the compact encodings.
     pub limits: Limits,
     /// Whether the checksum is verified (`rdbchecksum`).
     pub checksum: bool,
-    /// What access clocks count.
+    /// The meaning of the access clocks.
     pub access: AccessPolicy,
-    /// The wall clock in milliseconds since 1970, from which access clocks are reckoned.
+    /// The current time in milliseconds since 1970, to which access clocks are relative.
     pub now_ms: u64,
-    /// What is done about the values of modules.
+    /// How the values of modules are treated.
     pub modules: Modules,
 }
 
-/// What is done about the values of modules, of which there are none here.
+/// How the values of modules are treated, since modules are not supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Modules {
     /// The file is refused.
     #[default]
     Refuse,
-    /// They are passed over, for a file is only to be checked.
+    /// They are skipped, since the file is only checked.
     Skip,
 }
 
@@ -50,27 +50,27 @@ impl Default for ReadOptions {
 /// A record of an RDB file.
 #[derive(Clone, Debug)]
 pub enum Record {
-    /// The version of the format. Always the first.
+    /// The RDB version. Always the first record.
     Version(u16),
-    /// A field about the file.
+    /// An auxiliary field about the file.
     Aux {
         /// Its name.
         name: Vec<u8>,
         /// Its value.
         value: Vec<u8>,
     },
-    /// A library of functions: its source text.
+    /// A function library: its source.
     Function(Vec<u8>),
-    /// The entries that follow belong to this database.
+    /// The database of the entries that follow.
     Select(u64),
-    /// How many keys the selected database has, as the writer says; not to be relied on.
+    /// The number of keys in the selected database, which is only a hint by the writer.
     Resize {
-        /// Keys.
+        /// All keys.
         keys: u64,
         /// Keys that expire.
         expiring: u64,
     },
-    /// Data of a module that belongs to no key, which is passed over.
+    /// Auxiliary data of a module, which is skipped.
     ModuleAux {
         /// The name of the module's type.
         module: String,
@@ -81,42 +81,42 @@ pub enum Record {
     ModuleValue {
         /// The key.
         key: Vec<u8>,
-        /// When it expires, in milliseconds since 1970.
+        /// Its expiry time, in milliseconds since 1970.
         expire: Option<u64>,
         /// The name of the module's type.
         module: String,
     },
-    /// A key whose collection has no elements, which is passed over as Redis does.
+    /// A key with an empty collection, which is skipped as in Redis.
     EmptyKey(Vec<u8>),
-    /// The end. Always the last.
+    /// The end. Always the last record.
     End(Checksum),
 }
 
-/// What became of the checksum.
+/// The result of verifying the checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checksum {
-    /// It is right.
+    /// It is correct.
     Right,
     /// The file was written with `rdbchecksum no`.
     Disabled,
-    /// It was not asked for.
+    /// Verification was not requested.
     Unchecked,
     /// Files before version 5 have none.
     Absent,
 }
 
-/// Why bytes are not an RDB file.
+/// Why an RDB file is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RdbError {
-    /// Where in the file, in bytes.
+    /// The offset in the file, in bytes.
     pub offset: u64,
-    /// What is wrong there.
+    /// The reason.
     pub reason: String,
-    /// What was being read.
+    /// What was being read (a stage of `redis-check-rdb`).
     pub doing: Doing,
 }
 
-/// How the reason begins when the checksum is wrong.
+/// The beginning of the reason when the checksum is wrong.
 pub(super) const WRONG_CHECKSUM: &str = "RDB CRC error";
 
 /// What is being read, as `redis-check-rdb` names it.
@@ -170,25 +170,25 @@ impl Doing {
     }
 }
 
-/// Reads an RDB file of which bytes are [fed](Reader::feed) in pieces.
+/// A decoder of an RDB file, whose bytes are [fed](Reader::feed) in pieces.
 ///
-/// It holds at most what was fed and not read yet, and the value that is being read; lengths in the
-/// file are never trusted with an allocation.
+/// It buffers at most what was fed and not yet decoded, and the value that is being decoded; a
+/// length in the file never determines an allocation.
 #[derive(Clone, Debug)]
 pub struct Reader {
     bytes: Vec<u8>,
-    /// How many of `bytes` have been read.
+    /// How many of `bytes` are decoded.
     read: usize,
-    /// How many bytes of the file came before `bytes`.
+    /// The number of bytes of the file before `bytes`.
     before: u64,
     sum: Crc64,
-    /// How many of `bytes` are in `sum`.
+    /// How many of `bytes` are included in `sum`.
     summed: usize,
     parser: Parser,
 }
 
 impl Reader {
-    /// Nothing read yet.
+    /// A decoder at the beginning of a file.
     pub fn new(options: ReadOptions) -> Self {
         Self {
             bytes: Vec::new(),
@@ -200,10 +200,10 @@ impl Reader {
         }
     }
 
-    /// Hands in the next bytes of the file.
+    /// Appends the next bytes of the file.
     pub fn feed(&mut self, bytes: &[u8]) {
         if self.read > 0 {
-            self.add_up();
+            self.update_checksum();
             self.bytes.drain(..self.read);
             self.before += self.read as u64;
             (self.read, self.summed) = (0, 0);
@@ -215,9 +215,9 @@ impl Reader {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next record; `None` if more bytes have to come first, or if the end has been read.
+    /// The next record; `None` if more bytes are needed, or after the end.
     ///
-    /// Takes as long as it takes to read what has been fed and nothing more.
+    /// The time is bounded by the bytes that have been fed.
     pub fn next_record(&mut self) -> Result<Option<Record>, RdbError> {
         loop {
             let mut cursor = Cursor::new(self.bytes.get(self.read..).unwrap_or_default());
@@ -227,7 +227,7 @@ impl Reader {
             match step {
                 Ok(Step::Again) => {}
                 Ok(Step::Record(record)) => return Ok(Some(record)),
-                Ok(Step::Eof) => self.add_up(),
+                Ok(Step::Eof) => self.update_checksum(),
                 Ok(Step::Sum(stated)) => return self.check(stated).map(Some),
                 Ok(Step::End) | Err(Stop::More) => return Ok(None),
                 Err(Stop::Bad(reason)) => {
@@ -242,7 +242,7 @@ impl Reader {
         }
     }
 
-    /// To be asked when the file is at its end: whether it ended where it should.
+    /// Must be called at the end of the file. An error if the RDB data was not complete.
     pub fn end(&self) -> Result<(), RdbError> {
         if self.is_done() {
             return Ok(());
@@ -251,17 +251,18 @@ impl Reader {
         Err(self.error(offset, "Unexpected EOF reading RDB file".to_owned()))
     }
 
-    /// Whether the end has been read.
+    /// Whether the end record has been read.
     pub fn is_done(&self) -> bool {
         matches!(self.parser.state, State::Done)
     }
 
-    /// How many bytes of the file have been read.
+    /// The number of bytes of the file that are decoded.
     pub fn offset(&self) -> u64 {
         self.before + self.read as u64
     }
 
-    /// The bytes that were fed and not read: when the end has been read, what follows the file.
+    /// The bytes that were fed and not decoded: after the end record, those that follow the RDB
+    /// data.
     pub fn unread(&self) -> &[u8] {
         self.bytes.get(self.read..).unwrap_or_default()
     }
@@ -274,7 +275,7 @@ impl Reader {
         }
     }
 
-    /// The byte that tells the form of the value that is being read.
+    /// The type byte of the value that is being read.
     pub fn kind(&self) -> Option<u8> {
         match &self.parser.state {
             State::Key(kind) | State::Value { kind, .. } => Some(*kind),
@@ -304,8 +305,8 @@ impl Reader {
         Err(self.error(self.offset(), reason))
     }
 
-    /// Takes what has been read into the checksum.
-    fn add_up(&mut self) {
+    /// Adds the decoded bytes to the checksum.
+    fn update_checksum(&mut self) {
         if self.parser.options.checksum {
             self.sum.update(self.bytes.get(self.summed..self.read).unwrap_or_default());
         }
@@ -313,7 +314,7 @@ impl Reader {
     }
 }
 
-/// What is known of the file besides its bytes.
+/// The state of decoding, apart from the buffer.
 #[derive(Clone, Debug)]
 struct Parser {
     options: ReadOptions,
@@ -323,7 +324,7 @@ struct Parser {
     doing: Doing,
 }
 
-/// What is told about a key before it comes.
+/// The attributes that precede a key.
 #[derive(Clone, Copy, Debug, Default)]
 struct Attributes {
     expire: Option<u64>,
@@ -343,16 +344,16 @@ enum State {
     Done,
 }
 
-/// What has been read.
+/// The result of one decoding step.
 enum Step {
-    /// Nothing to tell of.
+    /// No record to report.
     Again,
     Record(Record),
-    /// The end mark, up to which the checksum goes.
+    /// The end opcode, up to which the checksum is computed.
     Eof,
     /// The checksum.
     Sum(u64),
-    /// Nothing, and nothing will be.
+    /// The end was reached before.
     End,
 }
 
@@ -495,7 +496,7 @@ impl Parser {
         Ok(Step::Record(record))
     }
 
-    /// Forgets the key that is being read, and says which it was.
+    /// Resets the current key, and returns it.
     fn skip_key(&mut self) -> Vec<u8> {
         self.attributes = Attributes::default();
         match core::mem::replace(&mut self.state, State::Record) {
@@ -516,7 +517,8 @@ fn magic(bytes: [u8; 9]) -> Result<u16, Stop> {
     Ok(version)
 }
 
-/// A library of functions as the release candidates of Redis 7.0 wrote it, in the form of 7.0.
+/// A function library in the format of the release candidates of Redis 7.0, converted to that of
+/// 7.0.
 fn early_function(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, Stop> {
     let (name, engine, described) = (cursor.text()?, cursor.text()?, cursor.len()?);
     if described != 0 {
@@ -532,7 +534,7 @@ fn early_function(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, Stop> {
     Ok(library)
 }
 
-/// A time of expiry: -1 is none, and whatever else is below zero has long passed.
+/// An expiry time: -1 means none, and other negative times have passed.
 fn time(ms: i64) -> Option<u64> {
     (ms != -1).then(|| u64::try_from(ms).unwrap_or(0))
 }

@@ -1,4 +1,4 @@
-//! Streams: reading the forms of Redis 5, 7.0 and 7.2, and writing that of 7.0.
+//! Streams: decoding the formats of Redis 5, 7.0 and 7.2, and encoding that of 7.0.
 
 use super::cursor::{Cursor, Stop};
 use super::kind;
@@ -6,24 +6,24 @@ use super::writer::Writer;
 use crate::store::value::listpack::Listpack;
 use crate::store::value::stream::{Counters, Group, Node, Stream, StreamId};
 
-/// A stream that is being read.
+/// The decoder of a stream.
 #[derive(Clone, Debug)]
 pub(super) struct StreamReader {
     form: u8,
     part: Part,
     stream: Stream,
     last_node: Option<StreamId>,
-    /// How many groups are still to come, with the one that is being read.
+    /// The number of groups still to come, including the current one.
     groups_left: u64,
     group: Option<Group>,
-    /// How many consumers of the group are still to come.
+    /// The number of consumers of the group still to come.
     consumers_left: u64,
     consumer: Box<[u8]>,
-    /// How many entries the consumers of the group have.
+    /// The number of pending entries that have a consumer.
     owned: u64,
 }
 
-/// What comes next, and how many of it.
+/// The next part to decode, and how many of it are left.
 #[derive(Clone, Copy, Debug)]
 enum Part {
     Count,
@@ -51,7 +51,7 @@ impl StreamReader {
         }
     }
 
-    /// Reads on. The stream comes back when it is complete.
+    /// Continues to decode. Returns the stream when it is complete.
     pub(super) fn step(&mut self, cursor: &mut Cursor<'_>) -> Result<Stream, Stop> {
         loop {
             let next = self.part(cursor)?;
@@ -63,8 +63,8 @@ impl StreamReader {
         }
     }
 
-    /// Reads one part and says which is next. It changes nothing before all bytes of the part were
-    /// there.
+    /// Decodes one part and returns the next. It changes nothing unless all bytes of the part have
+    /// arrived.
     fn part(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<Part>, Stop> {
         Ok(Some(match self.part {
             Part::Count => Part::Nodes(cursor.len()?),
@@ -115,7 +115,7 @@ impl StreamReader {
         }))
     }
 
-    /// A listpack of entries, and the ID that theirs are counted from.
+    /// Decodes a listpack of entries, with its master ID.
     fn node(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Stop> {
         let (id, entries) = (cursor.text()?, cursor.text()?);
         let Ok(id) = <[u8; 16]>::try_from(&*id.bytes()?) else {
@@ -134,12 +134,12 @@ impl StreamReader {
         Ok(())
     }
 
-    /// What the stream remembers, and how many groups it has.
+    /// Decodes the stream's metadata, and the number of groups.
     fn counters(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Stop> {
         let len = cursor.len()?;
         let mut counters = Counters { last_id: read_id(cursor)?, ..Counters::default() };
         if self.form == kind::STREAM_LISTPACKS {
-            // Before version 7 nothing but the last ID was remembered.
+            // Before version 7 only the last ID was saved.
             let first = self.stream.iter_from(0).next();
             counters.first_id = first.map_or(StreamId::MIN, |entry| entry.id);
             counters.entries_added = len;
@@ -157,7 +157,8 @@ impl StreamReader {
         Ok(())
     }
 
-    /// A group without what belongs to it; how many entries are pending comes back.
+    /// Decodes a group without its entries and consumers; returns the number of its pending
+    /// entries.
     fn group(&mut self, cursor: &mut Cursor<'_>) -> Result<u64, Stop> {
         let name = cursor.text()?.bytes()?;
         let last_id = read_id(cursor)?;
@@ -175,12 +176,12 @@ impl StreamReader {
         Ok(pending)
     }
 
-    /// A consumer; how many entries it has comes back.
+    /// Decodes a consumer; returns the number of its pending entries.
     fn consumer(&mut self, cursor: &mut Cursor<'_>) -> Result<u64, Stop> {
         let name = cursor.text()?.bytes()?;
         let seen = i64::from_le_bytes(cursor.array()?);
         let active = match self.form {
-            // -1 if it never was.
+            // -1 if it was never active.
             kind::STREAM_LISTPACKS_3 => {
                 Some(i64::from_le_bytes(cursor.array()?)).filter(|active| *active != -1)
             }
@@ -208,30 +209,31 @@ impl StreamReader {
     }
 }
 
-/// In place of how many entries a group has read, when that is not known.
+/// The `entries_read` of a group for which it is unknown.
 const UNKNOWN: u64 = u64::MAX;
 
 fn read_id(cursor: &mut Cursor<'_>) -> Result<StreamId, Stop> {
     Ok(StreamId { ms: cursor.len()?, seq: cursor.len()? })
 }
 
-/// Writes what comes before the first node.
+/// Writes what precedes the first node.
 pub(super) fn begin(writer: &mut Writer, stream: &Stream) {
     writer.len_field(stream.node_count() as u64);
 }
 
-/// How many parts there are behind the nodes: the counters, and what belongs to the groups.
+/// The number of parts after the nodes: the metadata, and the parts of the groups.
 pub(super) fn parts(stream: &Stream) -> usize {
     1 + stream.groups().map(group_parts).sum::<usize>()
 }
 
 fn group_parts(group: &Group) -> usize {
-    // The group, its deliveries, the number of consumers, these, and the deliveries once more.
+    // The group, its pending entries, the number of consumers, the consumers, and the IDs of their
+    // pending entries.
     2 + 2 * group.pending_count() + group.consumer_count()
 }
 
-/// Writes parts behind the nodes, from the one with the number `from` on, until the buffer has
-/// `until` bytes. Returns how many were written, at least one if there is one.
+/// Writes parts after the nodes, from number `from` on, until the buffer has `until` bytes. Returns
+/// how many were written, at least one if any is left.
 pub(super) fn write_parts(
     writer: &mut Writer,
     stream: &Stream,
@@ -279,10 +281,10 @@ pub(super) fn write_parts(
     slice.written
 }
 
-/// Parts that are written one after the other, behind some that were written before.
+/// A slice of parts, after those that were written before.
 struct Slice<'a> {
     writer: &'a mut Writer,
-    /// How many parts are still to be passed over.
+    /// The number of parts still to be skipped.
     skip: usize,
     until: usize,
     written: usize,
@@ -302,7 +304,7 @@ impl Slice<'_> {
         }
     }
 
-    /// Passes over so many parts at once, if all of them were written before.
+    /// Skips this many parts, if all of them were written before.
     fn pass(&mut self, parts: usize) -> bool {
         let all = self.skip >= parts;
         if all {
@@ -311,7 +313,7 @@ impl Slice<'_> {
         all
     }
 
-    /// Passes over as many of these parts as were written before, and says how many.
+    /// Skips as many of these parts as were written before, and returns how many.
     fn pass_some(&mut self, parts: usize) -> usize {
         let passed = self.skip.min(parts);
         self.skip -= passed;

@@ -1,31 +1,31 @@
-//! Lengths and strings, of which everything else is made.
+//! Encoding of lengths and strings.
 //!
-//! The two upper bits of a length's first byte tell how it goes on: six bits here; fourteen with the
-//! next byte; 32 or 64 bits in the bytes after it, big endian; or that no length follows, but a
-//! string in a form of its own, namely an integer of 8, 16 or 32 bits (little endian) or compressed
-//! bytes.
+//! The two upper bits of a length's first byte select its format: six bits in this byte; fourteen
+//! bits with the next byte; 32 or 64 bits in the following bytes, big endian; or not a length but a
+//! specially encoded string, namely an integer of 8, 16 or 32 bits (little endian) or a compressed
+//! string.
 
 use super::lzf::Compressor;
 use crate::resp::number::parse_i64;
 
-/// The first byte of a length of 32 bits.
+/// The first byte of a 32-bit length.
 pub(super) const LEN_32: u8 = 0x80;
-/// The first byte of a length of 64 bits.
+/// The first byte of a 64-bit length.
 pub(super) const LEN_64: u8 = 0x81;
-/// The first byte of a string that is an integer of 8 bits.
+/// The first byte of a string that is an 8-bit integer.
 pub(super) const INT_8: u8 = 0xC0;
-/// The same, of 16 bits.
+/// The first byte of a string that is a 16-bit integer.
 pub(super) const INT_16: u8 = 0xC1;
-/// The same, of 32 bits.
+/// The first byte of a string that is a 32-bit integer.
 pub(super) const INT_32: u8 = 0xC2;
 /// The first byte of a compressed string.
 pub(super) const LZF: u8 = 0xC3;
 
-/// Strings up to this many bytes are not worth compressing.
+/// Strings of up to this many bytes are not compressed.
 const NOT_COMPRESSED: usize = 20;
-/// Compression has to save at least so much.
+/// The minimum number of bytes that compression must save.
 pub(super) const WORTHWHILE: usize = 4;
-/// The longest decimal form of an integer of 32 bits.
+/// The length of the longest decimal form of a 32-bit integer.
 const INTEGER_TEXT: usize = 11;
 
 /// Writes a length.
@@ -60,7 +60,7 @@ pub(super) fn put_int(out: &mut Vec<u8>, n: i64) {
     }
 }
 
-/// Writes a string in the shortest form, compressed if there is a compressor.
+/// Writes a string in the shortest encoding, compressed if there is a compressor.
 pub(super) fn put_string(out: &mut Vec<u8>, text: &[u8], compressor: Option<&mut Compressor>) {
     if text.len() <= INTEGER_TEXT
         && let Some(n) = parse_i64(text)
@@ -85,7 +85,7 @@ fn put_plain(out: &mut Vec<u8>, text: &[u8]) {
 fn put_compressed(out: &mut Vec<u8>, text: &[u8], compressor: &mut Compressor) -> bool {
     let start = out.len();
     out.push(LZF);
-    // The length that comes first is known last, so the bytes are made behind it and moved.
+    // The length comes first but is known last, so the bytes are written after it and then moved.
     let body = out.len();
     if !compressor.compress(text, out, text.len() - WORTHWHILE) {
         out.truncate(start);

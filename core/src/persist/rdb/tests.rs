@@ -1,4 +1,4 @@
-//! What is written is read again, and by Redis's own rules.
+//! Round trips through the writer and the reader, and files in the formats of Redis.
 
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ fn limits() -> Limits {
     Limits::default()
 }
 
-/// Everything about an entry that a client can see.
+/// Everything about an entry that is visible to a client.
 fn contents(entry: &Entry) -> (Vec<u8>, Option<u64>, Encoding, Vec<Vec<u8>>) {
     let mut parts: Vec<Vec<u8>> = match entry.value() {
         ValueRef::String(text) => vec![text.to_vec()],
@@ -36,7 +36,7 @@ fn contents(entry: &Entry) -> (Vec<u8>, Option<u64>, Encoding, Vec<Vec<u8>>) {
     (entry.key().to_vec(), entry.expire(), entry.encoding(), parts)
 }
 
-/// What a stream holds, apart from when consumers last got an entry, which is not written.
+/// The content of a stream, without the last active times of consumers, which are not written.
 fn stream_contents(stream: &Stream) -> Vec<Vec<u8>> {
     let mut parts = vec![format!("{:?}", stream.counters())];
     for node in stream.nodes_from(0) {
@@ -58,7 +58,7 @@ fn stream_contents(stream: &Stream) -> Vec<Vec<u8>> {
     parts.into_iter().map(String::into_bytes).collect()
 }
 
-/// A stream with entries of which some are deleted, and groups that have read some of them.
+/// A stream in which some entries are deleted, with groups that have read some of them.
 fn stream_value() -> impl Strategy<Value = Value> {
     let entries = proptest::collection::vec((0u64..3, texts(), any::<bool>()), 0..40);
     let groups = proptest::collection::vec((text(), 0usize..40, 1usize..4, any::<bool>()), 0..4);
@@ -213,7 +213,7 @@ fn read(file: &[u8], options: ReadOptions, piece: usize) -> Result<Vec<Record>, 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn what_is_written_is_read_again(
+    fn files_round_trip(
         entries in proptest::collection::vec(entry(), 0..6),
         compression: bool,
         checksum: bool,
@@ -237,7 +237,7 @@ proptest! {
     }
 }
 
-/// A file as an old version wrote it: the version, the bytes of its records, and a checksum if it
+/// A file of an old version: the version, the bytes of its records, and a checksum if that version
 /// had one.
 fn old(version: u16, records: &[&[u8]]) -> Vec<u8> {
     let mut file = format!("REDIS{version:04}").into_bytes();
@@ -250,12 +250,12 @@ fn old(version: u16, records: &[&[u8]]) -> Vec<u8> {
     file
 }
 
-/// A key `k` with a value of this form.
+/// A key `k` with an encoded value of this type.
 fn keyed(kind: u8, value: &[u8]) -> Vec<u8> {
     [&[kind, 1, b'k'], value].concat()
 }
 
-/// A string as it is written without any compression.
+/// A string encoded without compression.
 fn plain(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     string::put_len(&mut out, text.len() as u64);
@@ -263,7 +263,7 @@ fn plain(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The entry of a file that holds just one, or what is wrong with the file.
+/// The entry of a file with exactly one, or the error.
 fn only(file: &[u8]) -> Result<Entry, RdbError> {
     let whole = read(file, ReadOptions::default(), file.len())?;
     let pieces = read(file, ReadOptions::default(), 1)?;
@@ -300,7 +300,7 @@ fn a_file_of_redis_2_8_is_read() {
 }
 
 #[test]
-fn what_is_small_in_old_files_is_a_listpack_now() {
+fn compact_encodings_of_old_files_become_listpacks() {
     let entry = only(&old(2, &[&keyed(kind::HASH_ZIPMAP, &plain(b"\x01\x01a\x01\x00b\xff"))]));
     let entry = entry.unwrap();
     assert_eq!((entry.encoding(), parts(&entry)), (Encoding::Listpack, vec!["a=b".to_owned()]));
@@ -346,7 +346,7 @@ fn a_set_of_redis_7_2_is_read_and_written_so_that_7_0_reads_it() {
 }
 
 #[test]
-fn what_is_too_large_for_its_form_takes_another() {
+fn collections_too_large_for_their_encoding_are_converted() {
     let limits = Limits { hash_max_listpack_entries: 1, ..limits() };
     let options = ReadOptions { limits, ..ReadOptions::default() };
     let file = old(6, &[&keyed(kind::HASH_ZIPLIST, &list_of(&["a", "1", "b", "2"]))]);
@@ -404,7 +404,7 @@ fn broken_collections_are_refused_with_a_reason() {
 }
 
 #[test]
-fn empty_collections_are_passed_over() {
+fn empty_collections_are_skipped() {
     let empty = keyed(kind::HASH, b"\0");
     let pack = keyed(kind::ZSET_LISTPACK, &plain(b"\x07\0\0\0\0\0\xff"));
     let runs = [&[kind::LIST_QUICKLIST_2, 1, b'k', 1, 2][..], &plain(b"\x07\0\0\0\0\0\xff")];
@@ -418,7 +418,7 @@ fn empty_collections_are_passed_over() {
 }
 
 #[test]
-fn modules_are_passed_over_where_they_may_be() {
+fn modules_are_skipped_where_allowed() {
     let id = b"\x81\x7a\x5b\xf7\x1c\x2a\x1a\x2c\x01";
     let body = b"\x02\x05\x01\x07\x05\x03abc\x03abcd\x04abcdefgh\x00";
     let aux = [&[opcode::MODULE_AUX][..], id, b"\x02\x01", body].concat();
@@ -434,7 +434,7 @@ fn modules_are_passed_over_where_they_may_be() {
 }
 
 #[test]
-fn libraries_of_functions_are_handed_on() {
+fn function_libraries_are_returned() {
     let early = b"\xf6\x03lib\x03LUA\x01\x04desc\x04code";
     let file = old(10, &[&[opcode::FUNCTION2, 4], b"text", early]);
     let records = read(&file, ReadOptions::default(), 2).unwrap();
@@ -474,7 +474,7 @@ fn idle_times_and_frequencies_come_back() {
     }
 }
 
-/// A stream with two entries, a group with a consumer and a pending entry, as Redis 5 wrote it.
+/// A stream in the format of Redis 5, with two entries, a group, a consumer and a pending entry.
 fn stream() -> Vec<u8> {
     let entries: crate::store::value::listpack::Listpack =
         ["2", "0", "1", "f", "0", "2", "0", "0", "v", "4", "2", "5", "0", "w", "4"]
@@ -499,7 +499,7 @@ fn stream() -> Vec<u8> {
 }
 
 #[test]
-fn a_stream_of_old_is_written_as_of_today() {
+fn an_old_stream_is_written_in_the_current_format() {
     let value = stream();
     let entry = only(&old(9, &[&keyed(kind::STREAM_LISTPACKS, &value)])).unwrap();
     assert_eq!((entry.value().kind().name(), entry.encoding().name()), ("stream", "stream"));
@@ -521,7 +521,7 @@ fn a_stream_of_old_is_written_as_of_today() {
 }
 
 #[test]
-fn a_checker_tells_what_it_finds() {
+fn a_checker_reports_its_findings() {
     let key = keyed(kind::STRING, b"\x01v");
     let expiring = [&[opcode::EXPIRETIME_MS][..], &7u64.to_le_bytes(), &key].concat();
     let aux = [&[opcode::AUX][..], &plain(b"redis-ver"), &plain(b"6.2.1")].concat();
@@ -555,7 +555,7 @@ fn strings(texts: &[&str]) -> Vec<String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
-    fn a_payload_makes_its_value_again(entry in entry(), compression: bool) {
+    fn a_payload_restores_its_value(entry in entry(), compression: bool) {
         let payload = dump(entry.value(), compression);
         let value = restore(&payload, &limits(), true).unwrap();
         let again = Entry::saved(entry.key(), value, entry.expire(), entry.clock());
@@ -567,7 +567,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_changed_nothing_panics_and_memory_stays_in_proportion(
+    fn corrupt_files_cause_no_panic_and_bounded_memory(
         entries in proptest::collection::vec(entry(), 1..4),
         changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..6),
         compression: bool,
@@ -585,7 +585,7 @@ proptest! {
             loop {
                 match reader.next_record() {
                     Ok(Some(Record::Entry(entry))) => {
-                        // What is compressed best grows to 88 times its size.
+                        // The highest compression ratio expands to 88 times the size.
                         prop_assert!(entry.memory() < 300 * len + 4_096, "{}", entry.memory());
                         contents(&entry);
                     }

@@ -1,4 +1,4 @@
-//! Reading one value, element by element as they arrive.
+//! Decodes one value, element by element as they arrive.
 
 use super::cursor::{Cursor, Stop};
 use super::stream::StreamReader;
@@ -8,23 +8,23 @@ use crate::store::value::listpack::Listpack;
 use crate::store::value::{End, Hash, Limits, List, Set, ZSet};
 use crate::store::{Collection, Value};
 
-/// A value of which a part has been read.
+/// The state of a value that is being decoded.
 #[derive(Clone, Debug)]
 pub(super) enum ValueReader {
     /// A string.
     Text,
-    /// A collection written as one string.
+    /// A collection encoded as one string.
     Packed(u8),
     /// A stream.
     Stream(Box<StreamReader>),
     /// The value of a module.
     Module,
-    /// How many elements there are has not been read yet.
+    /// A collection whose number of elements is not read yet.
     Uncounted(u8),
     /// Elements of a list.
     List { left: u64, list: List },
-    /// Runs of a list; ziplists in old files.
-    Runs { left: u64, list: List, ziplists: bool },
+    /// The nodes of a list; ziplists in old files.
+    ListNodes { left: u64, list: List, ziplists: bool },
     /// Members of a set.
     Set { left: u64, all: u64, set: Option<Set> },
     /// Fields and values.
@@ -34,7 +34,7 @@ pub(super) enum ValueReader {
 }
 
 impl ValueReader {
-    /// For a value of which `kind` is the byte that tells the form.
+    /// The initial state for a value with this type byte.
     pub(super) fn new(kind: u8) -> Result<Self, Stop> {
         Ok(match kind {
             kind::STRING => ValueReader::Text,
@@ -62,7 +62,7 @@ impl ValueReader {
         })
     }
 
-    /// Reads on. The value comes back when it is complete; a string comes back as such.
+    /// Continues to decode. Returns the value when it is complete, also a string.
     pub(super) fn step(&mut self, cursor: &mut Cursor<'_>, limits: &Limits) -> Result<Value, Stop> {
         loop {
             let value = match self {
@@ -89,10 +89,10 @@ impl ValueReader {
                     push(list, &text, limits);
                     finished(left, list)
                 }
-                ValueReader::Runs { left, list, ziplists } => {
+                ValueReader::ListNodes { left, list, ziplists } => {
                     match ziplists {
                         true => read_ziplist(cursor, list, limits)?,
-                        false => read_run(cursor, list, limits)?,
+                        false => read_node(cursor, list, limits)?,
                     }
                     if *left == 1 && list.is_empty() {
                         return Err(Stop::Empty);
@@ -123,7 +123,7 @@ impl ValueReader {
                     if score.is_nan() {
                         return Stop::bad("Zset with NAN score detected");
                     }
-                    // An insertion never tells of -0 and 0 as of two scores.
+                    // 0 and -0 are the same score on insertion.
                     if zset.insert(&member.bytes()?, score + 0.0, limits).is_some() {
                         return Stop::bad("Duplicate zset fields detected");
                     }
@@ -152,7 +152,7 @@ impl ValueReader {
             }
             _ => {
                 let ziplists = kind == kind::LIST_QUICKLIST;
-                ValueReader::Runs { left, list: List::default(), ziplists }
+                ValueReader::ListNodes { left, list: List::default(), ziplists }
             }
         }
     }
@@ -222,26 +222,26 @@ fn push(list: &mut List, text: &[u8], limits: &Limits) {
 
 fn read_ziplist(cursor: &mut Cursor<'_>, list: &mut List, limits: &Limits) -> Result<(), Stop> {
     let bytes = cursor.text()?.bytes()?;
-    list.push_run(from_ziplist(&bytes, "Ziplist integrity check failed.")?, limits);
+    list.push_node(from_ziplist(&bytes, "Ziplist integrity check failed.")?, limits);
     Ok(())
 }
 
-fn read_run(cursor: &mut Cursor<'_>, list: &mut List, limits: &Limits) -> Result<(), Stop> {
+fn read_node(cursor: &mut Cursor<'_>, list: &mut List, limits: &Limits) -> Result<(), Stop> {
     let container = cursor.len()?;
     let bytes = cursor.text()?.bytes()?;
-    let run = match container {
+    let node = match container {
         container::PLAIN if !bytes.is_empty() => [&*bytes].into_iter().collect(),
         container::PACKED => {
             packed::listpack(bytes.into_owned(), "Listpack integrity check failed.")?
         }
         _ => return Stop::bad("Quicklist integrity check failed."),
     };
-    list.push_run(run, limits);
+    list.push_node(node, limits);
     Ok(())
 }
 
-/// A score as RDB wrote it before version 8: its length, and its decimal text. Three lengths stand
-/// for what has none.
+/// A score in the format before version 8: its length, and its decimal text. Three special lengths
+/// stand for NaN and the infinities.
 fn read_decimal(cursor: &mut Cursor<'_>) -> Result<f64, Stop> {
     match cursor.byte()? {
         255 => Ok(f64::NEG_INFINITY),

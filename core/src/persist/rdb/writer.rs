@@ -1,4 +1,4 @@
-//! Writing an RDB file, record by record.
+//! Encodes an RDB file, record by record.
 
 use super::crc64::Crc64;
 use super::entry_writer::{self, EntryWriter};
@@ -7,16 +7,17 @@ use super::string::{put_len, put_string};
 use super::{WRITTEN_VERSION, opcode, string};
 use crate::store::{AccessPolicy, Entry, Keyed};
 
-/// What is written, besides the data.
+/// Options for writing an RDB file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteOptions {
     /// Whether strings are compressed (`rdbcompression`).
     pub compression: bool,
     /// Whether there is a checksum at the end (`rdbchecksum`); if not, it is zero.
     pub checksum: bool,
-    /// What access clocks count, if they are written: when `maxmemory-policy` is one of LRU or LFU.
+    /// The meaning of the access clocks, if they are written: when `maxmemory-policy` is LRU or
+    /// LFU.
     pub access: Option<AccessPolicy>,
-    /// The wall clock in milliseconds since 1970, from which idle times are reckoned.
+    /// The current time in milliseconds since 1970, to which idle times are relative.
     pub now_ms: u64,
 }
 
@@ -26,57 +27,57 @@ impl Default for WriteOptions {
     }
 }
 
-/// The fields about itself that a file begins with.
+/// The auxiliary fields at the beginning of a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Preamble<'a> {
     /// The version of the server (`redis-ver`).
     pub version: &'a str,
-    /// When the data was as it is written, in seconds since 1970 (`ctime`).
+    /// The time of the snapshot, in seconds since 1970 (`ctime`).
     pub created_s: u64,
-    /// How much memory the data takes, in bytes (`used-mem`).
+    /// The memory used by the data, in bytes (`used-mem`).
     pub used_memory: u64,
-    /// Where the stream of replication stood, if there is one.
+    /// The replication state, if there is a backlog.
     pub replication: Option<ReplicationState<'a>>,
     /// Whether this is the base of an append-only file (`aof-base`).
     pub aof_base: bool,
 }
 
-/// Where the stream of replication stood when the data was as it is written.
+/// The position in the replication stream at the time of the snapshot.
 #[derive(Clone, Copy, Debug)]
 pub struct ReplicationState<'a> {
     /// The database that is selected in the stream (`repl-stream-db`); -1 if none is yet.
     pub stream_db: i64,
-    /// The forty letters that name the stream (`repl-id`).
+    /// The replication ID of the stream, forty characters (`repl-id`).
     pub id: &'a str,
-    /// How many bytes of the stream there had been (`repl-offset`).
+    /// The replication offset (`repl-offset`).
     pub offset: u64,
 }
 
-/// Writes an RDB file into a buffer, from which the bytes are [taken](Writer::take) as they come.
+/// An encoder of an RDB file with a buffer, from which the bytes are [taken](Writer::take).
 ///
-/// Records are written one after the other: the preamble; libraries of functions; for each
-/// database [`Writer::select`], [`Writer::resize`] and its entries; and [`Writer::finish`].
+/// The order of records is: the preamble; function libraries; for each database [`Writer::select`],
+/// [`Writer::resize`] and its entries; and [`Writer::finish`].
 #[derive(Clone, Debug)]
 pub struct Writer {
     out: Vec<u8>,
     options: WriteOptions,
     compressor: Compressor,
     sum: Crc64,
-    /// How many of the bytes in `out` are in `sum`.
+    /// How many of the bytes in `out` are included in `sum`.
     summed: usize,
     /// How many bytes have been taken.
     taken: u64,
 }
 
 impl Writer {
-    /// A file that has its magic word and nothing else.
+    /// A writer that has written the magic string only.
     pub fn new(options: WriteOptions) -> Self {
         let mut writer = Self::bare(options);
         writer.out.extend_from_slice(format!("REDIS{WRITTEN_VERSION:04}").as_bytes());
         writer
     }
 
-    /// Nothing yet, not even the magic word.
+    /// A writer that has written nothing, not even the magic string.
     pub(super) fn bare(options: WriteOptions) -> Self {
         Self {
             out: Vec::new(),
@@ -88,7 +89,7 @@ impl Writer {
         }
     }
 
-    /// Writes the fields that tell about the file.
+    /// Writes the auxiliary fields about the file.
     pub fn preamble(&mut self, preamble: &Preamble<'_>) {
         let Preamble { version, created_s, used_memory, replication, aof_base } = preamble;
         self.aux("redis-ver", version);
@@ -110,28 +111,28 @@ impl Writer {
         self.string(value.as_bytes());
     }
 
-    /// Writes a library of functions: its source text.
+    /// Writes a function library: its source.
     pub fn function(&mut self, code: &[u8]) {
         self.out.push(opcode::FUNCTION2);
         self.string(code);
     }
 
-    /// The entries that follow belong to this database.
+    /// Selects the database of the entries that follow.
     pub fn select(&mut self, db: u64) {
         self.out.push(opcode::SELECTDB);
         self.len_field(db);
     }
 
-    /// Tells how many keys the selected database has, and how many of them expire, so that a reader can
-    /// make room.
+    /// Writes the number of keys in the selected database, and of those that expire, so that a
+    /// reader can reserve memory.
     pub fn resize(&mut self, keys: u64, expiring: u64) {
         self.out.push(opcode::RESIZEDB);
         self.len_field(keys);
         self.len_field(expiring);
     }
 
-    /// Writes an entry. Of a large one only the beginning is written now; what comes back writes
-    /// the rest in slices, and nothing else may be written before it is done.
+    /// Writes an entry. Of a large one only the beginning is written; the returned writer must
+    /// write the rest in slices before anything else is written.
     #[must_use = "a large entry has to be written to its end"]
     pub fn entry(&mut self, entry: &Entry) -> Option<EntryWriter> {
         if let Some(at) = entry.expire() {
@@ -158,13 +159,13 @@ impl Writer {
     /// Writes the end mark and the checksum.
     pub fn finish(&mut self) {
         self.out.push(opcode::EOF);
-        self.add_up();
+        self.update_checksum();
         let sum = if self.options.checksum { self.sum.value() } else { 0 };
         self.out.extend_from_slice(&sum.to_le_bytes());
         self.summed = self.out.len();
     }
 
-    /// Ends what is a payload by itself, and takes it.
+    /// Ends a payload, and takes it.
     pub(super) fn finish_payload(&mut self) -> Vec<u8> {
         self.out.extend_from_slice(&WRITTEN_VERSION.to_le_bytes());
         let mut payload = self.take();
@@ -173,24 +174,24 @@ impl Writer {
         payload
     }
 
-    /// How many bytes are there to be taken.
+    /// The number of bytes in the buffer.
     pub fn len(&self) -> usize {
         self.out.len()
     }
 
-    /// Whether there is nothing to be taken.
+    /// Whether the buffer is empty.
     pub fn is_empty(&self) -> bool {
         self.out.is_empty()
     }
 
-    /// How many bytes have been written in all, with those that were taken.
+    /// The total number of bytes written, including those that were taken.
     pub fn written(&self) -> u64 {
         self.taken + self.out.len() as u64
     }
 
-    /// Takes what has been written since it was taken last.
+    /// Takes the bytes out of the buffer.
     pub fn take(&mut self) -> Vec<u8> {
-        self.add_up();
+        self.update_checksum();
         self.summed = 0;
         self.taken += self.out.len() as u64;
         core::mem::take(&mut self.out)
@@ -205,25 +206,25 @@ impl Writer {
         put_string(&mut self.out, text, compressor);
     }
 
-    /// Begins to compress a string, if strings are to be compressed.
-    pub(super) fn begin_squeeze(&mut self, text: &[u8]) -> Option<Box<Pass>> {
+    /// Starts to compress a string, if compression is enabled.
+    pub(super) fn begin_compression(&mut self, text: &[u8]) -> Option<Box<Pass>> {
         let pass = self.options.compression.then(|| self.compressor.begin(text, Vec::new()));
         pass.flatten().map(Box::new)
     }
 
-    /// Compresses `budget` bytes more: whether it is worth it, when that is known.
-    pub(super) fn go_on_squeezing(
+    /// Compresses `budget` more bytes. Returns whether it is worthwhile, once that is known.
+    pub(super) fn compress_step(
         &mut self,
         pass: &mut Pass,
         text: &[u8],
         budget: usize,
     ) -> Option<bool> {
         let limit = text.len().saturating_sub(string::WORTHWHILE);
-        self.compressor.go_on(pass, text, limit, budget)
+        self.compressor.step(pass, text, limit, budget)
     }
 
-    /// Announces a compressed string.
-    pub(super) fn lzf_head(&mut self, compressed: u64, len: u64) {
+    /// Writes the header of a compressed string.
+    pub(super) fn lzf_header(&mut self, compressed: u64, len: u64) {
         self.out.push(string::LZF);
         self.len_field(compressed);
         self.len_field(len);
@@ -237,9 +238,9 @@ impl Writer {
         &mut self.out
     }
 
-    /// Takes what is new into the checksum. That is done anyhow when bytes are taken, but then of
-    /// all of them at once.
-    pub fn add_up(&mut self) {
+    /// Adds new bytes to the checksum. That also happens when bytes are taken, but then for all of
+    /// them at once.
+    pub fn update_checksum(&mut self) {
         if self.options.checksum {
             self.sum.update(self.out.get(self.summed..).unwrap_or_default());
         }

@@ -1,8 +1,8 @@
-//! Ziplists, which were what listpacks are before Redis 7.
+//! Ziplists, the predecessor of listpacks before Redis 7.
 //!
-//! Ten bytes of header (total bytes, where the last element begins, how many there are; all little
-//! endian), the elements, and `0xFF`. An element is the length of the one before it, its encoding,
-//! and its bytes.
+//! The format is ten bytes of header (total bytes, position of the last element, number of
+//! elements; all little endian), the elements, and `0xFF`. An element is the length of the previous
+//! one, its encoding, and its bytes.
 
 use crate::store::value::Item;
 use crate::store::value::listpack::Listpack;
@@ -11,19 +11,19 @@ use crate::store::value::listpack::Listpack;
 const HEADER: usize = 10;
 /// The byte after the last element.
 const END: u8 = 0xFF;
-/// The count in the header that means "count them yourself".
+/// The count in the header that means that elements must be counted.
 const UNCOUNTED: u16 = u16::MAX;
-/// The first byte of a length before, that stands in the next four.
+/// The first byte of a previous length that is stored in the next four bytes.
 const LONG_BEFORE: u8 = 0xFE;
 
-/// The elements of a ziplist, as a listpack; `None` if it is not a ziplist in every detail.
+/// Converts a ziplist to a listpack; `None` if it is invalid in any detail.
 pub(super) fn to_listpack(bytes: &[u8]) -> Option<Listpack> {
     let mut pack = Listpack::with_capacity(bytes.len());
     each(bytes, |item| pack.insert_item(pack.end(), item))?;
     Some(pack)
 }
 
-/// Shows each element to `f`.
+/// Passes each element to `f`.
 pub(super) fn each(bytes: &[u8], mut f: impl FnMut(Item<'_>)) -> Option<()> {
     let total = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
     let tail = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?) as usize;
@@ -53,7 +53,7 @@ pub(super) fn each(bytes: &[u8], mut f: impl FnMut(Item<'_>)) -> Option<()> {
     (tail_is_right && count_is_right).then_some(())
 }
 
-/// The length of the element before.
+/// Reads the length of the previous element.
 fn before_of(rest: &mut &[u8]) -> Option<usize> {
     match *take(rest, 1)?.first()? {
         END => None,
@@ -62,7 +62,7 @@ fn before_of(rest: &mut &[u8]) -> Option<usize> {
     }
 }
 
-/// What an element holds.
+/// Reads the content of an element.
 fn item_of<'a>(rest: &mut &'a [u8]) -> Option<Item<'a>> {
     let first = *take(rest, 1)?.first()?;
     let len = match first {
@@ -81,7 +81,7 @@ fn integer(first: u8, rest: &mut &[u8]) -> Option<i64> {
         0xE0 => 8,
         0xF0 => 3,
         0xFE => 1,
-        // Thirteen numbers lie in the encoding itself.
+        // The numbers 0 to 12 are part of the encoding byte.
         0xF1..=0xFD => return Some(i64::from(first & 0x0F) - 1),
         _ => return None,
     };
@@ -102,7 +102,7 @@ pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A ziplist as Redis up to 6.2 made it.
+    /// A ziplist as written by Redis up to 6.2.
     pub(in crate::persist::rdb) fn ziplist(items: &[Item<'_>]) -> Vec<u8> {
         let mut bytes = vec![0; HEADER];
         let (mut before, mut tail) = (0, HEADER);

@@ -1,20 +1,21 @@
-//! Zipmaps, which small hashes were before Redis 2.6.
+//! Zipmaps, the format of small hashes before Redis 2.6.
 //!
-//! A byte with the number of fields (254: it is unknown, they have to be counted), fields and values by turns, and
-//! `0xFF`. Each is a length (one byte, or 254 and four bytes, little endian) and its bytes; between
-//! a value's length and its bytes a byte tells how many unused bytes come behind them.
+//! The format is a byte with the number of fields (254: unknown, they must be counted), fields and
+//! values alternating, and `0xFF`. Each is a length (one byte, or 254 and four bytes, little
+//! endian) and its bytes; between a value's length and its bytes is a byte with the number of
+//! unused bytes that follow them.
 
 use super::cursor::Stop;
 use crate::store::value::Hash;
 use crate::store::value::Limits;
 
 const BROKEN: &str = "Zipmap integrity check failed.";
-/// The first byte of a length that stands in the next four; and the count that tells nothing.
+/// The first byte of a length that is stored in the next four bytes; as a count, "unknown".
 const LONG: u8 = 254;
 /// The byte after the last value.
 const END: u8 = 255;
 
-/// The hash that a zipmap is.
+/// Converts a zipmap to a hash.
 pub(super) fn to_hash(bytes: &[u8], limits: &Limits) -> Result<Hash, Stop> {
     let Some((stated, mut rest)) = bytes.split_first() else { return Stop::bad(BROKEN) };
     let mut hash = Hash::default();

@@ -93,7 +93,7 @@ impl Server {
             // There is no base for it to follow.
             self.remove_temporary_incr(now);
         }
-        self.service.aof.feed.begin_anew();
+        self.service.aof.feed.reset();
         self.kill_rewrite(now);
         self.unschedule_rewrite();
         self.followers_changed();

@@ -308,7 +308,7 @@ impl Server {
     fn empty_in_cluster(&mut self, now: Now<'_>) {
         self.forget_data();
         self.service.effects.begin(self.service.consumers);
-        self.service.effects.also(0, [&b"FLUSHALL"[..]]);
+        self.service.effects.also_propagate(0, [&b"FLUSHALL"[..]]);
         self.after_effects(now, None);
         self.propagate_as(Atomic::No);
     }
@@ -531,7 +531,7 @@ impl Server {
         for key in keys {
             let mut db = self.service.keyspace.db(0);
             db.discard(db.key(&key));
-            self.service.effects.also(0, [&b"DEL"[..], &key]);
+            self.service.effects.also_propagate(0, [&b"DEL"[..], &key]);
             self.service.effects.touched(0, &key);
             self.service.effects.event(0, crate::command::Class::Generic, "del", &key);
         }

@@ -75,9 +75,9 @@ impl Encoder {
     }
 
     /// Updates the checksum with new bytes.
-    fn add_up(&mut self) {
+    fn update_checksum(&mut self) {
         match self {
-            Encoder::Rdb(writer) => writer.add_up(),
+            Encoder::Rdb(writer) => writer.update_checksum(),
             Encoder::Commands(_) => {}
         }
     }
@@ -174,7 +174,7 @@ impl Image {
                 self.walk(keyspace, last);
             }
         }
-        self.encoder.add_up();
+        self.encoder.update_checksum();
     }
 
     fn walk(&mut self, keyspace: &mut Keyspace, last: u64) {

@@ -2,7 +2,7 @@
 
 use crate::machine::LogLevel;
 use crate::persist::rdb::{Checksum, RdbError, ReadOptions, Reader, Record};
-use crate::store::{AHEAD, Entry, Keyed, Keyspace};
+use crate::store::{Entry, Keyed, Keyspace, PREFETCH_BATCH};
 
 /// Bytes that the parser gets at once.
 const PIECE: usize = 64 * 1024;
@@ -136,7 +136,7 @@ impl Intake {
         while taken < keys && !self.reader.is_done() {
             if self.coming > 0 {
                 let number = usize::try_from(self.db).unwrap_or(usize::MAX);
-                if !keyspace.db(number).make_room(self.coming, ROOM) {
+                if !keyspace.db(number).reserve_step(self.coming, ROOM) {
                     break;
                 }
                 self.coming = 0;
@@ -168,7 +168,7 @@ impl Intake {
         self.settle(keyspace)?;
         while self.reader.is_done()
             && let Some(number) = self.reserved.last()
-            && keyspace.db(*number).give_room_back(ROOM)
+            && keyspace.db(*number).shrink_step(ROOM)
         {
             self.reserved.pop();
         }
@@ -279,7 +279,7 @@ impl Intake {
             return Ok(());
         }
         self.batch.push((self.reader.offset(), entry));
-        if self.batch.len() < AHEAD { Ok(()) } else { self.settle(keyspace) }
+        if self.batch.len() < PREFETCH_BATCH { Ok(()) } else { self.settle(keyspace) }
     }
 
     /// Inserts the batch into the keyspace.
@@ -289,7 +289,7 @@ impl Intake {
         }
         let number = usize::try_from(self.db).unwrap_or(usize::MAX);
         let mut db = keyspace.db(number);
-        db.warm(self.batch.iter().map(|(_, entry)| entry.key()));
+        db.prefetch(self.batch.iter().map(|(_, entry)| entry.key()));
         for (offset, entry) in self.batch.drain(..) {
             if let Err(entry) = db.load(entry, self.options.replace) {
                 let key = String::from_utf8_lossy(entry.key());

@@ -162,7 +162,7 @@ impl Server {
             self.kill_snapshot(now);
         }
         let aside = self.config.settings().repl_diskless_load == DisklessLoad::SwapDb;
-        let aside = aside.then(|| Box::new(self.service.keyspace.beside()));
+        let aside = aside.then(|| Box::new(self.service.keyspace.staging()));
         if aside.is_none() {
             self.flush_for_sync();
         }

@@ -48,7 +48,7 @@ pub(super) use wait::Acks;
 
 use super::Server;
 use super::persistence::intake::LoadedPosition;
-use crate::command::effects::{Followers, Propagated};
+use crate::command::effects::{PropagateTo, Propagated};
 use crate::command::feed::{Feed, write_words};
 use crate::time::{Mono, Now};
 
@@ -326,7 +326,7 @@ impl Server {
         let delete = |(db, key): &(u64, Vec<u8>)| Propagated {
             db: u32::try_from(*db).unwrap_or_default(),
             args: [&b"DEL"[..], key].into_iter().collect(),
-            to: Followers::All,
+            to: PropagateTo::All,
         };
         let commands: Vec<Propagated> = left_out.iter().map(delete).collect();
         self.feed_replicas(&commands, false);

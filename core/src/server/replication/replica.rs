@@ -185,7 +185,7 @@ impl Server {
             )
         });
         self.disconnect_replicas();
-        self.service.replication.feed.begin_anew();
+        self.service.replication.feed.reset();
         self.service.replication.no_replicas_since = now.mono;
         self.role_changed();
         self.adjust_oom_score(None);

@@ -145,7 +145,7 @@ impl Server {
         replica.initial_offset = offset;
         replica.next = offset + 1;
         // A replica that starts reading there has no database selected.
-        self.service.replication.feed.begin_anew();
+        self.service.replication.feed.reset();
         if !replica.old {
             let id = String::from_utf8_lossy(&self.service.replication.id);
             client.outbox.write(format!("+FULLRESYNC {id} {offset}\r\n").as_bytes());

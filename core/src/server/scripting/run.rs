@@ -13,7 +13,7 @@ use super::debugger::{After, Debugger};
 use super::functions::Registering;
 use super::shebang::Flags;
 use crate::command::CommandError;
-use crate::command::effects::{Followers, Propagated};
+use crate::command::effects::{PropagateTo, Propagated};
 use crate::command::meta::flag;
 use crate::machine::{LogLevel, Output};
 use crate::resp::Proto;
@@ -110,8 +110,8 @@ impl Run {
         const FILE: u8 = 1;
         const REPLICAS: u8 = 2;
         let to = match self.replicate {
-            FILE => Followers::File,
-            REPLICAS => Followers::Replicas,
+            FILE => PropagateTo::Aof,
+            REPLICAS => PropagateTo::Replicas,
             0 => return Vec::new(),
             _ => return commands,
         };

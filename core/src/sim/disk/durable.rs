@@ -1,5 +1,4 @@
-//! What of a disk is durable: syncs of files and directories, changes of names that wait for them, and
-//! what a power loss leaves.
+//! Durability of a disk: syncing files and directories, and the state after a power loss.
 
 use super::{Change, Disk, Entry, Node, NodeId, parent};
 use crate::machine::DiskError;
@@ -17,7 +16,7 @@ impl Disk {
     pub(in crate::sim) fn sync_dir(&mut self, path: &str) -> Result<(), DiskError> {
         self.expect_dir(path)?;
         let path = &*self.follow(path)?.into_owned();
-        // A change that other directories share, and what came before it there, goes along.
+        // A change that affects other directories, and earlier changes there, are synced as well.
         let mut dirs = SortedSet::from([path.to_string()]);
         let changes = core::mem::take(&mut self.changes);
         for change in changes.into_iter().rev() {
@@ -40,9 +39,10 @@ impl Disk {
         Ok(())
     }
 
-    /// What a power loss leaves. Returns how many bytes of files that are still there were lost.
+    /// Simulates a power loss. Returns how many bytes of remaining files were lost.
     pub(in crate::sim) fn lose_power(&mut self, rng: &mut Rng, scattered: bool) -> u64 {
-        // Each directory keeps its changes up to some point; a shared change falls with the first.
+        // Each directory keeps its changes up to a random point; a shared change is lost with the
+        // first directory that loses it.
         let mut cut = SortedSet::new();
         for change in core::mem::take(&mut self.changes) {
             if rng.below(4) == 0 {
@@ -54,7 +54,7 @@ impl Disk {
                 cut.extend(change.dirs);
             }
         }
-        // A name can only have outlived its directory if that has as well.
+        // A name survives only if its directory does.
         let durable = core::mem::take(&mut self.durable);
         for (path, entry) in durable {
             let up = parent(&path);
@@ -90,7 +90,7 @@ impl Disk {
         }
     }
 
-    /// Forgets a file that no name and no process holds any more.
+    /// Removes a file without names that no process has open.
     pub(super) fn collect(&mut self, id: NodeId) {
         if self.nodes.get(&id).is_none_or(|n| n.open > 0) {
             return;
@@ -118,7 +118,7 @@ impl Disk {
 impl Node {
     fn lose_power(&mut self, rng: &mut Rng, scattered: bool) -> u64 {
         let before = self.content.len;
-        // A file that was cut and not synced may still be as it was.
+        // A file that was truncated and not synced may return to its previous content.
         if let Some(shadow) = self.shadow.take()
             && rng.below(2) == 0
         {

@@ -1,10 +1,10 @@
-//! The files of one host: what processes see of them, and what a power loss leaves.
+//! The file system of one host: what processes see, and what survives a power loss.
 //!
-//! Two things are kept of everything: the page cache, which is what every process sees, and what
-//! is durable. A file's bytes become durable by [`Disk::sync`], a directory's names by
-//! [`Disk::sync_dir`]; nothing else makes anything durable, since no process may count on more.
-//! When power fails, names that were not synced keep an earlier state of their directory, and of
-//! bytes that were not synced any part from the beginning of what was appended may be left.
+//! There are two versions of everything: the page cache, which is what every process sees, and the
+//! durable state. A file's bytes become durable by [`Disk::sync`], a directory's names by
+//! [`Disk::sync_dir`]; nothing else makes anything durable, since no process may rely on more.
+//! After a power loss, a directory whose names were not synced may be in an earlier state, and of
+//! appended bytes that were not synced any prefix may be left.
 
 mod durable;
 mod links;
@@ -15,7 +15,7 @@ use crate::time::Wall;
 
 use super::content::Content;
 
-/// A host's tree of files. Paths are absolute and normal: see [`resolve`].
+/// A file system. Paths are absolute and normalized: see [`resolve`].
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
     nodes: SortedMap<NodeId, Node>,
@@ -26,17 +26,18 @@ pub struct Disk {
     durable: SortedMap<String, Entry>,
     /// Changes of names that are not durable yet, oldest first.
     changes: Vec<Change>,
-    /// The host's wall clock when something last happened here.
+    /// The host's wall clock at the last operation.
     clock: Wall,
-    /// The wall clock when the disk was new.
+    /// The wall clock when the disk was created.
     born: Wall,
-    /// Files that a process has locked.
+    /// Files that are locked by a process.
     locks: SortedSet<NodeId>,
-    /// Bytes of all contents, also of those that only an unsynced directory still holds.
+    /// Bytes of all contents, including those that are referenced only from a directory's unsynced
+    /// state.
     held: u64,
 }
 
-/// A file's content, whatever its names.
+/// An inode number: a file's content, whatever its names.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct NodeId(u64);
 
@@ -44,63 +45,63 @@ pub(super) struct NodeId(u64);
 enum Entry {
     Dir,
     File(NodeId),
-    /// A symbolic link. The content is the path that it leads to.
+    /// A symbolic link, whose content is the target path.
     Link(NodeId),
 }
 
 #[derive(Clone, Debug)]
 struct Node {
     content: Content,
-    /// The nine bits of `chmod`.
+    /// Permissions: the nine bits of `chmod`.
     mode: u16,
-    /// When the content changed last.
+    /// When the content was last modified.
     modified: Wall,
-    /// How many bytes from the beginning of `content` are durable.
+    /// The length of the durable prefix of `content`.
     synced: u64,
-    /// What is durable if it is more than the beginning of `content`: the file was cut since.
+    /// The durable content if it is not a prefix of `content`, since the file was truncated.
     shadow: Option<Content>,
-    /// How many processes have it open.
+    /// The number of open file handles.
     open: u32,
 }
 
-/// Changes of names that are carried out all or not at all.
+/// An atomic change of names.
 #[derive(Clone, Debug)]
 struct Change {
-    /// Directories whose sync makes the change durable.
+    /// The directories whose sync makes the change durable.
     dirs: SortedSet<String>,
-    /// Names with what they stand for from now on.
+    /// The names with their new entries.
     sets: Vec<(String, Option<Entry>)>,
 }
 
-/// What a listing shows of a name.
+/// An entry of a directory listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileInfo {
     /// The name without the directory.
     pub name: String,
     /// Whether it is a directory.
     pub dir: bool,
-    /// Bytes in it.
+    /// Its length in bytes.
     pub len: u64,
-    /// How many of them would outlive a power loss for certain.
+    /// How many of these bytes are certain to survive a power loss.
     pub synced: u64,
     /// Permissions: the nine bits of `chmod`.
     pub mode: u16,
-    /// When its content changed last.
+    /// When its content was last modified.
     pub modified: Wall,
 }
 
 impl Disk {
     /// The mode of a new file.
     const MODE: u16 = 0o644;
-    /// What a directory's length is said to be.
+    /// The reported length of a directory.
     const DIR_LEN: u64 = 4096;
 
-    /// A disk that holds these files, all of them durable.
+    /// A disk with these files, all of them durable.
     pub fn new<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let mut disk = Disk::default();
         for (path, bytes) in files {
             let path = resolve("/", path);
-            // An empty disk that does not run full takes any file whose path is in order.
+            // On an empty disk of sufficient size this succeeds for every valid path.
             let made = disk.make_dir(parent(&path)).and_then(|()| disk.create(&path));
             if let Ok(node) = made {
                 let written = disk.append(node, bytes, u64::MAX);
@@ -113,7 +114,7 @@ impl Disk {
         disk
     }
 
-    /// Bytes that all files hold which have a name or are open.
+    /// Bytes of all files that have a name or are open.
     pub fn used(&self) -> u64 {
         let named: SortedSet<NodeId> = self
             .names
@@ -127,13 +128,13 @@ impl Disk {
         self.nodes.iter().filter(|(id, n)| seen(id, n)).map(|(_, n)| n.content.len).sum()
     }
 
-    /// Whether there is a directory of this path, or a symbolic link to one.
+    /// Whether the path is a directory, or a symbolic link to one.
     pub fn is_dir(&self, path: &str) -> bool {
         let followed = self.follow(path);
         followed.is_ok_and(|path| *path == *"/" || self.names.get(&*path) == Some(&Entry::Dir))
     }
 
-    /// What a directory holds, sorted by name.
+    /// The entries of a directory, sorted by name.
     pub fn list(&self, path: &str) -> Result<Vec<FileInfo>, DiskError> {
         self.expect_dir(path)?;
         let path = &*self.follow(path)?;
@@ -155,7 +156,7 @@ impl Disk {
             .collect())
     }
 
-    /// What is known of a file or directory, or of what a symbolic link leads to.
+    /// The metadata of a file or directory, following symbolic links.
     pub fn stat(&self, path: &str) -> Result<FileStat, DiskError> {
         self.stat_name(&self.follow(path)?)
     }
@@ -171,7 +172,7 @@ impl Disk {
         }
     }
 
-    /// A directory changed when the newest file right in it did.
+    /// The modification time of a directory is that of the newest file directly in it.
     fn stat_entry(&self, path: &str, entry: Entry) -> FileStat {
         match entry {
             Entry::File(id) | Entry::Link(id) => {
@@ -201,30 +202,30 @@ impl Disk {
         }
     }
 
-    /// Every path, with whether it is a directory.
+    /// All paths, each with whether it is a directory.
     pub fn tree(&self) -> impl Iterator<Item = (&str, bool)> {
         self.names.iter().map(|(path, entry)| (path.as_str(), *entry == Entry::Dir))
     }
 
-    /// A whole file.
+    /// Reads a whole file.
     pub fn read_file(&self, path: &str) -> Result<Vec<u8>, DiskError> {
         let node = self.find(path)?;
         Ok(self.nodes.get(&node).map(|n| n.content.read(0, n.content.len)).unwrap_or_default())
     }
 
-    /// A piece of a file; less where the file ends.
+    /// Reads a part of a file, up to its end.
     pub fn read_piece(&self, path: &str, offset: u64, len: u64) -> Result<Vec<u8>, DiskError> {
         Ok(self.read(self.find(path)?, offset, len))
     }
 
-    /// Puts a file there for good, as an installation does, unless there is one.
+    /// Creates a durable file, as an installation does, unless it exists.
     pub(super) fn install(&mut self, path: &str, bytes: &[u8], mode: u16) {
         if self.names.get(path).is_some() {
             return;
         }
         let made = self.make_dir(parent(path)).and_then(|()| self.create(path));
         if let Ok(id) = made {
-            // An installation does not fail for want of room.
+            // An installation ignores the capacity.
             let _ = self.append(id, bytes, u64::MAX);
             if let Some(node) = self.nodes.get_mut(&id) {
                 node.mode = mode;
@@ -232,7 +233,7 @@ impl Disk {
             self.sync(id);
             let mut up = parent(path).to_string();
             loop {
-                // It was made above.
+                // It was created above.
                 let _ = self.sync_dir(&up);
                 if up == "/" {
                     break;
@@ -242,14 +243,14 @@ impl Disk {
         }
     }
 
-    /// Puts a file there for good in place of what was there.
+    /// Replaces the content of a file, durably.
     pub(super) fn rewrite(&mut self, path: &str, bytes: &[u8]) {
-        // There may have been none.
+        // The file may not exist.
         let _ = self.remove(path);
         self.install(path, bytes, 0o644);
     }
 
-    /// Tells the disk what its host's wall clock shows.
+    /// Sets the clock of the disk to its host's wall clock.
     pub(super) fn set_clock(&mut self, now: Wall) {
         if self.clock == Wall(0) {
             self.born = now;
@@ -288,7 +289,7 @@ impl Disk {
             Some(Entry::File(id)) => Ok(*id),
             Some(Entry::Dir) => Err(is_a_directory()),
             None if path == "/" => Err(is_a_directory()),
-            // A link that leads nowhere was followed to where nothing is.
+            // A dangling link was followed to a path without an entry.
             Some(Entry::Link(_)) | None => {
                 self.expect_dir(parent(path))?;
                 Err(not_found())
@@ -296,7 +297,7 @@ impl Disk {
         }
     }
 
-    /// An empty file of this name; what had the name is cut to nothing.
+    /// Creates an empty file, or truncates an existing one.
     pub(super) fn create(&mut self, path: &str) -> Result<NodeId, DiskError> {
         match self.find(path) {
             Ok(node) => {
@@ -314,7 +315,7 @@ impl Disk {
         }
     }
 
-    /// An empty content without a name.
+    /// A new empty file without a name.
     fn new_node(&mut self) -> NodeId {
         let id = NodeId(self.next);
         self.next += 1;
@@ -339,7 +340,7 @@ impl Disk {
         self.nodes.get(&node).map_or(0, |n| n.content.len)
     }
 
-    /// Appends all of it, or nothing if it does not fit.
+    /// Appends all of the bytes, or nothing if they do not fit.
     pub(super) fn append(
         &mut self,
         node: NodeId,
@@ -427,7 +428,7 @@ impl Disk {
         }
     }
 
-    /// Makes a directory and those above it.
+    /// Creates a directory and its parents.
     pub(super) fn make_dir(&mut self, path: &str) -> Result<(), DiskError> {
         let path = &*self.follow(path)?.into_owned();
         let ends = path.match_indices('/').map(|(i, _)| i).skip(1).chain([path.len()]);
@@ -471,7 +472,7 @@ impl Node {
     }
 }
 
-/// The absolute, normal form of a path: no `.`, no `..`, no double or trailing slash.
+/// Normalizes a path to an absolute one: no `.`, no `..`, no double or trailing slash.
 pub fn resolve(cwd: &str, path: &str) -> String {
     let full = if path.starts_with('/') { path.to_string() } else { format!("{cwd}/{path}") };
     let mut parts: Vec<&str> = Vec::new();
@@ -487,7 +488,7 @@ pub fn resolve(cwd: &str, path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-/// The directory that a normal path stands in.
+/// The parent directory of a normalized path.
 pub(super) fn parent(path: &str) -> &str {
     match path.rfind('/') {
         None | Some(0) => "/",
@@ -557,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_followed_but_for_the_names_themselves() {
+    fn links_are_followed_except_for_operations_on_names() {
         let mut disk = Disk::new([("/opt/redis-7/redis.conf", &b"port 1"[..])]);
         disk.make_link("/opt/redis", "redis-7").unwrap();
         disk.make_link("/etc", "opt/redis").unwrap();
@@ -567,7 +568,7 @@ mod tests {
         assert_eq!(disk.read_link("/etc").unwrap(), "opt/redis");
         assert_eq!(disk.read_link("/opt").unwrap_err().message, "Invalid argument");
 
-        // What is made, renamed and removed behind a link is so in the directory itself.
+        // Operations on a path behind a link affect the target directory.
         disk.create("/etc/new").unwrap();
         disk.make_dir("/etc/sub/deep").unwrap();
         assert!(disk.is_dir("/opt/redis-7/sub/deep"));
@@ -576,7 +577,7 @@ mod tests {
         disk.remove("/opt/redis/old").unwrap();
         assert_eq!(disk.list("/etc").unwrap().len(), 2);
 
-        // A link that leads nowhere is a name; written through, it makes what it leads to.
+        // A dangling link is a name; writing through it creates its target.
         disk.make_link("/late", "/tmp.txt").unwrap();
         assert_eq!(disk.stat("/late").unwrap_err().kind, DiskErrorKind::NotFound);
         assert!(disk.stat_link("/late").unwrap().link);
@@ -584,13 +585,13 @@ mod tests {
         assert_eq!(disk.stat("/tmp.txt").unwrap().len, 0);
         assert_eq!(disk.make_link("/late", "/x").unwrap_err().message, "File exists");
 
-        // One that leads round in a circle ends.
+        // A circular link is an error.
         disk.make_link("/a", "b").unwrap();
         disk.make_link("/b", "a").unwrap();
         let loops = disk.stat("/a/x").unwrap_err().message;
         assert_eq!(loops, "Too many levels of symbolic links");
 
-        // A link that was not synced may be gone after a power loss, what it led to is not.
+        // A link that was not synced may be gone after a power loss, unlike its target.
         disk.remove("/etc").unwrap();
         assert!(disk.stat("/opt/redis/redis.conf").is_ok());
         disk.sync_dir("/opt").unwrap();
@@ -625,7 +626,7 @@ mod tests {
         assert!(disk.append(node, b"12", 3).is_ok(), "what was removed leaves room");
     }
 
-    /// Something done to a file, or to the names of two files.
+    /// A random operation on a file, or on the names of two files.
     #[derive(Clone, Debug)]
     enum Do {
         Append(usize, u8),
@@ -655,7 +656,7 @@ mod tests {
             let mut disk = Disk::new([("/a", &b""[..]), ("/b", b"")]);
             let nodes = [disk.find("/a").unwrap(), disk.find("/b").unwrap()];
             let mut cache: [Vec<u8>; 2] = Default::default();
-            // For each file the shortest length that it had since its last sync, and what it held.
+            // For each file the shortest length since its last sync, and its content.
             let mut durable: [(usize, Vec<u8>); 2] = Default::default();
             let mut renamed = false;
             for doing in doings {

@@ -1,4 +1,4 @@
-//! Disks seen from the processes that use them.
+//! Tests of disks, from the view of the processes that use them.
 
 use super::super::testing::tiny;
 use super::super::world::World;
@@ -13,7 +13,7 @@ fn file(world: &World, path: &str) -> Option<String> {
 }
 
 #[test]
-fn what_was_synced_outlives_a_power_loss_and_nothing_older_is_harmed() {
+fn synced_data_survives_a_power_loss() {
     let mut survived = [0; 2];
     for seed in 0..60 {
         let mut world = tiny(seed, ONE);
@@ -104,7 +104,7 @@ fn nothing_is_written_behind_an_append_that_failed() {
 }
 
 #[test]
-fn a_missing_file_is_an_answer() {
+fn a_missing_file_is_a_result_and_no_fault() {
     let mut world = tiny(1, ONE);
     acts(&mut world, &["type a load /nothing", "type a open 1 /none/file", "type a mkdir /x/y"]);
     acts(&mut world, &["type a replace /x/y/z 1", "type a load /x/y/z/w", "type a load /x"]);

@@ -1,4 +1,4 @@
-//! What happens in a World, seen from the processes in it.
+//! Tests of a World, from the view of its processes.
 
 mod disks;
 mod network;
@@ -23,7 +23,7 @@ fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// Does things with some milliseconds after each.
+/// Applies actions, with some milliseconds after each.
 fn acts(world: &mut World, lines: &[&str]) {
     for line in lines {
         act(world, line);

@@ -1,4 +1,4 @@
-//! Connections, links, and what goes wrong with them.
+//! Tests of connections, links and network faults.
 
 use super::super::testing::tiny;
 use super::super::world::World;
@@ -36,7 +36,7 @@ fn a_handshake_takes_one_and_a_half_round_trips() {
 }
 
 #[test]
-fn what_is_written_before_the_connection_stands_is_sent_when_it_does() {
+fn data_written_before_the_handshake_is_sent_after_it() {
     let mut world = tiny(1, PAIR);
     acts(&mut world, &["type b listen 7000"]);
     act(&mut world, "type a connect b:7000");
@@ -62,7 +62,7 @@ fn bytes_arrive_in_order_under_jitter_and_loss() {
 }
 
 #[test]
-fn bandwidth_delays_what_is_long() {
+fn bandwidth_delays_long_messages() {
     let mut world = connected(1);
     act(&mut world, "bandwidth a b 8mbit");
     let start = world.now().0 / 1_000;
@@ -75,7 +75,7 @@ fn bandwidth_delays_what_is_long() {
 }
 
 #[test]
-fn a_dead_port_refuses_at_once_and_no_host_is_unreachable() {
+fn a_closed_port_refuses_immediately_and_an_unknown_address_is_unreachable() {
     let mut world = tiny(1, PAIR);
     act(&mut world, "type a connect b:7001");
     world.run_for(ms(5));
@@ -104,7 +104,7 @@ fn connecting_over_a_partition_or_to_a_host_without_power_times_out() {
 }
 
 #[test]
-fn a_partition_stalls_bytes_and_healing_brings_them() {
+fn a_partition_holds_bytes_back_until_it_heals() {
     for cut in ["partition a", "partition-oneway a | b"] {
         let mut world = connected(1);
         acts(&mut world, &[cut, "type a send 0 hello"]);
@@ -124,7 +124,7 @@ fn a_one_way_partition_lets_the_other_direction_through() {
     acts(&mut world, &["partition-oneway b | a", "type a send 0 there", "type b send 0 back"]);
     assert_eq!(probe(&world, "b").received(0), b"there");
     assert_eq!(probe(&world, "a").received(0), b"");
-    // No acknowledgement comes back: in the end the sender gives up.
+    // No acknowledgements arrive: in the end the sender gives up.
     world.run_for(Duration::from_secs(1_000));
     assert!(probe(&world, "a").was_told("closed 0: Connection timed out"));
 }
@@ -137,7 +137,7 @@ fn a_partition_that_lasts_breaks_the_connection() {
     assert!(!probe(&world, "a").was_told("closed"));
     world.run_for(Duration::from_secs(200));
     assert!(probe(&world, "a").was_told("closed 0: Connection timed out"));
-    // The other end learns of it when it uses the connection.
+    // The other end notices when it uses the connection.
     assert!(!probe(&world, "b").was_told("closed"));
     acts(&mut world, &["heal", "type b send 0 x"]);
     assert!(probe(&world, "b").was_told("closed 0: Connection reset by peer"));
@@ -268,7 +268,7 @@ fn a_full_backlog_makes_others_wait() {
 }
 
 #[test]
-fn a_process_that_stalls_hears_everything_afterwards_in_order() {
+fn a_stalled_process_gets_its_inputs_afterwards_in_order() {
     let mut world = connected(1);
     acts(&mut world, &["type b wake 100", "type b stall 1000", "type a send 0 x"]);
     acts(&mut world, &["type a close 0"]);
@@ -305,7 +305,7 @@ fn clocks_are_skewed_and_drift() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said_and_changes_nothing() {
+fn an_impossible_action_is_an_error_and_changes_nothing() {
     let mut world = tiny(1, PAIR);
     for (line, words) in [
         ("crash redis-9", "there is no host 'redis-9'; hosts are a, b"),

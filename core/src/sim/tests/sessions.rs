@@ -1,4 +1,4 @@
-//! Sessions: the same again, back and forth, branches.
+//! Tests of sessions: replay, rewind and branches.
 
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ fn action(line: &str) -> Action {
     line.parse().unwrap_or_else(|e| panic!("{line}: {e}"))
 }
 
-/// Goes forward and does something.
+/// Advances the session and applies an action.
 fn then(session: &mut Session, after: Duration, line: &str) {
     let time = session.now() + after;
     session.advance(time, u64::MAX);
@@ -113,7 +113,7 @@ fn acting_in_the_past_keeps_the_future_as_a_branch_or_forgets_it() {
 }
 
 #[test]
-fn an_undone_action_was_never_done() {
+fn undoing_an_action_removes_all_its_effects() {
     let mut plain = busy(7);
     plain.seek(Mono::ZERO + Duration::from_secs(1));
     let expected = plain.world().trace_hash();
@@ -137,7 +137,7 @@ fn steps_stop_at_hosts_and_at_changes() {
     assert!(session.step(Step::AtHost(c), 1_000));
     assert_eq!(session.world().touched(), Some(c));
 
-    // What is lost on the way is sent again, and changes nothing.
+    // Lost messages are retransmitted, and are not changes.
     let mut session = busy(8);
     then(&mut session, ms(10), "partition a");
     then(&mut session, ms(1), "type a send 0 unheard");
@@ -152,7 +152,7 @@ fn steps_stop_at_hosts_and_at_changes() {
 }
 
 #[test]
-fn markers_are_the_things_to_jump_to() {
+fn markers_are_set_at_notable_events() {
     let mut session = busy(9);
     then(&mut session, ms(10), "crash b");
     let known = session.markers().len();
@@ -185,7 +185,7 @@ fn a_timed_action_is_read_back() {
     assert_eq!(wrong, Err("'soon' is not a time; write it like 12.5s crash redis-1".into()));
 }
 
-/// Actions of every kind, most of them possible.
+/// Random actions of every kind, most of them possible.
 fn any_action() -> impl Strategy<Value = Action> {
     let host = prop_oneof![Just("a"), Just("b"), Just("c")];
     let lines = (0..44u32, host.clone(), host, 0..60u64).prop_map(|(kind, x, y, n)| match kind {
@@ -281,7 +281,7 @@ proptest! {
 }
 
 #[test]
-fn what_was_typed_is_told_again_after_a_rewind() {
+fn typed_input_is_replayed_after_a_rewind() {
     let mut session = session(1);
     then(&mut session, ms(5), "type a nonsense");
     session.seek(Mono::ZERO);

@@ -1,4 +1,4 @@
-//! What a key holds if that is too large for the key's own allocation.
+//! Values that are too large for their key's allocation.
 
 use triomphe::Arc;
 
@@ -14,19 +14,20 @@ pub(super) enum Large {
     String(Vec<u8>),
     /// A string of at least [`LONG_STRING`] bytes, which copies of the entry share.
     LongString(Arc<Vec<u8>>),
-    /// Anything else, but no compact collection.
+    /// Any other value that is not a compact collection.
     Other(Value),
 }
 
-/// Strings from this length on are shared by copies of an entry. To copy a shorter one takes less
-/// than two microseconds.
+/// The length in bytes from which on strings are shared by copies of an entry. Copying a shorter
+/// one takes less than two microseconds.
 pub(super) const LONG_STRING: usize = 16 * 1024;
 
-/// Elements up to which a collection is freed at once. Redis's `LAZYFREE_THRESHOLD`.
-const FREED_AT_ONCE: usize = 64;
+/// The number of elements up to which a collection is freed immediately. Redis's
+/// `LAZYFREE_THRESHOLD`.
+const LAZYFREE_THRESHOLD: usize = 64;
 
 impl Large {
-    /// The value as it is kept. It must not be a compact collection.
+    /// Stores a value, which must not be a compact collection.
     pub(super) fn of(value: Value) -> Self {
         match value {
             Value::String(bytes) if bytes.len() >= LONG_STRING => {
@@ -37,7 +38,7 @@ impl Large {
         }
     }
 
-    /// The value as it is read.
+    /// A view for reading.
     #[inline]
     pub(super) fn view(&self) -> ValueRef<'_> {
         match self {
@@ -47,7 +48,7 @@ impl Large {
         }
     }
 
-    /// A string's bytes, which are about to become `len`.
+    /// A string's bytes, for a change to the length `len`.
     pub(super) fn string_mut(&mut self, len: usize) -> Option<&mut Vec<u8>> {
         if let Large::String(bytes) = self
             && len >= LONG_STRING
@@ -61,7 +62,7 @@ impl Large {
         }
     }
 
-    /// A copy to be read from beginning to end, which costs little however large the value is.
+    /// A copy for iteration, which is cheap however large the value is.
     pub(super) fn frozen(&self) -> Self {
         match self {
             Large::String(_) | Large::LongString(_) => self.clone(),
@@ -69,7 +70,7 @@ impl Large {
         }
     }
 
-    /// The memory that it takes, in bytes.
+    /// Memory used, in bytes.
     pub(super) fn memory(&self) -> usize {
         match self {
             Large::String(bytes) => allocated(bytes.capacity()),
@@ -85,7 +86,7 @@ impl Large {
         }
     }
 
-    /// About how much work it is to free it.
+    /// The approximate cost of freeing it.
     fn elements(&self) -> usize {
         match self.view() {
             ValueRef::List(ListRef::Quick(runs)) => runs.count(),
@@ -101,18 +102,18 @@ impl Large {
     }
 }
 
-/// A large value whose key is gone.
+/// A large value of a deleted key, to be freed lazily.
 #[derive(Clone, Debug)]
-pub(in crate::store) struct Remains(Large);
+pub(in crate::store) struct PendingFree(Large);
 
-impl Remains {
-    /// What is to be freed in slices, if there is much of it.
+impl PendingFree {
+    /// A value to be freed lazily, if it is large enough for that.
     pub(super) fn of(value: Large) -> Option<Self> {
-        (value.elements() > FREED_AT_ONCE).then_some(Remains(value))
+        (value.elements() > LAZYFREE_THRESHOLD).then_some(PendingFree(value))
     }
 
-    /// Frees about `limit` elements, or all if there are fewer, and says how many. The rest takes
-    /// no time when that is less than `limit`.
+    /// Frees about `limit` elements, or all if there are fewer, and returns how many. If fewer than
+    /// `limit` were freed, the rest can be dropped at once.
     pub(in crate::store) fn free_some(&mut self, limit: usize) -> usize {
         match &mut self.0 {
             Large::Other(Value::List(List::Quick(runs))) => runs.free_some(limit),

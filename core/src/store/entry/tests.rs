@@ -21,7 +21,7 @@ fn an_entry_takes_sixteen_bytes_and_a_short_key_one_allocation() {
 }
 
 #[test]
-fn what_is_packed_comes_out_again() {
+fn packed_entries_round_trip() {
     for key_len in [0, 1, 255, 256, 70_000] {
         for value in [&b""[..], b"12", b"-5", b"hello", &[7; 300]] {
             for expire in [None, Some(0), Some(u64::MAX)] {
@@ -107,7 +107,7 @@ fn a_value_of_the_same_shape_is_overwritten_in_place() {
 }
 
 #[test]
-fn an_edited_string_grows_with_zeros_and_calls_itself_raw() {
+fn an_edited_string_grows_with_zeros_and_is_encoded_raw() {
     let mut e = entry(b"k", b"12", Some(4));
     assert_eq!(e.encoding(), Encoding::Int);
     e.edit_string(4, |b| b[3] = b'!');
@@ -171,7 +171,7 @@ fn change(entry: &mut Entry, rng: &mut Rng, limits: &Limits) {
 
 const NODES: NodeLimits = NodeLimits { bytes: 4096, entries: 100 };
 
-/// All that an entry holds, in the order in which it is walked over.
+/// The content of an entry, in iteration order.
 fn contents(entry: &Entry) -> Vec<Vec<u8>> {
     match entry.value() {
         ValueRef::String(string) => vec![string.to_vec()],
@@ -214,7 +214,7 @@ fn large_values(limits: &Limits) -> Vec<Value> {
 }
 
 #[test]
-fn copies_of_large_values_go_their_own_ways() {
+fn copies_of_large_values_are_independent() {
     let limits = Limits::default();
     for value in large_values(&limits) {
         let original = Entry::new(b"k", value, Some(9), default());
@@ -224,7 +224,7 @@ fn copies_of_large_values_go_their_own_ways() {
             let mut changed = original.clone();
             let mut copy = if frozen { original.frozen() } else { original.clone() };
             assert_eq!((copy.key(), copy.expire()), (original.key(), original.expire()));
-            // The same changes to what shares nothing any more are the measure.
+            // The same changes to a value that shares nothing are the reference.
             for _ in 0..300 {
                 change(&mut changed, &mut rng, &limits);
             }
@@ -232,13 +232,13 @@ fn copies_of_large_values_go_their_own_ways() {
             assert!(after != wanted);
             assert!(contents(&copy) == wanted);
             assert_eq!(copy.memory(), original.memory());
-            // The other way round, once more after the copy has been used.
+            // The other way round, changing the copy after it has been used.
             for _ in 0..300 {
                 change(&mut copy, &mut rng, &limits);
             }
             assert!(contents(&copy) != wanted);
             assert!(contents(&changed) == after);
-            // Both still find what they hold.
+            // Lookups still work in both.
             for entry in [&copy, &changed] {
                 match entry.value() {
                     ValueRef::Set(set) => {
@@ -264,7 +264,7 @@ fn copies_of_large_values_go_their_own_ways() {
 }
 
 #[test]
-fn what_copies_share_is_freed_in_slices_by_the_last_of_them() {
+fn shared_data_is_freed_in_slices_with_the_last_copy() {
     let limits = Limits::default();
     for value in large_values(&limits).into_iter().skip(1) {
         let mut original = Entry::new(b"k", value, None, default());
@@ -273,7 +273,7 @@ fn what_copies_share_is_freed_in_slices_by_the_last_of_them() {
         let runs = matches!(copy.encoding(), Encoding::Quicklist | Encoding::Stream);
         let slice = if runs { 10 } else { 5_000 };
         let steps = |entry: Entry| {
-            let mut remains = entry.into_remains().expect("a large value");
+            let mut remains = entry.into_pending_free().expect("a large value");
             let mut steps = 0;
             while remains.free_some(slice) >= slice {
                 steps += 1;

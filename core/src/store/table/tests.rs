@@ -1,4 +1,4 @@
-//! The promises of the table, held against a map that keeps them trivially.
+//! The guarantees of the table, compared with a simple model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::rng::Rng;
 
-/// An entry with a number, so that a change can be seen.
+/// A test entry with a number, so that a change can be observed.
 #[derive(Clone, Debug, PartialEq)]
 struct Thing {
     key: Vec<u8>,
@@ -28,13 +28,13 @@ impl Keyed for Thing {
     }
 }
 
-/// A table, and what it shall hold.
+/// A table and its model.
 struct Pair {
     table: Table<Thing>,
     model: BTreeMap<Vec<u8>, u32>,
 }
 
-/// What can be done to a table. Keys are small numbers, so that they meet again.
+/// A random step. Keys are small numbers, so that steps collide.
 #[derive(Clone, Debug)]
 enum Step {
     /// Set these keys.
@@ -89,8 +89,8 @@ impl Pair {
             assert_eq!(self.table.get(slot).value, *value);
         }
         let keys = self.model.keys().map(Vec::as_slice);
-        Table::warm(keys, |key| self.table.hash(key), |_| Some(&self.table));
-        // The accounts are those of a fresh count.
+        Table::prefetch(keys, |key| self.table.hash(key), |_| Some(&self.table));
+        // The accounting equals a fresh count.
         let payload: usize = self.model.keys().map(Vec::len).sum();
         let places = self.table.chunks.iter().flatten().map(|b| b.memory() + BUCKET_BYTES);
         assert_eq!(self.table.memory(), payload + places.sum::<usize>());
@@ -103,7 +103,7 @@ impl Pair {
 
 proptest! {
     #[test]
-    fn it_holds_what_was_put_in(seed: u64, steps in prop::collection::vec(step(), 1..40)) {
+    fn it_is_a_map(seed: u64, steps in prop::collection::vec(step(), 1..40)) {
         let mut pair = Pair::new(seed);
         for (number, step) in steps.iter().enumerate() {
             pair.apply(step, number as u32);
@@ -157,7 +157,7 @@ proptest! {
     ) {
         let mut pair = Pair::new(seed);
         start.iter().enumerate().for_each(|(n, step)| pair.apply(step, n as u32));
-        // Several, one after the other: the marks of one must not mislead the next.
+        // Several snapshots, one after the other: the marks of one must not mislead the next.
         let mut changes = steps.iter();
         for id in 1..4 {
             let expected = pair.model.clone();
@@ -210,7 +210,7 @@ fn random_keys_are_fair() {
         let slot = pair.table.random(&mut rng).expect("keys");
         *drawn.entry(pair.table.get(slot).key.clone()).or_default() += 1;
     }
-    // 200 on average; the chance that one of 200 strays by 90 is about one in ten million.
+    // 200 on average; the probability that one of 200 deviates by 90 is about one in ten million.
     assert_eq!(drawn.len(), 200);
     assert!(drawn.values().all(|n| (110..290).contains(n)), "{drawn:?}");
 }
@@ -226,8 +226,8 @@ fn a_bad_cursor_does_no_harm() {
 }
 
 #[test]
-fn keys_that_share_a_bucket_are_told_apart_even_beyond_the_tags() {
-    // With one bucket and no split, as many entries as there would be in the worst of luck.
+fn keys_in_one_bucket_are_distinguished_even_beyond_the_tags() {
+    // One bucket without splits, with as many entries as in the worst case.
     let mut bucket = Bucket::new();
     let seed = HashSeed::new(1, 2);
     for n in 0..200 {
@@ -245,9 +245,9 @@ fn keys_that_share_a_bucket_are_told_apart_even_beyond_the_tags() {
 }
 
 #[test]
-fn room_that_is_made_ahead_changes_nothing_but_the_buckets() {
+fn reserving_changes_only_the_buckets() {
     let mut table = Table::new(HashSeed::new(1, 2));
-    while !table.make_room(5_000, 100) {}
+    while !table.reserve_step(5_000, 100) {}
     assert_eq!(table.buckets(), 5_000 / SPLIT_LOAD);
     for n in 0..5_000 {
         let entry = Thing { key: name(n), value: u32::from(n) };
@@ -262,9 +262,9 @@ fn room_that_is_made_ahead_changes_nothing_but_the_buckets() {
             table.remove(slot);
         }
     }
-    while !table.make_room(5_000, 100) {}
+    while !table.reserve_step(5_000, 100) {}
     let before: usize = table.memory();
-    while !table.give_room_back(100) {}
+    while !table.shrink_step(100) {}
     assert!(table.memory() < before);
     assert_eq!((table.len(), table.buckets()), (100, 100 / MERGE_LOAD));
     assert_eq!(table.iter().count(), 100);

@@ -1,20 +1,20 @@
-//! Short byte strings without an allocation of their own.
+//! Byte strings with a small-string optimisation.
 
 use core::fmt;
 
 use crate::store::size::allocated;
 
-/// A string of bytes in 24 bytes; up to 22 of them lie inside.
+/// A byte string of 24 bytes, which stores up to 22 bytes inline.
 #[derive(Clone)]
 pub enum SmallBytes {
-    /// Short enough to lie here.
+    /// Short strings.
     Inline {
-        /// How many of `data` count.
+        /// The length.
         len: u8,
         /// The bytes.
         data: [u8; 22],
     },
-    /// Anything longer.
+    /// Longer strings.
     Heap(Box<[u8]>),
 }
 
@@ -41,7 +41,7 @@ impl SmallBytes {
         }
     }
 
-    /// Memory besides the value itself.
+    /// Heap memory in bytes.
     pub fn heap(&self) -> usize {
         match self {
             SmallBytes::Inline { .. } => 0,
@@ -56,10 +56,11 @@ impl fmt::Debug for SmallBytes {
     }
 }
 
-/// A field and its value in 32 bytes; up to 29 of theirs lie inside, more in one allocation.
+/// A field and its value in 32 bytes, which stores up to 29 bytes inline and more in one
+/// allocation.
 #[derive(Clone)]
 pub enum Pair {
-    /// Short enough to lie here.
+    /// Short pairs.
     Inline {
         /// Length of the field.
         field: u8,
@@ -68,7 +69,7 @@ pub enum Pair {
         /// Both, field first.
         data: [u8; 29],
     },
-    /// Anything longer.
+    /// Longer pairs.
     Heap {
         /// Length of the field.
         field: u32,
@@ -119,7 +120,7 @@ impl Pair {
         self.parts().1
     }
 
-    /// Puts another value in the place of the old one.
+    /// Replaces the value.
     #[inline]
     pub fn set(&mut self, value: &[u8]) {
         match self {
@@ -130,7 +131,7 @@ impl Pair {
         }
     }
 
-    /// Memory besides the value itself.
+    /// Heap memory in bytes.
     pub fn heap(&self) -> usize {
         match self {
             Pair::Inline { .. } => 0,
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_in_comes_out_at_every_length() {
+    fn values_round_trip_at_every_length() {
         assert_eq!(size_of::<SmallBytes>(), 24);
         assert_eq!(size_of::<Pair>(), 32);
         for n in 0..60usize {

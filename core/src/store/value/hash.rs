@@ -6,21 +6,21 @@ use super::listpack::{Item, Listpack, PackRef};
 use super::table::{Keyed, Table};
 use crate::rng::Rng;
 
-/// A hash, as it is changed.
+/// A hash, owned and mutable.
 #[derive(Clone, Debug)]
 pub enum Hash {
-    /// Few and short: fields and values by turns.
+    /// Few and short fields (encoding `listpack`): fields and values alternating.
     Pack(Listpack),
-    /// Anything else.
+    /// Otherwise (encoding `hashtable`).
     Table(Box<Table<Pair>>),
 }
 
-/// A hash, as it is read.
+/// A view of a hash, for reading.
 #[derive(Clone, Copy, Debug)]
 pub enum HashRef<'a> {
-    /// Few and short: fields and values by turns.
+    /// Few and short fields (encoding `listpack`): fields and values alternating.
     Pack(PackRef<'a>),
-    /// Anything else.
+    /// Otherwise (encoding `hashtable`).
     Table(&'a Table<Pair>),
 }
 
@@ -42,12 +42,12 @@ impl Default for Hash {
 }
 
 impl Hash {
-    /// The empty hash in its hash table form.
+    /// An empty hash with the encoding `hashtable`.
     pub fn new_table(limits: &Limits) -> Self {
         Hash::Table(Box::new(Table::new(limits.seed)))
     }
 
-    /// The hash as it is read.
+    /// A view for reading.
     #[inline]
     pub fn view(&self) -> HashRef<'_> {
         match self {
@@ -56,7 +56,7 @@ impl Hash {
         }
     }
 
-    /// Gives a field a value; true if the field is new.
+    /// Sets a field; true if the field is new.
     pub fn set(&mut self, field: &[u8], value: &[u8], limits: &Limits) -> bool {
         if let Hash::Pack(pack) = self {
             let longest = limits.hash_max_listpack_value;
@@ -92,7 +92,7 @@ impl Hash {
         }
     }
 
-    /// Removes a field; false if it was not there.
+    /// Removes a field; false if it does not exist.
     pub fn remove(&mut self, field: &[u8]) -> bool {
         match self {
             Hash::Pack(pack) => {
@@ -110,7 +110,7 @@ impl Hash {
         }
     }
 
-    /// Gives up the compact form if one of these arguments is too long for it.
+    /// Converts to a hash table if one of these arguments is too long for a listpack.
     pub fn prepare<'t>(&mut self, texts: impl IntoIterator<Item = &'t [u8]>, limits: &Limits) {
         if let Hash::Pack(pack) = self {
             let mut sum = 0usize;
@@ -139,7 +139,7 @@ impl Hash {
 }
 
 impl<'a> HashRef<'a> {
-    /// How many fields there are.
+    /// The number of fields.
     #[inline]
     pub fn len(self) -> usize {
         match self {
@@ -148,7 +148,7 @@ impl<'a> HashRef<'a> {
         }
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
@@ -167,7 +167,7 @@ impl<'a> HashRef<'a> {
         self.iter_from(0)
     }
 
-    /// The fields from the one with this number on, with their values.
+    /// The fields from the `n`th on, with their values.
     #[inline]
     pub fn iter_from(self, n: usize) -> Pairs<'a> {
         match self {
@@ -179,7 +179,7 @@ impl<'a> HashRef<'a> {
         }
     }
 
-    /// A copy to be walked over.
+    /// A copy for iteration (see [`Table::frozen`]).
     pub fn frozen(self) -> Hash {
         match self {
             HashRef::Pack(pack) => Hash::Pack(pack.to_owned()),
@@ -187,7 +187,7 @@ impl<'a> HashRef<'a> {
         }
     }
 
-    /// The field with this number in the order of [`HashRef::iter`], and its value.
+    /// The `n`th field in the order of [`HashRef::iter`], and its value.
     pub fn nth(self, n: usize) -> Option<(Item<'a>, Item<'a>)> {
         match self {
             HashRef::Pack(pack) => {
@@ -198,12 +198,12 @@ impl<'a> HashRef<'a> {
         }
     }
 
-    /// A field, each as likely as the others, with its value.
+    /// A random field, uniformly distributed, with its value.
     pub fn random(self, rng: &mut Rng) -> Option<(Item<'a>, Item<'a>)> {
         self.nth(rng.below(self.len() as u64) as usize)
     }
 
-    /// One step of a scan; the next cursor comes back, 0 at the end.
+    /// One step of a scan. Returns the next cursor, 0 at the end.
     pub fn scan(self, cursor: u64, count: usize, mut f: impl FnMut(Item<'_>, Item<'_>)) -> u64 {
         match self {
             HashRef::Pack(_) => {
@@ -217,7 +217,7 @@ impl<'a> HashRef<'a> {
         }
     }
 
-    /// The memory that it takes, in bytes.
+    /// Memory used, in bytes.
     pub fn memory(self) -> usize {
         match self {
             HashRef::Pack(pack) => pack.size(),
@@ -226,12 +226,12 @@ impl<'a> HashRef<'a> {
     }
 }
 
-/// Fields with their values.
+/// An iterator over fields with their values.
 #[derive(Clone, Debug)]
 pub enum Pairs<'a> {
-    /// Of a listpack.
+    /// Fields of a listpack.
     Pack(super::listpack::Iter<'a>),
-    /// Of a table, from a position on.
+    /// Fields of a table, from a position on.
     Table(&'a Table<Pair>, usize),
 }
 
@@ -256,7 +256,7 @@ fn pair_of(pair: &Pair) -> (Item<'_>, Item<'_>) {
     (Item::Str(field), Item::Str(value))
 }
 
-/// Where the value of a field is.
+/// The position of the value of a field.
 #[inline]
 fn find(pack: PackRef<'_>, field: &[u8]) -> Option<usize> {
     pack.next(pack.find(field, pack.first()?, 1)?)

@@ -1,4 +1,5 @@
-//! The compact set of integers: a sorted array of 16, 32 or 64 bits each, in Redis's format.
+//! The intset: a compact sorted set of integers, an array of 16, 32 or 64 bits each, in Redis's
+//! format.
 //!
 //! Eight bytes of header (width in bytes and number of members, little endian), then the members.
 
@@ -7,29 +8,29 @@ use crate::store::size::allocated;
 
 const HEADER: usize = 8;
 
-/// A sorted set of integers in one run of bytes, as it is read.
+/// A view of an intset, for reading.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IntRef<'a>(&'a [u8]);
 
 impl<'a> IntRef<'a> {
-    /// The set in `bytes`, which were [checked](IntSet::from_bytes) before.
+    /// The intset in `bytes`, which were [checked](IntSet::from_bytes) before.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes, as they go to disk.
+    /// The bytes in Redis's format, as saved to disk.
     pub fn bytes(self) -> &'a [u8] {
         self.0
     }
 
-    /// How many members there are.
+    /// The number of members.
     #[inline]
     pub fn len(self) -> usize {
         (self.0.len() - HEADER) / self.width()
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(self) -> bool {
         self.0.len() == HEADER
     }
@@ -79,9 +80,9 @@ impl<'a> IntRef<'a> {
     }
 }
 
-/// A sorted set of integers in one allocation, as wide as its widest member needs.
+/// An intset in one allocation, whose width is that of its widest member.
 ///
-/// It may begin behind a prefix, which belongs to the creator.
+/// It may be preceded by a prefix, which belongs to the owner of the allocation.
 #[derive(Clone, Debug)]
 pub struct IntSet {
     bytes: Vec<u8>,
@@ -95,12 +96,12 @@ impl Default for IntSet {
 }
 
 impl IntSet {
-    /// No members.
+    /// An empty set.
     pub fn new() -> Self {
         Self { bytes: vec![2, 0, 0, 0, 0, 0, 0, 0], base: 0 }
     }
 
-    /// Takes bytes from outside, after checking lengths and order.
+    /// An intset from untrusted bytes, after checking lengths and order.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Malformed> {
         let word = |at: usize| {
             bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes)
@@ -122,17 +123,17 @@ impl IntSet {
         Self { bytes, base }
     }
 
-    /// How many bytes stand before it.
+    /// The length of the prefix.
     pub fn base(&self) -> usize {
         self.base
     }
 
-    /// The bytes with what stands before them, and where the set begins.
+    /// The bytes including the prefix, and where the set begins.
     pub fn into_prefixed(self) -> (Vec<u8>, usize) {
         (self.bytes, self.base)
     }
 
-    /// The set as it is read.
+    /// A view for reading.
     #[inline]
     pub fn view(&self) -> IntRef<'_> {
         IntRef(self.bytes.get(self.base..).unwrap_or_default())

@@ -1,10 +1,10 @@
-//! Up to where collections keep their compact form.
+//! The thresholds of the compact encodings.
 
-/// The directives that set the thresholds, with the defaults of Redis 7.2, and the seed of the
-/// hash functions.
+/// The configuration directives that set the thresholds, with the defaults of Redis 7.2, and the
+/// hash seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// `list-max-listpack-size`: elements of a run if positive, a size class if negative.
+    /// `list-max-listpack-size`: elements per node if positive, a size class if negative.
     pub list_max_listpack_size: i32,
     /// `hash-max-listpack-entries`
     pub hash_max_listpack_entries: usize,
@@ -20,7 +20,8 @@ pub struct Limits {
     pub zset_max_listpack_entries: usize,
     /// `zset-max-listpack-value`, in bytes.
     pub zset_max_listpack_value: usize,
-    /// Seed that makes the order of hash tables unpredictable for clients that choose the keys.
+    /// The hash seed, which makes the order of hash tables unpredictable for clients that choose
+    /// the keys.
     pub seed: u64,
 }
 
@@ -41,35 +42,37 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Whether a run of a list may not become as large as this.
-    pub(super) fn list_run_exceeds(&self, bytes: usize, elements: usize) -> bool {
-        match self.list_run() {
-            Run::Bytes(limit) => bytes > limit,
-            Run::Elements(limit) => bytes > SAFE_RUN || elements > limit,
+    /// Whether a list node of this size exceeds the limit.
+    pub(super) fn list_node_exceeds(&self, bytes: usize, elements: usize) -> bool {
+        match self.node_limit() {
+            NodeLimit::Bytes(limit) => bytes > limit,
+            NodeLimit::Elements(limit) => bytes > SAFE_NODE_BYTES || elements > limit,
         }
     }
 
-    /// Whether a lone run is small enough to be kept as a listpack again: half of the limit.
-    pub(super) fn list_run_is_small(&self, bytes: usize, elements: usize) -> bool {
-        match self.list_run() {
-            Run::Bytes(limit) => bytes <= limit / 2,
-            Run::Elements(limit) => elements <= limit / 2,
+    /// Whether a single remaining node is small enough to become a listpack again: half of the
+    /// limit.
+    pub(super) fn list_node_is_small(&self, bytes: usize, elements: usize) -> bool {
+        match self.node_limit() {
+            NodeLimit::Bytes(limit) => bytes <= limit / 2,
+            NodeLimit::Elements(limit) => elements <= limit / 2,
         }
     }
 
-    fn list_run(&self) -> Run {
+    fn node_limit(&self) -> NodeLimit {
         match self.list_max_listpack_size {
-            0 => Run::Elements(1),
-            n @ 1.. => Run::Elements(n as usize),
-            n => Run::Bytes(4096 << (n.unsigned_abs() - 1).min(4)),
+            0 => NodeLimit::Elements(1),
+            n @ 1.. => NodeLimit::Elements(n as usize),
+            n => NodeLimit::Bytes(4096 << (n.unsigned_abs() - 1).min(4)),
         }
     }
 }
 
-/// Bytes that a run limited by its number of elements may take: Redis's `SIZE_SAFETY_LIMIT`.
-const SAFE_RUN: usize = 8192;
+/// The size limit in bytes of a node whose number of elements is limited: Redis's
+/// `SIZE_SAFETY_LIMIT`.
+const SAFE_NODE_BYTES: usize = 8192;
 
-enum Run {
+enum NodeLimit {
     Bytes(usize),
     Elements(usize),
 }

@@ -6,22 +6,22 @@ use super::seq::{self, Cursor, Seq};
 use crate::store::size::allocated;
 use triomphe::Arc;
 
-/// A list, as it is changed.
+/// A list, owned and mutable.
 #[derive(Clone, Debug)]
 pub enum List {
-    /// One run of elements.
+    /// A single listpack (encoding `listpack`).
     Pack(Listpack),
-    /// Many runs.
-    Quick(Box<Runs>),
+    /// Several listpacks (encoding `quicklist`).
+    Quick(Box<Quicklist>),
 }
 
-/// A list, as it is read.
+/// A view of a list, for reading.
 #[derive(Clone, Copy, Debug)]
 pub enum ListRef<'a> {
-    /// One run of elements.
+    /// A single listpack (encoding `listpack`).
     Pack(PackRef<'a>),
-    /// Many runs.
-    Quick(&'a Runs),
+    /// Several listpacks (encoding `quicklist`).
+    Quick(&'a Quicklist),
 }
 
 /// The two ends of a list.
@@ -33,11 +33,11 @@ pub enum End {
     Right,
 }
 
-/// A part of a long list: at least one element.
+/// A node of a quicklist: a listpack with at least one element.
 #[derive(Clone, Debug)]
-pub struct Run(Arc<Listpack>);
+pub struct QuicklistNode(Arc<Listpack>);
 
-impl seq::Item for Run {
+impl seq::Item for QuicklistNode {
     type Key = ();
     const UNIT: bool = false;
 
@@ -49,73 +49,77 @@ impl seq::Item for Run {
     }
 }
 
-/// A long list: runs, and what they take.
+/// A quicklist: its nodes, and the memory that they take.
 #[derive(Clone, Debug, Default)]
-pub struct Runs {
-    seq: Seq<Run>,
+pub struct Quicklist {
+    seq: Seq<QuicklistNode>,
     bytes: usize,
 }
 
-impl Runs {
+impl Quicklist {
     #[inline]
     fn weight(&self) -> u64 {
         self.seq.weight()
     }
 
     #[inline]
-    fn get(&self, offset: u64) -> Option<(&Run, u64)> {
+    fn get(&self, offset: u64) -> Option<(&QuicklistNode, u64)> {
         self.seq.get(offset)
     }
 
     #[inline]
-    fn update<R>(&mut self, offset: u64, f: impl FnOnce(&mut Run, u64) -> R) -> Option<R> {
+    fn update<R>(
+        &mut self,
+        offset: u64,
+        f: impl FnOnce(&mut QuicklistNode, u64) -> R,
+    ) -> Option<R> {
         let bytes = &mut self.bytes;
-        self.seq.update(offset, |run, rem| {
-            *bytes -= run.memory();
-            let result = f(run, rem);
-            *bytes += run.memory();
+        self.seq.update(offset, |node, rem| {
+            *bytes -= node.memory();
+            let result = f(node, rem);
+            *bytes += node.memory();
             result
         })
     }
 
-    fn insert(&mut self, offset: u64, run: Run) {
-        self.bytes += run.memory();
-        self.seq.insert(offset, run);
+    fn insert(&mut self, offset: u64, node: QuicklistNode) {
+        self.bytes += node.memory();
+        self.seq.insert(offset, node);
     }
 
-    fn remove(&mut self, offset: u64) -> Option<Run> {
-        let run = self.seq.remove(offset)?;
-        self.bytes -= run.memory();
-        Some(run)
+    fn remove(&mut self, offset: u64) -> Option<QuicklistNode> {
+        let node = self.seq.remove(offset)?;
+        self.bytes -= node.memory();
+        Some(node)
     }
 
-    fn cursor(&self, offset: u64) -> Option<Cursor<'_, Run>> {
+    fn cursor(&self, offset: u64) -> Option<Cursor<'_, QuicklistNode>> {
         self.seq.cursor(offset)
     }
 
-    /// How many runs there are about, to weigh the work of freeing them.
+    /// The approximate number of nodes, which is the cost of freeing them.
     pub(in crate::store) fn count(&self) -> usize {
         self.bytes / 4096
     }
 
-    /// Frees about `budget` runs, or all if there are fewer, and says how many.
+    /// Frees about `budget` nodes, or all if there are fewer, and returns how many.
     pub(in crate::store) fn free_some(&mut self, budget: usize) -> usize {
         self.seq.free_some(budget)
     }
 }
 
-impl Run {
+impl QuicklistNode {
     fn of(pack: Listpack) -> Self {
-        Run(Arc::new(pack))
+        QuicklistNode(Arc::new(pack))
     }
 
-    /// The run's listpack, to change it.
+    /// The node's listpack, to change it.
     #[inline]
     fn pack(&mut self) -> &mut Listpack {
         Arc::make_mut(&mut self.0)
     }
 
-    /// The run's listpack.
+    /// The node's listpack.
     pub fn view(&self) -> PackRef<'_> {
         self.0.view()
     }
@@ -137,28 +141,28 @@ impl Default for List {
 }
 
 impl List {
-    /// The list as it is read.
+    /// A view for reading.
     #[inline]
     pub fn view(&self) -> ListRef<'_> {
         match self {
             List::Pack(pack) => ListRef::Pack(pack.view()),
-            List::Quick(runs) => ListRef::Quick(runs),
+            List::Quick(nodes) => ListRef::Quick(nodes),
         }
     }
 
-    /// How many elements there are.
+    /// The number of elements.
     #[inline]
     pub fn len(&self) -> usize {
         self.view().len()
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Gives up the compact form if it becomes too large with these elements, which are about to
-    /// be added.
+    /// Converts to a quicklist if the listpack would become too large with these elements, which
+    /// are about to be added.
     pub fn grow<'t>(&mut self, texts: impl IntoIterator<Item = &'t [u8]>, limits: &Limits) {
         let List::Pack(pack) = self else { return };
         let (mut bytes, mut count) = (pack.size(), pack.len());
@@ -166,47 +170,47 @@ impl List {
             bytes = bytes.saturating_add(text.len());
             count += 1;
         }
-        if limits.list_run_exceeds(bytes, count) {
+        if limits.list_node_exceeds(bytes, count) {
             self.expand();
         }
     }
 
-    /// Takes the compact form again if the list has become small enough, as Redis does: at half of
-    /// the limit when it has been shortened, at the limit itself when it was built anew.
+    /// Converts back to a listpack if the list is small enough, by the rules of Redis: at half of
+    /// the limit if it has been shortened, at the limit itself if it was built anew.
     pub fn shrink(&mut self, limits: &Limits) {
-        let List::Quick(runs) = self else { return };
-        let lone = match runs.get(0) {
-            Some((run, _)) if run.0.len() as u64 == runs.weight() => run,
+        let List::Quick(nodes) = self else { return };
+        let lone = match nodes.get(0) {
+            Some((node, _)) if node.0.len() as u64 == nodes.weight() => node,
             _ => return,
         };
-        if limits.list_run_is_small(lone.0.size(), lone.0.len())
-            && let Some(run) = runs.remove(0)
+        if limits.list_node_is_small(lone.0.size(), lone.0.len())
+            && let Some(node) = nodes.remove(0)
         {
-            *self = List::Pack(Arc::unwrap_or_clone(run.0));
+            *self = List::Pack(Arc::unwrap_or_clone(node.0));
         }
     }
 
-    /// Adds an element at an end.
+    /// Pushes an element to an end.
     pub fn push(&mut self, end: End, text: &[u8], limits: &Limits) {
-        let runs = match self {
+        let nodes = match self {
             List::Pack(pack) => {
                 return match end {
                     End::Left => pack.push_front(text),
                     End::Right => pack.push_back(text),
                 };
             }
-            List::Quick(runs) => runs,
+            List::Quick(nodes) => nodes,
         };
         let at = match end {
             End::Left => 0,
-            End::Right => runs.weight().saturating_sub(1),
+            End::Right => nodes.weight().saturating_sub(1),
         };
-        let done = runs.update(at, |run, _| {
-            let fits = run.takes(text, limits);
+        let done = nodes.update(at, |node, _| {
+            let fits = node.takes(text, limits);
             if fits {
                 match end {
-                    End::Left => run.pack().push_front(text),
-                    End::Right => run.pack().push_back(text),
+                    End::Left => node.pack().push_front(text),
+                    End::Right => node.pack().push_back(text),
                 }
             }
             fits
@@ -214,34 +218,35 @@ impl List {
         if done != Some(true) {
             let at = match end {
                 End::Left => 0,
-                End::Right => runs.weight(),
+                End::Right => nodes.weight(),
             };
-            runs.insert(at, Run::of([text].iter().collect()));
+            nodes.insert(at, QuicklistNode::of([text].iter().collect()));
         }
     }
 
-    /// Removes the element at an end and lets `f` see it. [`List::shrink`] shall follow.
+    /// Pops the element at an end and passes it to `f`. The caller must call [`List::shrink`]
+    /// afterwards.
     pub fn pop<R>(&mut self, end: End, f: impl FnOnce(Item<'_>) -> R) -> Option<R> {
         match self {
             List::Pack(pack) => pop(pack, end, f),
-            List::Quick(runs) => {
+            List::Quick(nodes) => {
                 let at = match end {
                     End::Left => 0,
-                    End::Right => runs.weight().checked_sub(1)?,
+                    End::Right => nodes.weight().checked_sub(1)?,
                 };
-                let (run, _) = runs.get(at)?;
-                if run.0.len() == 1 {
-                    let mut run = runs.remove(at)?;
-                    pop(run.pack(), end, f)
+                let (node, _) = nodes.get(at)?;
+                if node.0.len() == 1 {
+                    let mut node = nodes.remove(at)?;
+                    pop(node.pack(), end, f)
                 } else {
-                    runs.update(at, |run, _| pop(run.pack(), end, f))?
+                    nodes.update(at, |node, _| pop(node.pack(), end, f))?
                 }
             }
         }
     }
 
-    /// Puts `text` in the place of the element at `index`; false if there is none. [`List::grow`]
-    /// shall come before.
+    /// Replaces the element at `index` by `text`; false if there is none. The caller must call
+    /// [`List::grow`] before.
     pub fn set(&mut self, index: usize, text: &[u8], limits: &Limits) -> bool {
         match self {
             List::Pack(pack) => match pack.view().seek(index) {
@@ -251,14 +256,14 @@ impl List {
                 }
                 None => false,
             },
-            List::Quick(runs) => {
-                let fits = runs.update(index as u64, |run, rem| {
-                    let old = run.view().seek(rem as usize);
-                    let fits = run.0.len() == 1 || run.takes(text, limits);
+            List::Quick(nodes) => {
+                let fits = nodes.update(index as u64, |node, rem| {
+                    let old = node.view().seek(rem as usize);
+                    let fits = node.0.len() == 1 || node.takes(text, limits);
                     if let Some(at) = old
                         && fits
                     {
-                        run.pack().replace(at, text);
+                        node.pack().replace(at, text);
                     }
                     fits
                 });
@@ -275,7 +280,8 @@ impl List {
         }
     }
 
-    /// Inserts before the element at `index`, or at the end. [`List::grow`] shall come before.
+    /// Inserts before the element at `index`, or at the end. The caller must call [`List::grow`]
+    /// before.
     pub fn insert(&mut self, index: usize, text: &[u8], limits: &Limits) {
         match self {
             List::Pack(pack) => {
@@ -283,41 +289,41 @@ impl List {
                 pack.insert(at, text);
             }
             List::Quick(_) if index == 0 => self.push(End::Left, text, limits),
-            List::Quick(runs) if index as u64 >= runs.weight() => {
+            List::Quick(nodes) if index as u64 >= nodes.weight() => {
                 self.push(End::Right, text, limits);
             }
-            List::Quick(runs) => {
+            List::Quick(nodes) => {
                 let index = index as u64;
-                // At the beginning of a run the run before is as good a place.
+                // At the beginning of a node, the end of the previous one serves as well.
                 for (offset, after) in [(index, 0), (index - 1, 1)] {
-                    let done = runs.update(offset, |run, rem| {
+                    let done = nodes.update(offset, |node, rem| {
                         let rem = rem as usize + after;
-                        if (after == 1 && rem != run.0.len()) || !run.takes(text, limits) {
+                        if (after == 1 && rem != node.0.len()) || !node.takes(text, limits) {
                             return false;
                         }
-                        let at = run.view().seek(rem).unwrap_or(run.0.end());
-                        run.pack().insert(at, text);
+                        let at = node.view().seek(rem).unwrap_or(node.0.end());
+                        node.pack().insert(at, text);
                         true
                     });
                     if done == Some(true) {
                         return;
                     }
                 }
-                let right = runs.update(index, |run, rem| {
-                    let at = (rem > 0).then(|| run.view().seek(rem as usize))??;
-                    Some(run.pack().split_off(at))
+                let right = nodes.update(index, |node, rem| {
+                    let at = (rem > 0).then(|| node.view().seek(rem as usize))??;
+                    Some(node.pack().split_off(at))
                 });
                 if let Some(Some(right)) = right {
-                    runs.insert(index, Run::of(right));
+                    nodes.insert(index, QuicklistNode::of(right));
                 }
-                runs.insert(index, Run::of([text].iter().collect()));
-                join(runs, index, limits);
-                join(runs, index - 1, limits);
+                nodes.insert(index, QuicklistNode::of([text].iter().collect()));
+                join(nodes, index, limits);
+                join(nodes, index - 1, limits);
             }
         }
     }
 
-    /// Removes `count` elements from `index` on. [`List::shrink`] shall follow.
+    /// Removes `count` elements from `index` on. The caller must call [`List::shrink`] afterwards.
     pub fn remove(&mut self, index: usize, count: usize, limits: &Limits) {
         match self {
             List::Pack(pack) => {
@@ -325,43 +331,43 @@ impl List {
                     pack.remove_range(at, count);
                 }
             }
-            List::Quick(runs) => {
+            List::Quick(nodes) => {
                 let index = index as u64;
-                let mut left = (count as u64).min(runs.weight().saturating_sub(index));
+                let mut left = (count as u64).min(nodes.weight().saturating_sub(index));
                 while left > 0 {
-                    let Some((run, rem)) = runs.get(index) else { return };
-                    let len = run.0.len() as u64;
+                    let Some((node, rem)) = nodes.get(index) else { return };
+                    let len = node.0.len() as u64;
                     let n = left.min(len - rem);
                     if n == len {
-                        runs.remove(index);
+                        nodes.remove(index);
                     } else {
-                        runs.update(index, |run, rem| {
-                            if let Some(at) = run.view().seek(rem as usize) {
-                                run.pack().remove_range(at, n as usize);
+                        nodes.update(index, |node, rem| {
+                            if let Some(at) = node.view().seek(rem as usize) {
+                                node.pack().remove_range(at, n as usize);
                             }
                         });
                     }
                     left -= n;
                 }
-                join(runs, index, limits);
-                join(runs, index.saturating_sub(1), limits);
+                join(nodes, index, limits);
+                join(nodes, index.saturating_sub(1), limits);
             }
         }
     }
 
-    /// Removes up to `limit` elements equal to `text`, beginning at `from`: how many they were.
-    /// [`List::shrink`] shall follow.
+    /// Removes up to `limit` elements equal to `text`, searching from `from`. Returns how many. The
+    /// caller must call [`List::shrink`] afterwards.
     pub fn remove_equal(&mut self, text: &[u8], from: End, limit: usize, limits: &Limits) -> usize {
         match self {
             List::Pack(pack) => remove_equal(pack, text, from, limit),
-            List::Quick(runs) => {
-                let gone = remove_equal_in_runs(runs, text, from, limit);
+            List::Quick(nodes) => {
+                let gone = remove_equal_in_nodes(nodes, text, from, limit);
                 let mut offset = 0;
                 while gone > 0
-                    && let Some((run, _)) = runs.get(offset)
+                    && let Some((node, _)) = nodes.get(offset)
                 {
-                    let len = run.0.len() as u64;
-                    if !join(runs, offset, limits) {
+                    let len = node.0.len() as u64;
+                    if !join(nodes, offset, limits) {
                         offset += len;
                     }
                 }
@@ -370,54 +376,54 @@ impl List {
         }
     }
 
-    /// Appends a run, for a list that is built from what another server saved: as it is, unless
-    /// it is so large that changing it would take long.
-    pub fn push_run(&mut self, pack: Listpack, limits: &Limits) {
+    /// Appends a node that comes from a dump: as it is, unless it is so large that changing it
+    /// would take long.
+    pub fn push_node(&mut self, pack: Listpack, limits: &Limits) {
         if pack.is_empty() {
             return;
         }
-        if self.is_empty() && !limits.list_run_exceeds(pack.size(), pack.len()) {
+        if self.is_empty() && !limits.list_node_exceeds(pack.size(), pack.len()) {
             *self = List::Pack(pack);
             return;
         }
         self.expand();
-        if pack.size() > LARGEST_RUN && pack.len() > 1 {
+        if pack.size() > LARGEST_NODE && pack.len() > 1 {
             let mut text = itoa::Buffer::new();
             for (_, item) in pack.view().iter() {
                 self.push(End::Right, item.bytes(&mut text), limits);
             }
             return;
         }
-        if let List::Quick(runs) = self {
-            runs.insert(runs.weight(), Run::of(pack));
+        if let List::Quick(nodes) = self {
+            nodes.insert(nodes.weight(), QuicklistNode::of(pack));
         }
     }
 
     fn expand(&mut self) {
         if let List::Pack(pack) = self {
-            let mut runs = Runs::default();
+            let mut nodes = Quicklist::default();
             if !pack.is_empty() {
                 // A copy, since the listpack may share its allocation with a key.
                 let mut copy = Listpack::with_capacity(pack.size());
                 copy.append(pack.view());
-                runs.insert(0, Run::of(copy));
+                nodes.insert(0, QuicklistNode::of(copy));
             }
-            *self = List::Quick(Box::new(runs));
+            *self = List::Quick(Box::new(nodes));
         }
     }
 }
 
 impl<'a> ListRef<'a> {
-    /// How many elements there are.
+    /// The number of elements.
     #[inline]
     pub fn len(self) -> usize {
         match self {
             ListRef::Pack(pack) => pack.len(),
-            ListRef::Quick(runs) => runs.weight() as usize,
+            ListRef::Quick(nodes) => nodes.weight() as usize,
         }
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
@@ -426,9 +432,9 @@ impl<'a> ListRef<'a> {
     pub fn get(self, index: usize) -> Option<Item<'a>> {
         match self {
             ListRef::Pack(pack) => pack.seek(index).map(|at| pack.get(at)),
-            ListRef::Quick(runs) => {
-                let (run, rem) = runs.get(index as u64)?;
-                run.view().seek(rem as usize).map(|at| run.view().get(at))
+            ListRef::Quick(nodes) => {
+                let (node, rem) = nodes.get(index as u64)?;
+                node.view().seek(rem as usize).map(|at| node.view().get(at))
             }
         }
     }
@@ -437,8 +443,8 @@ impl<'a> ListRef<'a> {
     pub fn iter_from(self, index: usize) -> Forward<'a> {
         let (pack, rem, cursor) = match self {
             ListRef::Pack(pack) => (pack, index, None),
-            ListRef::Quick(runs) => match (runs.get(index as u64), runs.cursor(index as u64)) {
-                (Some((run, rem)), cursor) => (run.view(), rem as usize, cursor),
+            ListRef::Quick(nodes) => match (nodes.get(index as u64), nodes.cursor(index as u64)) {
+                (Some((node, rem)), cursor) => (node.view(), rem as usize, cursor),
                 _ => (EMPTY, 0, None),
             },
         };
@@ -455,8 +461,8 @@ impl<'a> ListRef<'a> {
     pub fn iter_back_from(self, index: usize) -> Backward<'a> {
         let (pack, rem, cursor) = match self {
             ListRef::Pack(pack) => (pack, index, None),
-            ListRef::Quick(runs) => match (runs.get(index as u64), runs.cursor(index as u64)) {
-                (Some((run, rem)), cursor) => (run.view(), rem as usize, cursor),
+            ListRef::Quick(nodes) => match (nodes.get(index as u64), nodes.cursor(index as u64)) {
+                (Some((node, rem)), cursor) => (node.view(), rem as usize, cursor),
                 _ => (EMPTY, 0, None),
             },
         };
@@ -467,43 +473,45 @@ impl<'a> ListRef<'a> {
         Backward { pack, at, cursor }
     }
 
-    /// The runs, as they go to disk, from the one that the element at `index` is in.
-    pub fn runs_from(self, index: usize) -> impl Iterator<Item = PackRef<'a>> {
+    /// The nodes in the form in which they are saved, from the one with the element at `index` on.
+    pub fn nodes_from(self, index: usize) -> impl Iterator<Item = PackRef<'a>> {
         let (one, many) = match self {
             ListRef::Pack(pack) => (Some(pack), None),
-            ListRef::Quick(runs) => (None, Some(runs.seq.iter_from(index as u64).map(Run::view))),
+            ListRef::Quick(nodes) => {
+                (None, Some(nodes.seq.iter_from(index as u64).map(QuicklistNode::view)))
+            }
         };
         one.into_iter().chain(many.into_iter().flatten())
     }
 
-    /// A copy, which shares all runs.
+    /// A copy, which shares all nodes (copy-on-write).
     pub fn frozen(self) -> List {
         match self {
             ListRef::Pack(pack) => List::Pack(pack.to_owned()),
-            ListRef::Quick(runs) => List::Quick(Box::new(runs.clone())),
+            ListRef::Quick(nodes) => List::Quick(Box::new(nodes.clone())),
         }
     }
 
-    /// The memory that it takes, in bytes.
+    /// Memory used, in bytes.
     pub fn memory(self) -> usize {
         match self {
             ListRef::Pack(pack) => pack.size(),
-            ListRef::Quick(runs) => runs.bytes + 64,
+            ListRef::Quick(nodes) => nodes.bytes + 64,
         }
     }
 }
 
-/// The largest run that the classes of `list-max-listpack-size` allow, in bytes.
-const LARGEST_RUN: usize = 64 * 1024;
+/// The largest node that the size classes of `list-max-listpack-size` allow, in bytes.
+const LARGEST_NODE: usize = 64 * 1024;
 
 /// An empty listpack.
 const EMPTY: PackRef<'static> = PackRef::new(&[0, 0]);
 
-/// Elements from head to tail.
+/// An iterator from head to tail.
 #[derive(Debug)]
 pub struct Forward<'a> {
     items: listpack::Iter<'a>,
-    cursor: Option<Cursor<'a, Run>>,
+    cursor: Option<Cursor<'a, QuicklistNode>>,
 }
 
 impl<'a> Iterator for Forward<'a> {
@@ -525,12 +533,12 @@ impl<'a> Iterator for Forward<'a> {
     }
 }
 
-/// Elements from tail to head.
+/// An iterator from tail to head.
 #[derive(Debug)]
 pub struct Backward<'a> {
     pack: PackRef<'a>,
     at: usize,
-    cursor: Option<Cursor<'a, Run>>,
+    cursor: Option<Cursor<'a, QuicklistNode>>,
 }
 
 impl<'a> Iterator for Backward<'a> {
@@ -554,9 +562,9 @@ impl<'a> Iterator for Backward<'a> {
     }
 }
 
-/// Whether a run may take one more element. Redis reckons with eight bytes around it.
+/// Whether a node may take one more element. Like Redis, it adds eight bytes for the overhead.
 fn takes(pack: &Listpack, text: &[u8], limits: &Limits) -> bool {
-    !limits.list_run_exceeds(pack.size().saturating_add(text.len() + 8), pack.len() + 1)
+    !limits.list_node_exceeds(pack.size().saturating_add(text.len() + 8), pack.len() + 1)
 }
 
 fn pop<R>(pack: &mut Listpack, end: End, f: impl FnOnce(Item<'_>) -> R) -> Option<R> {
@@ -597,25 +605,25 @@ fn remove_equal(pack: &mut Listpack, text: &[u8], from: End, limit: usize) -> us
     gone
 }
 
-fn remove_equal_in_runs(runs: &mut Runs, text: &[u8], from: End, limit: usize) -> usize {
+fn remove_equal_in_nodes(nodes: &mut Quicklist, text: &[u8], from: End, limit: usize) -> usize {
     let wanted = Item::of(text);
     let mut gone = 0;
-    // The part that is still to be searched.
-    let (mut begin, mut end) = (0, runs.weight());
+    // The range that is still to be searched.
+    let (mut begin, mut end) = (0, nodes.weight());
     while gone < limit && begin < end {
         let at = match from {
             End::Left => begin,
             End::Right => end - 1,
         };
-        let Some((run, rem)) = runs.get(at) else { break };
-        let len = run.0.len() as u64;
+        let Some((node, rem)) = nodes.get(at) else { break };
+        let len = node.0.len() as u64;
         let start = at - rem;
-        let equal = run.view().iter().filter(|(_, item)| *item == wanted).count();
+        let equal = node.view().iter().filter(|(_, item)| *item == wanted).count();
         let n = equal.min(limit - gone);
         if n as u64 == len {
-            runs.remove(start);
+            nodes.remove(start);
         } else if n > 0 {
-            runs.update(start, |run, _| remove_equal(run.pack(), text, from, n));
+            nodes.update(start, |node, _| remove_equal(node.pack(), text, from, n));
         }
         gone += n;
         match from {
@@ -629,18 +637,18 @@ fn remove_equal_in_runs(runs: &mut Runs, text: &[u8], from: End, limit: usize) -
     gone
 }
 
-/// Joins the run at `offset` with the next one if both together fill less than half of a run.
-fn join(runs: &mut Runs, offset: u64, limits: &Limits) -> bool {
-    let Some((run, rem)) = runs.get(offset) else { return false };
+/// Merges the node at `offset` with the next one if both together fill less than half a node.
+fn join(nodes: &mut Quicklist, offset: u64, limits: &Limits) -> bool {
+    let Some((node, rem)) = nodes.get(offset) else { return false };
     let start = offset - rem;
-    let next = start + run.0.len() as u64;
-    let Some((right, _)) = runs.get(next) else { return false };
-    let (bytes, count) = (run.0.size() + right.0.size(), run.0.len() + right.0.len());
-    if !limits.list_run_is_small(bytes, count) || limits.list_run_exceeds(bytes, count) {
+    let next = start + node.0.len() as u64;
+    let Some((right, _)) = nodes.get(next) else { return false };
+    let (bytes, count) = (node.0.size() + right.0.size(), node.0.len() + right.0.len());
+    if !limits.list_node_is_small(bytes, count) || limits.list_node_exceeds(bytes, count) {
         return false;
     }
-    let Some(right) = runs.remove(next) else { return false };
-    runs.update(start, |run, _| run.pack().append(right.view())).is_some()
+    let Some(right) = nodes.remove(next) else { return false };
+    nodes.update(start, |node, _| node.pack().append(right.view())).is_some()
 }
 
 #[cfg(test)]
@@ -753,7 +761,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_is_many_runs_and_a_short_one_is_one_again() {
+    fn a_long_list_is_several_nodes_and_a_short_one_is_one_listpack_again() {
         let limits = Limits::default();
         let mut list = List::default();
         for n in 0..5_000 {
@@ -762,8 +770,8 @@ mod tests {
             list.push(End::Right, text.as_bytes(), &limits);
         }
         assert!(matches!(list, List::Quick(_)));
-        assert!(list.view().runs_from(0).all(|run| run.size() <= 8192));
-        assert!(list.view().runs_from(0).count() < 12);
+        assert!(list.view().nodes_from(0).all(|node| node.size() <= 8192));
+        assert!(list.view().nodes_from(0).count() < 12);
         while list.pop(End::Left, |_| ()).is_some() {
             list.shrink(&limits);
         }

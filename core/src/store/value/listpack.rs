@@ -1,16 +1,18 @@
-//! The compact sequence behind small collections: one run of bytes, nearly in Redis's listpack
-//! format.
+//! The listpack: the compact encoding of small collections, a sequence of elements in one byte
+//! array, nearly in Redis's format.
 //!
 //! A listpack is a six-byte header (total bytes and number of elements, little endian), the
 //! elements, and `0xFF`. An element is its encoding byte with its data, followed by the length of
-//! both, written so that it can be read backwards. Decimal integers are stored as such.
+//! both (`backlen`), which can be read backwards. Decimal integers are stored as integers.
 //!
-//! In memory the total and the last byte are left out: the length of the bytes is known,
-//! and of a small collection they would be a noticeable part.
+//! In memory the total and the last byte are omitted: the length of the bytes is known, and in a
+//! small collection they would be a noticeable part.
 
 use core::fmt;
 
-use encoding::{Head, backlen_size, checked_entry_len, decode, entry_len, integer, read_backlen};
+use encoding::{
+    ElementHeader, backlen_size, checked_entry_len, decode, entry_len, integer, read_backlen,
+};
 
 use crate::resp::number::parse_i64;
 use crate::store::size::allocated;
@@ -19,28 +21,28 @@ mod encoding;
 
 /// Bytes before the first element: the number of elements.
 const HEADER: usize = 2;
-/// Bytes of Redis's format that are not kept: the total before the number, and [`END`].
+/// Bytes of Redis's format that are not stored: the total before the number, and [`END`].
 const OUTSIDE: usize = 4 + 1;
 /// The byte after the last element, in Redis's format.
 const END: u8 = 0xFF;
-/// The count in the header that means "count them yourself".
+/// The count in the header that means that elements must be counted.
 const UNCOUNTED: u16 = u16::MAX;
 
-/// A sequence of strings and integers in one run of bytes, as it is read.
+/// A view of a listpack, for reading.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PackRef<'a>(&'a [u8]);
 
-/// A sequence of strings and integers in one allocation.
+/// A listpack in one allocation.
 ///
-/// It may begin behind a prefix, which belongs to whoever made it: a key and what belongs to it
-/// can share the allocation.
+/// It may be preceded by a prefix, which belongs to the owner of the allocation: an entry stores
+/// its key and other data there.
 #[derive(Clone)]
 pub struct Listpack {
     bytes: Vec<u8>,
     base: usize,
 }
 
-/// One element, as it is stored.
+/// One element in its stored form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item<'a> {
     /// A string that is not the decimal form of an integer.
@@ -50,7 +52,7 @@ pub enum Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    /// The element that `text` is stored as.
+    /// The stored form of `text`.
     #[inline]
     pub fn of(text: &'a [u8]) -> Self {
         match parse_i64(text) {
@@ -59,7 +61,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Its bytes; an integer is written into `buffer` first.
+    /// Its text; an integer is formatted into `buffer`.
     #[inline]
     pub fn bytes<'b>(self, buffer: &'b mut itoa::Buffer) -> &'b [u8]
     where
@@ -71,7 +73,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Its bytes as an owned string.
+    /// Its text as an owned string.
     pub fn to_vec(self) -> Vec<u8> {
         self.bytes(&mut itoa::Buffer::new()).to_vec()
     }
@@ -90,7 +92,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// Why bytes are not a listpack.
+/// The error that bytes are not a listpack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -101,23 +103,23 @@ impl fmt::Display for Malformed {
 }
 
 impl<'a> PackRef<'a> {
-    /// The listpack that is [kept](PackRef::kept) as `bytes`.
+    /// The listpack that is [stored](PackRef::kept) as `bytes`.
     #[inline]
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes as which it is kept.
+    /// The bytes in the in-memory format.
     #[inline]
     pub fn kept(self) -> &'a [u8] {
         self.0
     }
 
-    /// The bytes in Redis's format, as they go to disk.
+    /// The bytes in Redis's format, as saved to disk.
     pub fn to_bytes(self) -> Vec<u8> {
         let size = self.size();
         let mut bytes = Vec::with_capacity(size);
-        // `fits` is asked before anything is added, long before 4 GiB.
+        // `fits` limits every addition, long before 4 GiB.
         bytes.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
         bytes.extend_from_slice(self.0);
         bytes.push(END);
@@ -135,7 +137,7 @@ impl<'a> PackRef<'a> {
         Listpack { bytes: self.0.to_vec(), base: 0 }
     }
 
-    /// How many elements there are.
+    /// The number of elements.
     #[inline]
     pub fn len(self) -> usize {
         match self.stated() {
@@ -144,19 +146,19 @@ impl<'a> PackRef<'a> {
         }
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     #[inline]
     pub fn is_empty(self) -> bool {
         self.0.len() == HEADER
     }
 
-    /// Where the first element is.
+    /// The position of the first element.
     #[inline]
     pub fn first(self) -> Option<usize> {
         (!self.is_empty()).then_some(HEADER)
     }
 
-    /// Where the last element is.
+    /// The position of the last element.
     #[inline]
     pub fn last(self) -> Option<usize> {
         self.prev(self.end())
@@ -168,14 +170,14 @@ impl<'a> PackRef<'a> {
         self.0.len()
     }
 
-    /// Where the element after the one at `at` is.
+    /// The position of the element after the one at `at`.
     #[inline]
     pub fn next(self, at: usize) -> Option<usize> {
         let next = self.after(at);
         (next < self.end()).then_some(next)
     }
 
-    /// Where the element before `at` is (`at` may be [`Listpack::end`]).
+    /// The position of the element before `at` (`at` may be [`Listpack::end`]).
     #[inline]
     pub fn prev(self, at: usize) -> Option<usize> {
         if at <= HEADER {
@@ -185,7 +187,7 @@ impl<'a> PackRef<'a> {
         at.checked_sub(len + back)
     }
 
-    /// Where the element with this index is, counted from the nearer end.
+    /// The position of the element with this index, found from the nearer end.
     pub fn seek(self, index: usize) -> Option<usize> {
         let len = self.len();
         if index >= len {
@@ -206,7 +208,7 @@ impl<'a> PackRef<'a> {
         }
     }
 
-    /// The position behind `n` elements from `at` on, if there are so many.
+    /// The position after `n` elements from `at` on, if there are that many.
     #[inline]
     pub fn skip(self, at: usize, n: usize) -> Option<usize> {
         let mut at = at;
@@ -219,12 +221,12 @@ impl<'a> PackRef<'a> {
         Some(at)
     }
 
-    /// The integer at `at`, and where the element behind it is. `None` if a string is there, or
-    /// nothing.
+    /// The integer at `at`, and the position after it. `None` if the element is a string, or there
+    /// is none.
     #[inline]
     pub fn integer(self, at: usize) -> Option<(i64, usize)> {
         let (n, len) = integer(self.0.get(at..)?)?;
-        // An integer is so short that its back length takes one byte.
+        // An integer is so short that its backlen takes one byte.
         Some((n, at + len + 1))
     }
 
@@ -255,8 +257,8 @@ impl<'a> PackRef<'a> {
         })
     }
 
-    /// Where the first element equal to `text` is, from `at` on, looking at one element and then
-    /// passing over `skip`.
+    /// The position of the first element equal to `text`, searching from `at` on and skipping
+    /// `skip` elements after each comparison.
     pub fn find(self, text: &[u8], at: usize, skip: usize) -> Option<usize> {
         let wanted = Item::of(text);
         let end = self.end();
@@ -295,19 +297,19 @@ impl Default for Listpack {
 }
 
 impl Listpack {
-    /// No elements.
+    /// An empty listpack.
     pub fn new() -> Self {
         Self { bytes: vec![0; HEADER], base: 0 }
     }
 
-    /// No elements, with room for `bytes` in all.
+    /// An empty listpack with a capacity of `bytes` in all.
     pub fn with_capacity(bytes: usize) -> Self {
         let mut v = Vec::with_capacity(bytes.max(HEADER));
         v.resize(HEADER, 0);
         Self { bytes: v, base: 0 }
     }
 
-    /// Takes bytes in Redis's format from outside, after checking every length in them.
+    /// A listpack from untrusted bytes in Redis's format, after checking every length in them.
     pub fn from_bytes(mut bytes: Vec<u8>) -> Result<Self, Malformed> {
         let total = bytes.first_chunk().map(|total| u32::from_le_bytes(*total) as usize);
         if total != Some(bytes.len()) || bytes.len() < HEADER + OUTSIDE || bytes.pop() != Some(END)
@@ -340,29 +342,29 @@ impl Listpack {
         Self { bytes, base }
     }
 
-    /// How many bytes stand before it.
+    /// The length of the prefix.
     pub fn base(&self) -> usize {
         self.base
     }
 
-    /// The bytes with what stands before them, and where the listpack begins.
+    /// The bytes including the prefix, and where the listpack begins.
     pub fn into_prefixed(self) -> (Vec<u8>, usize) {
         (self.bytes, self.base)
     }
 
-    /// The listpack as it is read.
+    /// A view for reading.
     #[inline]
     pub fn view(&self) -> PackRef<'_> {
         PackRef(self.bytes.get(self.base..).unwrap_or_default())
     }
 
-    /// How many elements there are.
+    /// The number of elements.
     #[inline]
     pub fn len(&self) -> usize {
         self.view().len()
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.view().is_empty()
@@ -388,19 +390,19 @@ impl Listpack {
     /// Inserts before the element at `at` (or at the end).
     pub fn insert_item(&mut self, at: usize, item: Item<'_>) {
         match item {
-            // An integer has one form only, or it would not be found.
+            // An integer must be stored in integer form, or it would not be found.
             Item::Str(text) => self.insert(at, text),
             Item::Int(_) => self.insert_encoded(at, item),
         }
     }
 
     fn insert_encoded(&mut self, at: usize, item: Item<'_>) {
-        let head = Head::of(item);
+        let head = ElementHeader::of(item);
         let (back, len) = head.backlen();
         let back = &back[..len];
         let size = head.entry_len() + back.len();
         if at == self.end() {
-            // Nothing has to give way.
+            // Appending, nothing has to be moved.
             self.make_room(size);
             self.bytes.extend(head.bytes());
             self.bytes.extend_from_slice(head.text);
@@ -418,7 +420,7 @@ impl Listpack {
         self.insert(self.end(), text);
     }
 
-    /// Puts an element before all others.
+    /// Prepends an element.
     #[inline]
     pub fn push_front(&mut self, text: &[u8]) {
         self.insert(HEADER, text);
@@ -445,9 +447,9 @@ impl Listpack {
         (at < self.end()).then_some(at)
     }
 
-    /// Puts `text` in the place of the element at `at`.
+    /// Replaces the element at `at` by `text`.
     pub fn replace(&mut self, at: usize, text: &[u8]) {
-        let head = Head::of(Item::of(text));
+        let head = ElementHeader::of(Item::of(text));
         let (back, len) = head.backlen();
         let back = &back[..len];
         let old = self.view().after(at) - at;
@@ -482,7 +484,7 @@ impl Listpack {
         self.set_count(total);
     }
 
-    fn write(&mut self, at: usize, head: &Head<'_>, back: &[u8]) {
+    fn write(&mut self, at: usize, head: &ElementHeader<'_>, back: &[u8]) {
         let mut w = self.base + at;
         for part in [head.bytes(), head.text, back] {
             self.bytes[w..w + part.len()].copy_from_slice(part);
@@ -555,7 +557,7 @@ impl<T: AsRef<[u8]>> FromIterator<T> for Listpack {
     }
 }
 
-/// Elements with their positions.
+/// An iterator over elements with their positions.
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
     pack: PackRef<'a>,
@@ -563,7 +565,7 @@ pub struct Iter<'a> {
 }
 
 impl Iter<'_> {
-    /// Where the next element is; the end if there is none.
+    /// The position of the next element; the end if there is none.
     #[inline]
     pub fn position(&self) -> usize {
         self.at
@@ -701,7 +703,7 @@ mod tests {
 
     #[test]
     fn its_bytes_are_those_of_redis() {
-        // What DUMP gives in redis-server 7.0 for RPUSH k a 1 -5 300 70000: the listpack inside.
+        // From DUMP of redis-server 7.0 after RPUSH k a 1 -5 300 70000: the listpack inside.
         let pack: Listpack = ["a", "1", "-5", "300", "70000"].iter().collect();
         assert_eq!(
             pack.view().to_bytes(),

@@ -1,24 +1,24 @@
-//! A sequence with logarithmic access by position: a B+tree whose branches know the weight of
-//! what is below them.
+//! A sequence with logarithmic access by position: a B+tree whose inner nodes know the weight of
+//! each subtree (an order-statistic tree).
 //!
-//! For a sorted set an item is a score with a member's number and weighs 1, so an offset is a
-//! rank. For a list an item is a run of elements and weighs as much as it holds, so an offset is
+//! In a sorted set an item is a score with the position of a member and weighs 1, so an offset is a
+//! rank. In a list an item is a node with several elements and weighs their number, so an offset is
 //! an index into the list.
 //!
-//! A clone shares all nodes below the root. A change to one of the two copies the nodes
-//! on the way down to the change, and no others.
+//! A clone shares all nodes below the root (copy-on-write). A change to one of the two copies only
+//! the nodes on the path to the change.
 
 use smallvec::SmallVec;
 use triomphe::Arc;
 
-/// Items in a leaf.
+/// The most items in a leaf.
 const LEAF: usize = 64;
-/// Branches of an inner node.
-const FAN: usize = 32;
+/// The most children of an inner node.
+const FANOUT: usize = 32;
 
-/// What a sequence can hold.
+/// An item of a sequence.
 pub trait Item: Clone {
-    /// What items are ordered by, if they are.
+    /// The sort key, if items are ordered.
     type Key: Copy + core::fmt::Debug;
     /// Whether every item weighs 1.
     const UNIT: bool;
@@ -28,7 +28,7 @@ pub trait Item: Clone {
     fn weight(&self) -> u64;
 }
 
-/// A sequence of items. See the module's description.
+/// A sequence of items. See the module documentation.
 #[derive(Clone, Debug)]
 pub struct Seq<T: Item> {
     root: Node<T>,
@@ -38,13 +38,13 @@ pub struct Seq<T: Item> {
 #[derive(Clone, Debug)]
 enum Node<T: Item> {
     Leaf(Vec<T>),
-    Inner(Vec<Kid<T>>),
+    Inner(Vec<Child<T>>),
 }
 
 #[derive(Clone, Debug)]
-struct Kid<T: Item> {
+struct Child<T: Item> {
     weight: u64,
-    /// The key of the first item below.
+    /// The key of the first item in the subtree.
     key: T::Key,
     node: Arc<Node<T>>,
 }
@@ -56,29 +56,29 @@ impl<T: Item> Default for Seq<T> {
 }
 
 impl<T: Item> Seq<T> {
-    /// No items.
+    /// An empty sequence.
     pub fn new() -> Self {
         Self { root: Node::Leaf(Vec::new()), weight: 0 }
     }
 
-    /// The weight of all items.
+    /// The total weight of all items.
     #[inline]
     pub fn weight(&self) -> u64 {
         self.weight
     }
 
-    /// How many positions come before the first item for whose key `before` is false. `before`
-    /// must be true for a beginning of the sequence and false for the rest.
+    /// The number of positions before the first item for whose key `before` is false. `before` must
+    /// be monotonic: true for a prefix of the sequence and false for the rest.
     #[inline]
     pub fn rank(&self, mut before: impl FnMut(T::Key) -> bool) -> u64 {
         let (mut node, mut rank) = (&self.root, 0);
         loop {
             match node {
-                Node::Inner(kids) => {
-                    let i = kids.partition_point(|kid| before(kid.key)).saturating_sub(1);
-                    rank += kids[..i].iter().map(|kid| kid.weight).sum::<u64>();
-                    match kids.get(i) {
-                        Some(kid) => node = &kid.node,
+                Node::Inner(children) => {
+                    let i = children.partition_point(|child| before(child.key)).saturating_sub(1);
+                    rank += children[..i].iter().map(|child| child.weight).sum::<u64>();
+                    match children.get(i) {
+                        Some(child) => node = &child.node,
                         None => return rank,
                     }
                 }
@@ -90,22 +90,22 @@ impl<T: Item> Seq<T> {
         }
     }
 
-    /// The item that covers `offset`, and how far into it that is.
+    /// The item that covers `offset`, and the offset within it.
     #[inline]
     pub fn get(&self, offset: u64) -> Option<(&T, u64)> {
         let (mut node, mut offset) = (&self.root, offset);
         if offset.checked_add(1) == Some(self.weight) {
-            while let Node::Inner(kids) = node {
-                node = &kids.last()?.node;
+            while let Node::Inner(children) = node {
+                node = &children.last()?.node;
             }
             let Node::Leaf(items) = node else { return None };
             return items.last().map(|item| (item, item.weight() - 1));
         }
         loop {
             match node {
-                Node::Inner(kids) => {
-                    let i = covering_kid(kids, &mut offset)?;
-                    node = &kids.get(i)?.node;
+                Node::Inner(children) => {
+                    let i = covering_child(children, &mut offset)?;
+                    node = &children.get(i)?.node;
                 }
                 Node::Leaf(items) => {
                     let i = covering_item(items, &mut offset)?;
@@ -115,13 +115,13 @@ impl<T: Item> Seq<T> {
         }
     }
 
-    /// Lets `f` change the item that covers `offset`; it also gets how far into it that is. The
-    /// item must keep its place in the order and a weight of at least one.
+    /// Lets `f` change the item that covers `offset`; it also gets the offset within it. The item
+    /// must keep its place in the order and a weight of at least one.
     pub fn update<R>(&mut self, offset: u64, f: impl FnOnce(&mut T, u64) -> R) -> Option<R> {
         if offset >= self.weight {
             return None;
         }
-        // Lists grow at their ends: the last item is found without weighing the others.
+        // Lists grow at their ends: the last item is found without adding up weights.
         let (result, delta) = if offset + 1 == self.weight {
             update_last(&mut self.root, f)?
         } else {
@@ -131,7 +131,8 @@ impl<T: Item> Seq<T> {
         Some(result)
     }
 
-    /// Inserts an item where `offset` is: between two items, at the beginning or at the end.
+    /// Inserts an item at `offset`, which must be a boundary between items, the beginning or the
+    /// end.
     pub fn insert(&mut self, offset: u64, item: T) {
         self.place(&mut AtOffset(offset), item);
     }
@@ -148,31 +149,31 @@ impl<T: Item> Seq<T> {
         }
         let item = remove(&mut self.root, offset)?;
         self.weight -= item.weight();
-        while let Node::Inner(kids) = &mut self.root {
-            if kids.len() > 1 {
+        while let Node::Inner(children) = &mut self.root {
+            if children.len() > 1 {
                 break;
             }
-            self.root = match kids.pop() {
-                Some(kid) => Arc::unwrap_or_clone(kid.node),
+            self.root = match children.pop() {
+                Some(child) => Arc::unwrap_or_clone(child.node),
                 None => Node::Leaf(Vec::new()),
             };
         }
         Some(item)
     }
 
-    /// A cursor on the last item for whose key `before` is true, or on the first one if there is
-    /// none such, and how many positions come before it. As with [`Seq::rank`], `before` must be true
-    /// for a beginning of the sequence and false for the rest.
+    /// A cursor on the last item for whose key `before` is true, or on the first item if there is
+    /// none, and the number of positions before it. As with [`Seq::rank`], `before` must be
+    /// monotonic.
     pub fn seek(&self, mut before: impl FnMut(T::Key) -> bool) -> Option<(Cursor<'_, T>, u64)> {
         let (mut node, mut rank) = (&self.root, 0);
         let mut path = SmallVec::new();
         loop {
             match node {
-                Node::Inner(kids) => {
-                    let i = kids.partition_point(|kid| before(kid.key)).saturating_sub(1);
-                    rank += kids[..i].iter().map(|kid| kid.weight).sum::<u64>();
-                    path.push((kids.as_slice(), i));
-                    node = &kids.get(i)?.node;
+                Node::Inner(children) => {
+                    let i = children.partition_point(|child| before(child.key)).saturating_sub(1);
+                    rank += children[..i].iter().map(|child| child.weight).sum::<u64>();
+                    path.push((children.as_slice(), i));
+                    node = &children.get(i)?.node;
                 }
                 Node::Leaf(items) => {
                     let at = items.partition_point(|item| before(item.key())).saturating_sub(1);
@@ -194,16 +195,16 @@ impl<T: Item> Seq<T> {
         self.cursor_within(offset).map(|(cursor, _)| cursor)
     }
 
-    /// A cursor on the item that covers `offset`, and how far into it that is.
+    /// A cursor on the item that covers `offset`, and the offset within it.
     pub fn cursor_within(&self, offset: u64) -> Option<(Cursor<'_, T>, u64)> {
         let (mut node, mut offset) = (&self.root, offset);
         let mut path = SmallVec::new();
         loop {
             match node {
-                Node::Inner(kids) => {
-                    let i = covering_kid(kids, &mut offset)?;
-                    path.push((kids.as_slice(), i));
-                    node = &kids.get(i)?.node;
+                Node::Inner(children) => {
+                    let i = covering_child(children, &mut offset)?;
+                    path.push((children.as_slice(), i));
+                    node = &children.get(i)?.node;
                 }
                 Node::Leaf(items) => {
                     let at = covering_item(items, &mut offset)?;
@@ -237,8 +238,8 @@ impl<T: Item> Seq<T> {
         })
     }
 
-    /// Drops about `budget` items from the end, or all if there are fewer, and says how many. The
-    /// sequence can only be dropped afterwards.
+    /// Drops about `budget` items from the end, or all if there are fewer, and returns how many.
+    /// The sequence must not be used afterwards.
     pub fn free_some(&mut self, budget: usize) -> usize {
         let mut gone = 0;
         while gone < budget {
@@ -254,20 +255,20 @@ impl<T: Item> Seq<T> {
         self.weight += item.weight();
         if let Some(right) = insert(&mut self.root, place, item) {
             let left = core::mem::replace(&mut self.root, Node::Inner(Vec::with_capacity(4)));
-            if let Node::Inner(kids) = &mut self.root
-                && let Some(left) = kid_of(left)
+            if let Node::Inner(children) = &mut self.root
+                && let Some(left) = child_of(left)
             {
-                kids.push(left);
-                kids.push(right);
+                children.push(left);
+                children.push(right);
             }
         }
     }
 }
 
-/// The branches taken, from the root down.
-type Path<'a, T> = SmallVec<[(&'a [Kid<T>], usize); 5]>;
+/// The children chosen, from the root down.
+type Path<'a, T> = SmallVec<[(&'a [Child<T>], usize); 5]>;
 
-/// A place in a sequence from which one can go both ways.
+/// A bidirectional cursor in a sequence.
 #[derive(Debug)]
 pub struct Cursor<'a, T: Item> {
     path: Path<'a, T>,
@@ -276,23 +277,23 @@ pub struct Cursor<'a, T: Item> {
 }
 
 impl<'a, T: Item> Cursor<'a, T> {
-    /// The item here.
+    /// The item at the cursor.
     #[inline]
     pub fn get(&self) -> &'a T {
         &self.items[self.at]
     }
 
-    /// Goes to the next item; false if there is none.
+    /// Moves to the next item; false if there is none.
     #[inline]
     pub fn forward(&mut self) -> bool {
         if self.at + 1 < self.items.len() {
             self.at += 1;
             return true;
         }
-        self.turn(|kids, i| (i + 1 < kids.len()).then_some(i + 1), |_| 0)
+        self.turn(|children, i| (i + 1 < children.len()).then_some(i + 1), |_| 0)
     }
 
-    /// Goes to the item before; false if there is none.
+    /// Moves to the previous item; false if there is none.
     #[inline]
     pub fn backward(&mut self) -> bool {
         if self.at > 0 {
@@ -304,7 +305,7 @@ impl<'a, T: Item> Cursor<'a, T> {
 
     fn turn(
         &mut self,
-        beside: impl Fn(&[Kid<T>], usize) -> Option<usize>,
+        beside: impl Fn(&[Child<T>], usize) -> Option<usize>,
         edge: impl Fn(usize) -> usize,
     ) -> bool {
         let depth = self.path.len();
@@ -318,10 +319,10 @@ impl<'a, T: Item> Cursor<'a, T> {
         let mut node: &'a Node<T> = &self.path[up].0[to].node;
         loop {
             match node {
-                Node::Inner(kids) => {
-                    let i = edge(kids.len());
-                    self.path.push((kids, i));
-                    node = &kids[i].node;
+                Node::Inner(children) => {
+                    let i = edge(children.len());
+                    self.path.push((children, i));
+                    node = &children[i].node;
                 }
                 Node::Leaf(items) => {
                     self.items = items;
@@ -333,23 +334,23 @@ impl<'a, T: Item> Cursor<'a, T> {
     }
 }
 
-/// Where an item goes: which branch, which slot of a leaf.
+/// The insertion point of an item: which child to descend to, which slot of a leaf.
 trait Place<T: Item> {
-    fn kid(&mut self, kids: &[Kid<T>]) -> usize;
+    fn child(&mut self, children: &[Child<T>]) -> usize;
     fn slot(&mut self, items: &[T]) -> usize;
 }
 
 struct AtOffset(u64);
 
 impl<T: Item> Place<T> for AtOffset {
-    fn kid(&mut self, kids: &[Kid<T>]) -> usize {
-        for (i, kid) in kids.iter().enumerate() {
-            if self.0 <= kid.weight {
+    fn child(&mut self, children: &[Child<T>]) -> usize {
+        for (i, child) in children.iter().enumerate() {
+            if self.0 <= child.weight {
                 return i;
             }
-            self.0 -= kid.weight;
+            self.0 -= child.weight;
         }
-        kids.len().saturating_sub(1)
+        children.len().saturating_sub(1)
     }
 
     fn slot(&mut self, items: &[T]) -> usize {
@@ -370,8 +371,8 @@ struct InOrder<F>(F);
 
 impl<T: Item, F: FnMut(T::Key) -> bool> Place<T> for InOrder<F> {
     #[inline]
-    fn kid(&mut self, kids: &[Kid<T>]) -> usize {
-        kids.partition_point(|kid| (self.0)(kid.key)).saturating_sub(1)
+    fn child(&mut self, children: &[Child<T>]) -> usize {
+        children.partition_point(|child| (self.0)(child.key)).saturating_sub(1)
     }
 
     #[inline]
@@ -384,34 +385,34 @@ impl<T: Item> Node<T> {
     fn len(&self) -> usize {
         match self {
             Node::Leaf(items) => items.len(),
-            Node::Inner(kids) => kids.len(),
+            Node::Inner(children) => children.len(),
         }
     }
 
     fn limit(&self) -> usize {
         match self {
             Node::Leaf(_) => LEAF,
-            Node::Inner(_) => FAN,
+            Node::Inner(_) => FANOUT,
         }
     }
 
     fn key(&self) -> Option<T::Key> {
         match self {
             Node::Leaf(items) => items.first().map(T::key),
-            Node::Inner(kids) => kids.first().map(|kid| kid.key),
+            Node::Inner(children) => children.first().map(|child| child.key),
         }
     }
 
     fn weight(&self) -> u64 {
         match self {
             Node::Leaf(items) => weight_of(items),
-            Node::Inner(kids) => kids.iter().map(|kid| kid.weight).sum(),
+            Node::Inner(children) => children.iter().map(|child| child.weight).sum(),
         }
     }
 }
 
-fn kid_of<T: Item>(node: Node<T>) -> Option<Kid<T>> {
-    Some(Kid { weight: node.weight(), key: node.key()?, node: Arc::new(node) })
+fn child_of<T: Item>(node: Node<T>) -> Option<Child<T>> {
+    Some(Child { weight: node.weight(), key: node.key()?, node: Arc::new(node) })
 }
 
 #[inline]
@@ -420,12 +421,12 @@ fn weight_of<T: Item>(items: &[T]) -> u64 {
 }
 
 #[inline]
-fn covering_kid<T: Item>(kids: &[Kid<T>], offset: &mut u64) -> Option<usize> {
-    for (i, kid) in kids.iter().enumerate() {
-        if *offset < kid.weight {
+fn covering_child<T: Item>(children: &[Child<T>], offset: &mut u64) -> Option<usize> {
+    for (i, child) in children.iter().enumerate() {
+        if *offset < child.weight {
             return Some(i);
         }
-        *offset -= kid.weight;
+        *offset -= child.weight;
     }
     None
 }
@@ -451,12 +452,12 @@ fn update_last<T: Item, R>(
     f: impl FnOnce(&mut T, u64) -> R,
 ) -> Option<(R, i64)> {
     match node {
-        Node::Inner(kids) => {
-            let kid = kids.last_mut()?;
-            let (result, delta) = update_last(Arc::make_mut(&mut kid.node), f)?;
-            kid.weight = kid.weight.wrapping_add_signed(delta);
-            if let Some(key) = kid.node.key() {
-                kid.key = key;
+        Node::Inner(children) => {
+            let child = children.last_mut()?;
+            let (result, delta) = update_last(Arc::make_mut(&mut child.node), f)?;
+            child.weight = child.weight.wrapping_add_signed(delta);
+            if let Some(key) = child.node.key() {
+                child.key = key;
             }
             Some((result, delta))
         }
@@ -475,13 +476,13 @@ fn update<T: Item, R>(
     f: impl FnOnce(&mut T, u64) -> R,
 ) -> Option<(R, i64)> {
     match node {
-        Node::Inner(kids) => {
-            let i = covering_kid(kids, &mut offset)?;
-            let kid = kids.get_mut(i)?;
-            let (result, delta) = update(Arc::make_mut(&mut kid.node), offset, f)?;
-            kid.weight = kid.weight.wrapping_add_signed(delta);
-            if let Some(key) = kid.node.key() {
-                kid.key = key;
+        Node::Inner(children) => {
+            let i = covering_child(children, &mut offset)?;
+            let child = children.get_mut(i)?;
+            let (result, delta) = update(Arc::make_mut(&mut child.node), offset, f)?;
+            child.weight = child.weight.wrapping_add_signed(delta);
+            if let Some(key) = child.node.key() {
+                child.key = key;
             }
             Some((result, delta))
         }
@@ -495,32 +496,32 @@ fn update<T: Item, R>(
     }
 }
 
-/// Inserts below `node`; a right sibling comes back if it had to be split.
-fn insert<T: Item>(node: &mut Node<T>, place: &mut impl Place<T>, item: T) -> Option<Kid<T>> {
+/// Inserts below `node`; returns a right sibling if it had to be split.
+fn insert<T: Item>(node: &mut Node<T>, place: &mut impl Place<T>, item: T) -> Option<Child<T>> {
     match node {
-        Node::Inner(kids) => {
-            let i = place.kid(kids);
-            let kid = kids.get_mut(i)?;
+        Node::Inner(children) => {
+            let i = place.child(children);
+            let child = children.get_mut(i)?;
             let weight = item.weight();
-            let split = insert(Arc::make_mut(&mut kid.node), place, item);
-            kid.weight += weight;
-            if let Some(key) = kid.node.key() {
-                kid.key = key;
+            let split = insert(Arc::make_mut(&mut child.node), place, item);
+            child.weight += weight;
+            if let Some(key) = child.node.key() {
+                child.key = key;
             }
             let right = split?;
-            kid.weight -= right.weight;
-            let right = push_or_split(kids, i + 1, right, FAN)?;
-            kid_of(Node::Inner(right))
+            child.weight -= right.weight;
+            let right = push_or_split(children, i + 1, right, FANOUT)?;
+            child_of(Node::Inner(right))
         }
         Node::Leaf(items) => {
             let i = place.slot(items);
-            kid_of(Node::Leaf(push_or_split(items, i, item, LEAF)?))
+            child_of(Node::Leaf(push_or_split(items, i, item, LEAF)?))
         }
     }
 }
 
-/// Inserts into one node's vector. If it is full, the right part comes back; at the very end that
-/// is the new element alone, so that what grows in order fills its nodes.
+/// Inserts into one node's vector. If it is full, the right part is returned; on appending, that is
+/// the new element alone, so that nodes are full if elements are added in order.
 fn push_or_split<E>(all: &mut Vec<E>, i: usize, element: E, limit: usize) -> Option<Vec<E>> {
     if all.len() < limit {
         if all.len() == all.capacity() {
@@ -551,20 +552,20 @@ fn remove<T: Item>(node: &mut Node<T>, mut offset: u64) -> Option<T> {
             let i = covering_item(items, &mut offset)?;
             Some(items.remove(i))
         }
-        Node::Inner(kids) => {
-            let i = covering_kid(kids, &mut offset)?;
-            let kid = kids.get_mut(i)?;
-            let item = remove(Arc::make_mut(&mut kid.node), offset)?;
-            kid.weight -= item.weight();
-            match kid.node.key() {
+        Node::Inner(children) => {
+            let i = covering_child(children, &mut offset)?;
+            let child = children.get_mut(i)?;
+            let item = remove(Arc::make_mut(&mut child.node), offset)?;
+            child.weight -= item.weight();
+            match child.node.key() {
                 Some(key) => {
-                    kid.key = key;
-                    if kid.node.len() < kid.node.limit() / 4 {
-                        merge_near(kids, i);
+                    child.key = key;
+                    if child.node.len() < child.node.limit() / 4 {
+                        merge_near(children, i);
                     }
                 }
                 None => {
-                    kids.remove(i);
+                    children.remove(i);
                 }
             }
             Some(item)
@@ -572,9 +573,9 @@ fn remove<T: Item>(node: &mut Node<T>, mut offset: u64) -> Option<T> {
     }
 }
 
-/// Joins a node that has become small with a neighbour, if the two then leave some room.
-fn merge_near<T: Item>(kids: &mut Vec<Kid<T>>, i: usize) {
-    let fits = |a: usize, b: usize| match (kids.get(a), kids.get(b)) {
+/// Merges an underfull node with a neighbour, if the result leaves some room.
+fn merge_near<T: Item>(children: &mut Vec<Child<T>>, i: usize) {
+    let fits = |a: usize, b: usize| match (children.get(a), children.get(b)) {
         (Some(a), Some(b)) => a.node.len() + b.node.len() <= a.node.limit() * 3 / 4,
         _ => false,
     };
@@ -585,30 +586,30 @@ fn merge_near<T: Item>(kids: &mut Vec<Kid<T>>, i: usize) {
     } else {
         return;
     };
-    let right = kids.remove(left + 1);
-    let Some(kid) = kids.get_mut(left) else { return };
-    kid.weight += right.weight;
-    match (Arc::make_mut(&mut kid.node), Arc::unwrap_or_clone(right.node)) {
+    let right = children.remove(left + 1);
+    let Some(child) = children.get_mut(left) else { return };
+    child.weight += right.weight;
+    match (Arc::make_mut(&mut child.node), Arc::unwrap_or_clone(right.node)) {
         (Node::Leaf(a), Node::Leaf(b)) => a.extend(b),
         (Node::Inner(a), Node::Inner(b)) => a.extend(b),
-        // All leaves are at one depth, so two neighbours are of one kind.
+        // All leaves are at one depth, so two neighbours have the same kind.
         _ => {}
     }
 }
 
-/// Drops the last leaf, or the last node that another owner still needs: how many items it had, or
-/// branches.
+/// Drops the last leaf, or the last node that another owner shares. Returns the number of its items
+/// or children.
 fn pop_leaf<T: Item>(node: &mut Node<T>) -> usize {
     match node {
         Node::Leaf(items) => core::mem::take(items).len(),
-        Node::Inner(kids) => {
-            let Some(kid) = kids.last_mut() else { return 0 };
-            let (n, empty) = match Arc::get_mut(&mut kid.node) {
+        Node::Inner(children) => {
+            let Some(child) = children.last_mut() else { return 0 };
+            let (n, empty) = match Arc::get_mut(&mut child.node) {
                 Some(node) => (pop_leaf(node), node.len() == 0),
-                None => (kid.node.len(), true),
+                None => (child.node.len(), true),
             };
             if empty {
-                kids.pop();
+                children.pop();
             }
             n
         }

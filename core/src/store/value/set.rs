@@ -8,25 +8,25 @@ use super::table::{Keyed, Table};
 use crate::resp::number::parse_i64;
 use crate::rng::Rng;
 
-/// A set, as it is changed.
+/// A set, owned and mutable.
 #[derive(Clone, Debug)]
 pub enum Set {
-    /// Nothing but integers.
+    /// Integers only (encoding `intset`).
     Ints(IntSet),
-    /// Few and short.
+    /// Few and short members (encoding `listpack`).
     Pack(Listpack),
-    /// Anything else.
+    /// Otherwise (encoding `hashtable`).
     Table(Box<Table<SmallBytes>>),
 }
 
-/// A set, as it is read.
+/// A view of a set, for reading.
 #[derive(Clone, Copy, Debug)]
 pub enum SetRef<'a> {
-    /// Nothing but integers.
+    /// Integers only (encoding `intset`).
     Ints(IntRef<'a>),
-    /// Few and short.
+    /// Few and short members (encoding `listpack`).
     Pack(PackRef<'a>),
-    /// Anything else.
+    /// Otherwise (encoding `hashtable`).
     Table(&'a Table<SmallBytes>),
 }
 
@@ -48,7 +48,7 @@ impl Default for Set {
 }
 
 impl Set {
-    /// The empty set in the form that suits its first member and the expected number of members.
+    /// An empty set in the encoding that suits its first member and the expected number of members.
     pub fn new(first: &[u8], expected: usize, limits: &Limits) -> Self {
         if expected <= limits.set_max_intset_entries && parse_i64(first).is_some() {
             Set::Ints(IntSet::new())
@@ -59,12 +59,12 @@ impl Set {
         }
     }
 
-    /// The empty set in its hash table form.
+    /// An empty set with the encoding `hashtable`.
     pub fn new_table(limits: &Limits) -> Self {
         Set::Table(Box::new(Table::new(limits.seed)))
     }
 
-    /// The set as it is read.
+    /// A view for reading.
     #[inline]
     pub fn view(&self) -> SetRef<'_> {
         match self {
@@ -74,7 +74,7 @@ impl Set {
         }
     }
 
-    /// Gives up the compact form if so many members are about to come.
+    /// Converts to a hash table now if that many members are expected.
     pub fn prepare(&mut self, expected: usize, limits: &Limits) {
         let limit = match self {
             Set::Ints(_) => limits.set_max_intset_entries,
@@ -86,7 +86,7 @@ impl Set {
         }
     }
 
-    /// Adds a member; false if it was there.
+    /// Adds a member; false if it exists already.
     pub fn insert(&mut self, member: &[u8], limits: &Limits) -> bool {
         match self {
             Set::Table(table) => {
@@ -139,7 +139,7 @@ impl Set {
         true
     }
 
-    /// Removes a member; false if it was not there.
+    /// Removes a member; false if it does not exist.
     pub fn remove(&mut self, member: &[u8]) -> bool {
         match self {
             Set::Ints(ints) => parse_i64(member).is_some_and(|n| ints.remove(n)),
@@ -159,7 +159,7 @@ impl Set {
         }
     }
 
-    /// Removes the member with this number in the order of [`SetRef::iter`] and gives it back.
+    /// Removes the `n`th member in the order of [`SetRef::iter`] and returns it.
     pub fn remove_nth(&mut self, n: usize) -> Option<Vec<u8>> {
         match self {
             Set::Ints(ints) => {
@@ -177,8 +177,8 @@ impl Set {
         }
     }
 
-    /// Takes the form of integers if every member of a listpack is one, as Redis does with the
-    /// result of an intersection.
+    /// Converts a listpack to an intset if all members are integers, as Redis does with the result
+    /// of an intersection.
     pub fn compact_to_ints(&mut self, limits: &Limits) {
         let Set::Pack(pack) = self else { return };
         if pack.len() > limits.set_max_intset_entries {
@@ -209,7 +209,7 @@ impl Set {
 }
 
 impl<'a> SetRef<'a> {
-    /// How many members there are.
+    /// The number of members.
     #[inline]
     pub fn len(self) -> usize {
         match self {
@@ -219,12 +219,12 @@ impl<'a> SetRef<'a> {
         }
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 
-    /// Whether this is a member.
+    /// Whether `member` is in the set.
     #[inline]
     pub fn contains(self, member: &[u8]) -> bool {
         match self {
@@ -234,7 +234,7 @@ impl<'a> SetRef<'a> {
         }
     }
 
-    /// Whether this is a member.
+    /// Whether `member` is in the set.
     pub fn contains_item(self, member: Item<'_>) -> bool {
         match (self, member) {
             (SetRef::Ints(ints), Item::Int(n)) => ints.contains(n),
@@ -247,7 +247,7 @@ impl<'a> SetRef<'a> {
         self.iter_from(0)
     }
 
-    /// The members from the one with this number on.
+    /// The members from the `n`th on.
     #[inline]
     pub fn iter_from(self, n: usize) -> Members<'a> {
         match self {
@@ -257,7 +257,7 @@ impl<'a> SetRef<'a> {
         }
     }
 
-    /// A copy to be walked over.
+    /// A copy for iteration (see [`Table::frozen`]).
     pub fn frozen(self) -> Set {
         match self {
             SetRef::Ints(ints) => Set::Ints(IntSet::from_prefixed(ints.bytes().to_vec(), 0)),
@@ -266,7 +266,7 @@ impl<'a> SetRef<'a> {
         }
     }
 
-    /// The member with this number in the order of [`SetRef::iter`].
+    /// The `n`th member in the order of [`SetRef::iter`].
     pub fn nth(self, n: usize) -> Option<Item<'a>> {
         match self {
             SetRef::Ints(ints) => ints.get(n).map(Item::Int),
@@ -275,12 +275,12 @@ impl<'a> SetRef<'a> {
         }
     }
 
-    /// A member, each as likely as the others.
+    /// A random member, uniformly distributed.
     pub fn random(self, rng: &mut Rng) -> Option<Item<'a>> {
         self.nth(rng.below(self.len() as u64) as usize)
     }
 
-    /// One step of a scan; the next cursor comes back, 0 at the end.
+    /// One step of a scan. Returns the next cursor, 0 at the end.
     pub fn scan(self, cursor: u64, count: usize, mut f: impl FnMut(Item<'_>)) -> u64 {
         match self {
             SetRef::Table(table) => {
@@ -293,7 +293,7 @@ impl<'a> SetRef<'a> {
         }
     }
 
-    /// The memory that it takes, in bytes.
+    /// Memory used, in bytes.
     pub fn memory(self) -> usize {
         match self {
             SetRef::Ints(ints) => ints.bytes().len(),
@@ -303,14 +303,14 @@ impl<'a> SetRef<'a> {
     }
 }
 
-/// The members of a set.
+/// An iterator over the members of a set.
 #[derive(Clone, Debug)]
 pub enum Members<'a> {
     /// Integers, from an index on.
     Ints(IntRef<'a>, usize),
-    /// Of a listpack.
+    /// Members of a listpack.
     Pack(super::listpack::Iter<'a>),
-    /// Of a table, from a position on.
+    /// Members of a table, from a position on.
     Table(&'a Table<SmallBytes>, usize),
 }
 

@@ -1,12 +1,12 @@
-//! Streams: entries in the order of their IDs, and groups of consumers that share them out.
+//! Streams: entries ordered by ID, and consumer groups that read them.
 //!
-//! * [`id`] is what entries are numbered with.
-//! * [`node`] is a run of entries in one listpack, as RDB has it.
-//! * [`group`] is a group with its consumers and what they have not acknowledged.
+//! * [`id`] is the ID of an entry.
+//! * [`node`] holds consecutive entries in one listpack, in the format of RDB.
+//! * [`group`] is a group with its consumers and pending entries.
 //!
-//! Nodes stand in a tree by the ID of their first entry. The tree knows how many entries are below
-//! each branch, so that an entry has a rank as a member of a sorted set has. Copies share nodes,
-//! groups and consumers until one of them changes.
+//! Nodes are kept in a tree, by the ID of their first entry. The tree knows the number of entries
+//! in each subtree, so that entries have ranks like the members of a sorted set. Copies share
+//! nodes, groups and consumers until one of them changes (copy-on-write).
 
 pub mod group;
 pub mod id;
@@ -25,105 +25,106 @@ use crate::store::size::allocated;
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
     nodes: Seq<Node>,
-    /// How many nodes there are.
+    /// The number of nodes.
     node_count: usize,
     counters: Counters,
-    /// The groups in the order of their names.
+    /// The groups, sorted by name.
     groups: Vec<Arc<Group>>,
     node_bytes: usize,
     group_bytes: usize,
 }
 
-/// A stream as it is read.
+/// A view of a stream, for reading.
 pub type StreamRef<'a> = &'a Stream;
 
-/// Entries of a stream in the order of their IDs: what is left of a node, and the nodes behind it.
+/// An iterator over entries in the order of their IDs: the rest of a node, and the nodes after it.
 #[derive(Debug)]
 pub struct Iter<'a>(Option<(seq::Cursor<'a, Node>, node::Entries<'a>)>);
 
-/// What a stream remembers of entries that may be gone.
+/// The metadata of a stream, which outlives deleted entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// The ID of the last entry ever added, or as it was set.
+    /// The ID of the last entry ever added, or the one set by XSETID.
     pub last_id: StreamId,
     /// The ID of the first entry; 0-0 if there is none.
     pub first_id: StreamId,
-    /// The largest ID of those that XDEL has deleted.
+    /// The largest ID that XDEL has deleted.
     pub max_deleted_id: StreamId,
-    /// How many entries were ever added.
+    /// The number of entries ever added.
     pub entries_added: u64,
 }
 
-/// Up to where entries are added to a node.
+/// The limits up to which entries are added to a node.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeLimits {
-    /// `stream-node-max-bytes`; 0 for none.
+    /// `stream-node-max-bytes`; 0 for no limit.
     pub bytes: u64,
-    /// `stream-node-max-entries`; 0 for none.
+    /// `stream-node-max-entries`; 0 for no limit.
     pub entries: u64,
 }
 
-/// What trimming leaves.
+/// The threshold of trimming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trim {
-    /// So many entries.
+    /// Keep this many entries.
     MaxLen(u64),
-    /// Entries from this ID on.
+    /// Keep entries from this ID on.
     MinId(StreamId),
 }
 
-/// The largest listpack, and the largest entry. Redis's `STREAM_LISTPACK_MAX_SIZE`.
+/// The largest listpack, and the largest entry, in bytes. Redis's `STREAM_LISTPACK_MAX_SIZE`.
 pub const MAX_NODE_BYTES: usize = 1 << 30;
 
-/// The most bytes for which a new node has room at once: what a node holds by default.
+/// The largest initial capacity of a node in bytes: what a node holds by default.
 const MAX_NODE_ROOM: usize = 4096;
 
 impl Stream {
-    /// A stream without entries.
+    /// An empty stream.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     #[inline]
     pub fn len(&self) -> usize {
         self.nodes.weight() as usize
     }
 
-    /// Whether there are none.
+    /// Whether it has no entries.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     pub fn node_count(&self) -> usize {
         self.node_count
     }
 
-    /// What it remembers of entries that may be gone.
+    /// Its metadata.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// Sets what it remembers.
+    /// Sets its metadata.
     pub fn set_counters(&mut self, counters: Counters) {
         self.counters = counters;
     }
 
-    /// The memory that it takes, in bytes.
+    /// Memory used, in bytes.
     pub fn memory(&self) -> usize {
         allocated(176) + self.node_bytes + self.group_bytes + allocated(self.groups.len() * 8)
     }
 
-    /// Adds an entry behind all others; `pairs` are its fields with their values. The caller has
-    /// seen to it that the ID is larger than the last one.
+    /// Appends an entry; `pairs` are its fields with their values. The caller must ensure that the
+    /// ID is larger than the last one.
     pub fn append(&mut self, id: StreamId, pairs: &[(&[u8], &[u8])], limits: NodeLimits) {
         let last = self.nodes.weight().checked_sub(1);
         let room = |node: &Node| node.has_room(pairs, limits);
         match last.filter(|last| self.nodes.get(*last).is_some_and(|(node, _)| room(node))) {
             Some(last) => self.change_node(last, |node, _| node.append(id, pairs)).unwrap_or(()),
             None => {
-                // It will be about as large as the one before it, so it need not grow step by step.
+                // It will be about as large as its predecessor, so its capacity is reserved at
+                // once.
                 let before = last.and_then(|last| self.nodes.get(last));
                 let room = before.map_or(0, |(node, _)| node.size()).min(MAX_NODE_ROOM);
                 self.push_node(Node::new(id, pairs, room));
@@ -136,7 +137,7 @@ impl Stream {
         }
     }
 
-    /// Adds a node behind all others. One without live entries is dropped.
+    /// Appends a node. One without live entries is dropped.
     pub fn push_node(&mut self, node: Node) {
         if node.live() == 0 {
             return;
@@ -146,19 +147,19 @@ impl Stream {
         self.nodes.insert(self.nodes.weight(), node);
     }
 
-    /// Deletes an entry. Returns whether it was there.
+    /// Deletes an entry. Returns whether it existed.
     pub fn delete(&mut self, id: StreamId) -> bool {
         let Some(rank) = self.find(id).map(|(rank, _)| rank) else { return false };
         self.delete_at(rank);
         if id == self.counters.first_id || self.is_empty() {
-            self.note_first();
+            self.update_first_id();
         }
         self.counters.max_deleted_id = self.counters.max_deleted_id.max(id);
         true
     }
 
-    /// Removes entries from the front. With `whole`, only nodes of which nothing remains; `limit`
-    /// entries at most, if it is not 0. Returns how many were removed.
+    /// Removes entries from the front. With `whole`, only nodes all of whose entries go; at most
+    /// `limit` entries, if it is not 0. Returns how many were removed.
     pub fn trim(&mut self, to: Trim, whole: bool, limit: u64) -> u64 {
         let mut removed = 0;
         while let Some((node, _)) = self.nodes.get(0) {
@@ -173,7 +174,7 @@ impl Stream {
             }
             let goes = match to {
                 Trim::MaxLen(_) => excess >= entries,
-                // Behind the last live entry there may be deleted ones with larger IDs.
+                // After the last live entry there may be deleted ones with larger IDs.
                 Trim::MinId(id) => {
                     node.last_id() < id || !whole && node.entries().all(|entry| entry.id < id)
                 }
@@ -193,17 +194,17 @@ impl Stream {
             break;
         }
         if removed > 0 || self.is_empty() {
-            self.note_first();
+            self.update_first_id();
         }
         removed
     }
 
-    /// How many entries have smaller IDs.
+    /// The number of entries with smaller IDs.
     pub fn rank(&self, id: StreamId) -> usize {
         self.seek(id).0
     }
 
-    /// How many entries have smaller IDs, and the entries behind those.
+    /// The number of entries with smaller IDs, and an iterator over the others.
     pub fn seek(&self, id: StreamId) -> (usize, Iter<'_>) {
         let Some((nodes, start)) = self.nodes.seek(|first| first <= id) else {
             return (0, Iter(None));
@@ -239,28 +240,28 @@ impl Stream {
         self.nodes.last()?.entries_back().next().map(|entry| entry.id)
     }
 
-    /// The ID of the first entry in the first node, be it deleted.
+    /// The ID of the first entry in the first node, deleted or not.
     pub fn front_id(&self) -> Option<StreamId> {
         self.nodes.get(0).and_then(|(node, _)| node.first_id())
     }
 
-    /// The nodes from the one that holds the entry with this rank on.
+    /// The nodes from the one with the entry of this rank on.
     pub fn nodes_from(&self, rank: usize) -> impl Iterator<Item = &Node> {
         self.nodes.iter_from(rank as u64)
     }
 
-    /// The groups, in the order of their names.
+    /// The groups, sorted by name.
     pub fn groups(&self) -> impl ExactSizeIterator<Item = &Group> {
         self.groups.iter().map(|group| &**group)
     }
 
-    /// The group of this name.
+    /// The group with this name.
     pub fn group(&self, name: &[u8]) -> Option<&Group> {
         let at = self.group_at(name).ok()?;
         self.groups.get(at).map(|group| &**group)
     }
 
-    /// Lets `change` change the group of this name.
+    /// Lets `change` change the group with this name.
     pub fn change_group<R>(
         &mut self,
         name: &[u8],
@@ -274,7 +275,7 @@ impl Stream {
         Some(result)
     }
 
-    /// Adds a group. Returns whether there was none of its name.
+    /// Adds a group. Returns whether its name is new.
     pub fn add_group(&mut self, group: Group) -> bool {
         let Err(at) = self.group_at(group.name()) else { return false };
         self.group_bytes += group.memory();
@@ -282,7 +283,7 @@ impl Stream {
         true
     }
 
-    /// Removes a group, which comes back: it may be large.
+    /// Removes a group and returns it, since it may be too large to be freed at once.
     pub fn remove_group(&mut self, name: &[u8]) -> Option<Arc<Group>> {
         let at = self.group_at(name).ok()?;
         let group = self.groups.remove(at);
@@ -290,12 +291,12 @@ impl Stream {
         Some(group)
     }
 
-    /// A stream that holds nothing but a group, to be freed in slices.
+    /// A stream that holds only a group, to be freed lazily.
     pub fn of_group(group: Arc<Group>) -> Self {
         Self { groups: vec![group], ..Self::default() }
     }
 
-    /// How many entries were added up to this ID, if that can be told: it cannot where entries
+    /// The number of entries ever added up to this ID, if known: it is unknown where entries
     /// between the first and the last may have been deleted.
     pub fn entries_up_to(&self, id: StreamId) -> Option<u64> {
         let Counters { last_id, first_id, max_deleted_id, entries_added } = self.counters;
@@ -315,7 +316,7 @@ impl Stream {
         }
     }
 
-    /// Whether XDEL has deleted an entry from `from` on that could still be counted.
+    /// Whether XDEL has deleted an entry at or after `from` that counts would include.
     pub fn has_gaps_from(&self, from: StreamId) -> bool {
         let Counters { first_id, max_deleted_id, .. } = self.counters;
         !self.is_empty()
@@ -324,7 +325,7 @@ impl Stream {
             && from <= max_deleted_id
     }
 
-    /// How many entries a group has not read yet, if that can be told.
+    /// The number of entries that a group has not read yet, if known.
     pub fn lag(&self, group: &Group) -> Option<i64> {
         let added = self.counters.entries_added;
         if added == 0 {
@@ -337,7 +338,7 @@ impl Stream {
         Some(added.wrapping_sub(read) as i64)
     }
 
-    /// How many entries a group has read that had read so many and has read this one now.
+    /// The new `entries_read` of a group that had read `read` entries and has now read this one.
     pub fn entries_read_with(&self, read: Option<u64>, id: StreamId) -> Option<u64> {
         match read {
             Some(read) if !self.has_gaps_from(id) => Some(read.wrapping_add(1)),
@@ -346,12 +347,13 @@ impl Stream {
         }
     }
 
-    /// Frees about `budget` entries or pending ones, or all if there are fewer, and says how many.
+    /// Frees about `budget` entries or pending entries, or all if there are fewer, and returns how
+    /// many.
     pub(in crate::store) fn free_some(&mut self, budget: usize) -> usize {
         let mut freed = self.nodes.free_some(budget);
         while freed < budget {
             let Some(group) = self.groups.last_mut() else { break };
-            // Shared nodes are freed with the last copy that has them.
+            // Shared nodes are freed with the last copy that holds them.
             match Arc::get_mut(group).map_or(0, |group| group.free_some(budget - freed)) {
                 0 => drop(self.groups.pop()),
                 n => freed += n,
@@ -364,7 +366,7 @@ impl Stream {
         self.groups.binary_search_by(|group| group.name().cmp(name))
     }
 
-    fn note_first(&mut self) {
+    fn update_first_id(&mut self) {
         let first = self.iter_from(0).next().map(|entry| entry.id);
         self.counters.first_id = first.unwrap_or_default();
     }

@@ -1,19 +1,19 @@
-//! The hash table behind large sets, hashes and sorted sets.
+//! The hash table of large sets, hashes and sorted sets.
 //!
-//! Entries lie densely in the order in which they came (the last one fills the gap of one that
-//! goes), and an index of 32-bit positions finds them. So:
+//! Entries are stored densely in insertion order (the last one fills the gap of a removed one), and
+//! an index of 32-bit positions finds them. So:
 //!
-//! * walking over the entries is the same on every platform and costs no empty buckets;
-//! * a random entry is one draw, and every entry is as likely as any other;
-//! * a scan that goes from the last position down returns every entry that is there from its
-//!   beginning to its end: an entry only ever moves from the end to a lower position, so it
-//!   cannot jump from the part to be seen into the part already seen.
+//! * iteration gives the same order on every platform and visits no empty buckets;
+//! * a random entry takes one draw, and is uniformly distributed;
+//! * a scan from the last position down returns every entry that exists from its beginning to its
+//!   end: an entry only ever moves from the end to a lower position, so it cannot jump from the
+//!   part to be scanned into the part already scanned.
 //!
-//! The index grows and shrinks by moving a few positions at every change; nothing stalls.
+//! The index grows and shrinks incrementally, by moving a few positions at every change.
 //!
-//! A clone shares all chunks of entries but the last. A change to one of the two copies
-//! the chunks that it changes, and no others. What is to be walked over and not looked up in does
-//! not need the index: see [`Table::frozen`].
+//! A clone shares all chunks of entries except the last (copy-on-write). A change to one of the two
+//! copies only the chunks that it changes. A copy for iteration without lookups does not need the
+//! index: see [`Table::frozen`].
 
 use triomphe::Arc;
 
@@ -23,53 +23,53 @@ use index::Index;
 
 mod index;
 
-/// Entries in one chunk of the dense array.
+/// Entries per chunk of the dense array.
 const CHUNK: usize = 512;
-/// Up to so many entries the index is rebuilt at once, which takes some microseconds.
+/// Up to this many entries the index is rebuilt in one go, which takes some microseconds.
 const SMALL: usize = 512;
-/// Positions moved to a new index at every change. Two would do to be ready in time; more of them
-/// mean that the old index is freed sooner.
+/// Positions moved to a new index at every change. Two would suffice to finish in time; with more,
+/// the old index is freed sooner.
 const STEP: usize = 16;
 
-/// Keys that [`Table::warm`] follows side by side.
-const AHEAD: usize = crate::store::AHEAD;
-/// Entries from which on a table does not fit into the caches near a core.
+/// The number of keys that [`Table::prefetch`] follows in parallel.
+const PREFETCH_BATCH: usize = crate::store::PREFETCH_BATCH;
+/// The number of entries from which on a table does not fit into the core's caches.
 const LARGE: usize = 10_000;
 
-/// The size of a table on 64-bit platforms, and of what holds a chunk in it, with its counts, so
-/// that all platforms agree.
+/// The size of a table on 64-bit platforms, and of a chunk's header including its reference counts,
+/// used on all platforms so that they agree.
 const TABLE_BYTES: usize = 152;
 const CHUNK_HEADER: usize = 40;
 
-/// What a table can hold.
+/// An entry of a table.
 pub trait Keyed: Clone {
-    /// What the entry is found by.
+    /// The key of the entry.
     fn key(&self) -> &[u8];
-    /// The memory that it takes besides itself.
+    /// Its heap memory in bytes.
     fn heap(&self) -> usize;
 }
 
-/// A hash table with dense entries. See the module's description.
+/// A hash table with dense entries. See the module documentation.
 #[derive(Clone)]
 pub struct Table<E> {
-    /// The first entries, [`CHUNK`] in each.
+    /// The full chunks, with [`CHUNK`] entries each.
     full: Vec<Arc<Vec<E>>>,
-    /// The entries after them, up to [`CHUNK`].
+    /// The entries after them, fewer than or equal to [`CHUNK`].
     tail: Vec<E>,
     len: usize,
-    /// What the entries take besides themselves.
+    /// The heap memory of the entries, in bytes.
     heap: usize,
     seed: u64,
     index: Index,
-    /// The index that is being left behind. It is only read; a position that it gives counts if
-    /// the entry there has the key that was asked for.
+    /// The old index while positions are moved to a new one. It is only read; a position from it is
+    /// valid if the entry there has the key that was asked for.
     old: Option<Box<Index>>,
-    /// Entries below this position are in `index` for certain.
+    /// Entries below this position are in `index` already.
     moved: usize,
 }
 
 impl<E: Keyed> Table<E> {
-    /// The most entries that a table takes.
+    /// The largest number of entries.
     pub const MAX: usize = u32::MAX as usize;
 
     /// An empty table whose hash function is made unpredictable by `seed`.
@@ -91,9 +91,9 @@ impl<E: Keyed> Table<E> {
         }
     }
 
-    /// A copy without an index, which costs a count for every 512 entries and is meant to be
-    /// walked over. It can be used like any other, but the first lookup that fails costs a search
-    /// through all entries, and the first change an index.
+    /// A copy for iteration, without an index, which costs one reference count per 512 entries. It
+    /// can be used like any other table, but the first failing lookup costs a search through all
+    /// entries, and the first change builds an index.
     pub fn frozen(&self) -> Self {
         Self {
             full: self.full.clone(),
@@ -107,13 +107,13 @@ impl<E: Keyed> Table<E> {
         }
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -134,7 +134,7 @@ impl<E: Keyed> Table<E> {
         }
     }
 
-    /// Lets `change` change the entry at `position`. Its key must stay as it is.
+    /// Lets `change` change the entry at `position`. Its key must not change.
     #[inline]
     pub fn change(&mut self, position: usize, change: impl FnOnce(&mut E)) {
         if let Some(entry) = self.at_mut(position) {
@@ -145,7 +145,7 @@ impl<E: Keyed> Table<E> {
         }
     }
 
-    /// Where the entry with this key is.
+    /// The position of the entry with this key.
     #[inline]
     pub fn find(&self, key: &[u8]) -> Option<usize> {
         self.find_hashed(self.hash(key), key)
@@ -157,20 +157,20 @@ impl<E: Keyed> Table<E> {
         self.at(self.find(key)?)
     }
 
-    /// Looks at the memory in which lookups of these keys (of the first few of them) will look, so
-    /// that it is on its way from main memory when they do. Changes nothing. See `store::table`.
-    pub fn warm<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+    /// Prefetches the memory that lookups of these keys (of the first few of them) will read. It
+    /// has no visible effect. See `store::table`.
+    pub fn prefetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
         if self.len < LARGE {
             return;
         }
-        let mut hashes = [0; AHEAD];
+        let mut hashes = [0; PREFETCH_BATCH];
         let mut count = 0;
         for (place, key) in hashes.iter_mut().zip(keys) {
             *place = self.hash(key);
             count += 1;
         }
-        // The first candidate of each is nearly always the entry, if that is there.
-        let mut positions = [0; AHEAD];
+        // The first candidate for each key is nearly always the entry, if it exists.
+        let mut positions = [0; PREFETCH_BATCH];
         for (place, hash) in positions.iter_mut().zip(&hashes[..count]) {
             *place = self.index.find(*hash, |_| true).map_or(0, |position| *position as usize);
         }
@@ -178,18 +178,18 @@ impl<E: Keyed> Table<E> {
         for position in &positions[..count] {
             seen ^= self.at(*position).map_or(0, |entry| entry.key().len());
         }
-        // Or else the compiler would see that nothing comes of it.
+        // Keeps the compiler from removing the unused reads.
         core::hint::black_box(seen);
     }
 
-    /// Adds an entry whose key is not there yet, and says where it is.
+    /// Adds an entry whose key does not exist yet, and returns its position.
     pub fn insert(&mut self, entry: E) -> usize {
         let hash = self.hash(entry.key());
         self.insert_hashed(hash, entry)
     }
 
-    /// Adds the entry that `make` gives unless its key is there: the position, and whether it is
-    /// new.
+    /// Adds the entry that `make` returns unless its key exists. Returns the position, and whether
+    /// the entry is new.
     #[inline]
     pub fn find_or_insert(&mut self, key: &[u8], make: impl FnOnce() -> E) -> (usize, bool) {
         let hash = self.hash(key);
@@ -199,10 +199,10 @@ impl<E: Keyed> Table<E> {
         }
     }
 
-    /// Removes the entry at `position`. If it was not the last one, the last one is there now.
+    /// Removes the entry at `position`. The last entry, if it is another one, moves there.
     pub fn remove(&mut self, position: usize) -> Option<E> {
         let last = self.len.checked_sub(1)?;
-        self.thaw();
+        self.build_index();
         let hash = self.hash(self.at(position)?.key());
         self.forget(hash, position);
         if position != last {
@@ -240,8 +240,8 @@ impl<E: Keyed> Table<E> {
         self.full.iter().flat_map(|chunk| chunk.iter()).chain(&self.tail)
     }
 
-    /// One step of a scan: shows about `count` entries to `f`, from the position below `cursor`
-    /// downwards (0 begins at the end), and gives the next cursor, which is 0 when all were seen.
+    /// One step of a scan: passes about `count` entries to `f`, from the position below `cursor`
+    /// downwards (0 begins at the end), and returns the next cursor, which is 0 at the end.
     pub fn scan(&self, cursor: u64, count: usize, mut f: impl FnMut(&E)) -> u64 {
         let from = match usize::try_from(cursor) {
             Ok(c) if c != 0 => c.min(self.len),
@@ -256,8 +256,8 @@ impl<E: Keyed> Table<E> {
         to as u64
     }
 
-    /// Drops about `budget` entries, or all if there are fewer, and says how many. The table can
-    /// only be dropped afterwards.
+    /// Drops about `budget` entries, or all if there are fewer, and returns how many. The table
+    /// must not be used afterwards.
     pub fn free_some(&mut self, budget: usize) -> usize {
         let mut gone = core::mem::take(&mut self.tail).len();
         while gone < budget
@@ -265,7 +265,7 @@ impl<E: Keyed> Table<E> {
         {
             gone += chunk.len();
         }
-        // A part of an index is as much work as a chunk of entries.
+        // Freeing a part of an index costs as much as freeing a chunk of entries.
         while gone < budget && self.free_index_part() {
             gone += CHUNK;
         }
@@ -276,9 +276,9 @@ impl<E: Keyed> Table<E> {
         self.old.as_mut().is_some_and(|old| old.free_part()) || self.index.free_part()
     }
 
-    /// The memory that the table takes, in bytes. It is reckoned from the number of entries, as if
-    /// they had come one after the other, and not from what happens to be allocated: so it is the
-    /// same on every platform, and for a copy.
+    /// Memory used by the table, in bytes. It is computed from the number of entries, as if they
+    /// had been added one after the other, not from the actual allocations, so it is the same on
+    /// every platform and for a copy.
     pub fn memory(&self) -> usize {
         let full = allocated(CHUNK * size_of::<E>());
         let chunks = match self.full.len() {
@@ -323,7 +323,7 @@ impl<E: Keyed> Table<E> {
         position
     }
 
-    /// Takes a position out of the new index, if it is there.
+    /// Removes a position from the new index, if it is there.
     fn forget(&mut self, hash: u64, position: usize) {
         self.index.remove(hash, |p| *p as usize == position);
     }
@@ -339,9 +339,9 @@ impl<E: Keyed> Table<E> {
         self.index.len() == 0 && self.old.is_none() && self.len > 0
     }
 
-    /// Gives a frozen table its index.
+    /// Builds the index of a frozen table.
     #[inline]
-    fn thaw(&mut self) {
+    fn build_index(&mut self) {
         if self.is_frozen() {
             self.rebuild(self.len + 1);
             while self.old.is_some() {
@@ -350,20 +350,20 @@ impl<E: Keyed> Table<E> {
         }
     }
 
-    /// Makes sure that the index can take one more position without rehashing by itself.
+    /// Ensures that the index can take one more position without rehashing by itself.
     fn make_room(&mut self) {
         if self.index.len() < self.index.capacity() {
             return;
         }
-        self.thaw();
-        // While positions move this cannot happen: a new index has room for twice the entries,
-        // and the move is over after a quarter as many changes. Were it to happen, the move is
-        // ended at once.
+        self.build_index();
+        // This cannot happen while positions are being moved: a new index has room for twice the
+        // entries, and the move ends after a quarter as many changes. If it did happen, the move
+        // would be completed here.
         while self.old.is_some() {
             self.step();
         }
         if self.index.len() == self.index.capacity() {
-            // Exactly twice the places: for one entry more they would be four times as many.
+            // Exactly twice the capacity: for one entry more it would be four times as large.
             self.rebuild(self.len * 2);
         }
     }
@@ -386,7 +386,7 @@ impl<E: Keyed> Table<E> {
         for _ in 0..STEP {
             let position = self.moved;
             let Some(entry) = self.at(position) else {
-                // All have moved. What is left of the old index goes a part at a time.
+                // All have moved. The rest of the old index is freed one part at a time.
                 if !self.old.as_mut().is_some_and(|old| old.free_part()) {
                     self.old = None;
                 }
@@ -401,7 +401,7 @@ impl<E: Keyed> Table<E> {
     }
 }
 
-/// Places that the first chunk has when it has taken so many entries. See [`Table::insert`].
+/// The capacity of the first chunk after that many insertions. See [`Table::insert`].
 fn room_for(len: usize) -> usize {
     let mut room = 0;
     while room < len {
@@ -455,7 +455,7 @@ mod tests {
         let mut table = Table::new(9);
         let mut model = BTreeMap::new();
         for round in 0..40_000u64 {
-            // Ten thousand rounds of growth, as many of shrinking, and so on.
+            // Alternating: ten thousand rounds of growth, then of shrinking.
             let grow = (round / 10_000) % 2 == 0;
             let key = name(rng.below(20_000));
             if rng.chance(if grow { 0.9 } else { 0.1 }) {
@@ -516,7 +516,7 @@ mod tests {
             let held = index::bytes(table.len()) as f64;
             most = most.max((table.index.bytes() as f64 / held * 100.0) as u64);
         }
-        // The next index may be begun a little before its time.
+        // The next index may be started a little early.
         assert!((100..=210).contains(&most), "{most} %");
         assert!(table.old.is_none());
         for n in (0..count).step_by(100) {
@@ -546,7 +546,7 @@ mod tests {
     }
 
     #[test]
-    fn dismantling_takes_several_steps() {
+    fn a_table_is_freed_in_several_steps() {
         let mut table = Table::new(1);
         for n in 0..5_000 {
             table.insert((SmallBytes::new(&name(n)), n));
@@ -573,7 +573,7 @@ mod tests {
 
     impl Keyed for Counted {
         fn key(&self) -> &[u8] {
-            // As many keys as there are bytes in an address space will do.
+            // A static buffer provides the bytes of all keys.
             let (bytes, _) = NUMBERS.as_chunks::<4>();
             &bytes[self.0 as usize]
         }

@@ -1,4 +1,4 @@
-//! Sorted sets: members with scores, in the order of the scores.
+//! Sorted sets: members with scores, ordered by score.
 
 use core::cmp::Ordering;
 
@@ -9,25 +9,26 @@ use super::seq::{self, Cursor, Seq};
 use super::table::{Keyed, Table};
 use crate::resp::number::{format_double, parse_double};
 
-/// A sorted set, as it is changed.
+/// A sorted set, owned and mutable.
 #[derive(Clone, Debug)]
 pub enum ZSet {
-    /// Few and short: members and scores by turns, in order.
+    /// Few and short members (encoding `listpack`): members and scores alternating, in order.
     Pack(Listpack),
-    /// Anything else.
+    /// Otherwise (encoding `skiplist`).
     Tree(Box<Tree>),
 }
 
-/// A sorted set, as it is read.
+/// A view of a sorted set, for reading.
 #[derive(Clone, Copy, Debug)]
 pub enum ZSetRef<'a> {
-    /// Few and short: members and scores by turns, in order.
+    /// Few and short members (encoding `listpack`): members and scores alternating, in order.
     Pack(PackRef<'a>),
-    /// Anything else.
+    /// Otherwise (encoding `skiplist`).
     Tree(&'a Tree),
 }
 
-/// A large sorted set: a table of members with their scores, and their positions in it in order.
+/// A large sorted set: a hash table of members with their scores, and a tree of their positions in
+/// order of score.
 #[derive(Clone, Debug)]
 pub struct Tree {
     table: Table<Scored>,
@@ -41,7 +42,7 @@ pub struct Scored {
     member: SmallBytes,
 }
 
-/// The score and the position of a member in 12 bytes.
+/// The score of a member and its position in the table, in 12 bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     score: [u32; 2],
@@ -88,8 +89,8 @@ impl Default for ZSet {
 }
 
 impl ZSet {
-    /// The empty set in the form that suits so many members, the longest of which has so many
-    /// bytes.
+    /// An empty set in the encoding that suits the expected number of members and the length in
+    /// bytes of the longest.
     pub fn new(expected: usize, longest: usize, limits: &Limits) -> Self {
         if limits.zset_max_listpack_entries == 0
             || expected > limits.zset_max_listpack_entries
@@ -101,7 +102,7 @@ impl ZSet {
         }
     }
 
-    /// The set as it is read.
+    /// A view for reading.
     #[inline]
     pub fn view(&self) -> ZSetRef<'_> {
         match self {
@@ -110,24 +111,24 @@ impl ZSet {
         }
     }
 
-    /// How many members there are.
+    /// The number of members.
     pub fn len(&self) -> usize {
         self.view().len()
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Gives up the compact form if so many members are about to come.
+    /// Converts to the large encoding now if that many members are expected.
     pub fn prepare(&mut self, expected: usize, limits: &Limits) {
         if expected > limits.zset_max_listpack_entries {
             self.expand(limits);
         }
     }
 
-    /// Gives a member a score, which is not NaN; the score that it had comes back.
+    /// Sets the score of a member, which must not be NaN; returns the old score.
     pub fn insert(&mut self, member: &[u8], score: f64, limits: &Limits) -> Option<f64> {
         if let ZSet::Pack(pack) = self {
             match find(pack.view(), member) {
@@ -157,7 +158,7 @@ impl ZSet {
         }
     }
 
-    /// Removes a member and gives its score back.
+    /// Removes a member and returns its score.
     pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
         match self {
             ZSet::Pack(pack) => {
@@ -175,7 +176,7 @@ impl ZSet {
         }
     }
 
-    /// Removes `count` members from `rank` on and lets `f` see each.
+    /// Removes `count` members from `rank` on and passes each to `f`.
     pub fn remove_ranks(&mut self, rank: usize, count: usize, mut f: impl FnMut(&[u8], f64)) {
         match self {
             ZSet::Pack(pack) => {
@@ -199,7 +200,7 @@ impl ZSet {
         }
     }
 
-    /// Takes the compact form if so it may be, as Redis does with the result of a union.
+    /// Converts to a listpack if the limits allow it, as Redis does with the result of a union.
     pub fn compact(&mut self, limits: &Limits) {
         let ZSet::Tree(tree) = self else { return };
         if tree.table.len() > limits.zset_max_listpack_entries
@@ -233,13 +234,12 @@ impl Tree {
         Self { table: Table::with_capacity(seed, capacity), order: Seq::new() }
     }
 
-    /// A copy to be walked over, see [`Table::frozen`].
+    /// A copy for iteration, see [`Table::frozen`].
     pub(in crate::store) fn frozen(&self) -> Self {
         Self { table: self.table.frozen(), order: self.order.clone() }
     }
 
-    /// Frees about `budget` members or places of such, or all if there are fewer, and says how
-    /// many.
+    /// Frees about `budget` members or tree items, or all if there are fewer, and returns how many.
     pub(in crate::store) fn free_some(&mut self, budget: usize) -> usize {
         match self.order.free_some(budget) {
             0 => self.table.free_some(budget),
@@ -274,7 +274,8 @@ impl Tree {
         let (_, position) = seq::Item::key(&place);
         let last = self.table.len().checked_sub(1)?;
         if position as usize != last {
-            // The table will move its last entry into the gap, so its place has to follow.
+            // The table will move its last entry into the gap, so the tree item of that entry must
+            // be updated.
             let entry = self.table.at(last)?;
             let rank = self.rank_of(entry.score, entry.key());
             let moved = Place::new(entry.score, position as usize);
@@ -293,7 +294,7 @@ impl Tree {
 }
 
 impl<'a> ZSetRef<'a> {
-    /// How many members there are.
+    /// The number of members.
     #[inline]
     pub fn len(self) -> usize {
         match self {
@@ -302,7 +303,7 @@ impl<'a> ZSetRef<'a> {
         }
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
@@ -316,7 +317,7 @@ impl<'a> ZSetRef<'a> {
         }
     }
 
-    /// How many members come before this one, and its score.
+    /// The rank of a member, and its score.
     pub fn rank(self, member: &[u8]) -> Option<(usize, f64)> {
         match self {
             ZSetRef::Pack(_) => {
@@ -333,8 +334,8 @@ impl<'a> ZSetRef<'a> {
         }
     }
 
-    /// How many members come before the first for which `before` is false. It must be true for a
-    /// beginning of the set and false for the rest.
+    /// The number of members before the first for which `before` is false. `before` must be
+    /// monotonic: true for a prefix of the set and false for the rest.
     pub fn count_while(self, mut before: impl FnMut(f64, &[u8]) -> bool) -> usize {
         match self {
             ZSetRef::Pack(pack) => {
@@ -389,7 +390,7 @@ impl<'a> ZSetRef<'a> {
         }
     }
 
-    /// A copy to be walked over.
+    /// A copy for iteration.
     pub fn frozen(self) -> ZSet {
         match self {
             ZSetRef::Pack(pack) => ZSet::Pack(pack.to_owned()),
@@ -397,7 +398,7 @@ impl<'a> ZSetRef<'a> {
         }
     }
 
-    /// One step of a scan; the next cursor comes back, 0 at the end.
+    /// One step of a scan. Returns the next cursor, 0 at the end.
     pub fn scan(self, cursor: u64, count: usize, mut f: impl FnMut(Item<'_>, f64)) -> u64 {
         match self {
             ZSetRef::Pack(_) => {
@@ -410,7 +411,7 @@ impl<'a> ZSetRef<'a> {
         }
     }
 
-    /// The memory that it takes, in bytes.
+    /// Memory used, in bytes.
     pub fn memory(self) -> usize {
         match self {
             ZSetRef::Pack(pack) => pack.size(),
@@ -419,21 +420,21 @@ impl<'a> ZSetRef<'a> {
     }
 }
 
-/// Members with their scores, ascending.
+/// An iterator over members with their scores, ascending.
 #[derive(Debug)]
 pub enum Ascending<'a> {
-    /// Of a listpack.
+    /// Members of a listpack.
     Pack(listpack::Iter<'a>),
-    /// Of a tree.
+    /// Members of a tree.
     Tree(&'a Tree, Option<Cursor<'a, Place>>),
 }
 
-/// Members with their scores, descending.
+/// An iterator over members with their scores, descending.
 #[derive(Debug)]
 pub enum Descending<'a> {
-    /// Of a listpack, before a position.
+    /// Members of a listpack, before a position.
     Pack(PackRef<'a>, usize),
-    /// Of a tree.
+    /// Members of a tree.
     Tree(&'a Tree, Option<Cursor<'a, Place>>),
 }
 
@@ -478,7 +479,7 @@ impl<'a> Iterator for Descending<'a> {
     }
 }
 
-/// The order of sorted sets: by score, and by the members' bytes where scores are equal.
+/// The order of sorted sets: by score, then by the members' bytes.
 pub fn order(a: (f64, &[u8]), b: (f64, &[u8])) -> Ordering {
     a.0.partial_cmp(&b.0).unwrap_or(Ordering::Equal).then_with(|| a.1.cmp(b.1))
 }
@@ -496,7 +497,7 @@ fn compare(
     })
 }
 
-/// Where a member is, and its score.
+/// The position of a member, and its score.
 #[inline]
 fn find(pack: PackRef<'_>, member: &[u8]) -> Option<(usize, f64)> {
     let at = pack.find(member, pack.first()?, 1)?;
@@ -519,7 +520,7 @@ fn push_score(pack: &mut Listpack, score: f64) {
 }
 
 fn insert_score(pack: &mut Listpack, at: usize, score: f64) {
-    // A listpack does not know a negative zero.
+    // A listpack cannot store a negative zero.
     let score = if score == 0.0 { 0.0 } else { score };
     pack.insert(at, &format_double(score));
 }

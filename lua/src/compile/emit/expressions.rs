@@ -1,8 +1,8 @@
-//! Expressions to registers, operands, jumps and results.
+//! Code generation for expressions: to registers, operands, jumps and results.
 
 use super::*;
 
-/// Operators before one operand.
+/// Unary operators.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::compile) enum Unary {
     Minus,
@@ -10,20 +10,20 @@ pub(in crate::compile) enum Unary {
     Len,
 }
 
-/// Operators between two operands.
+/// Binary operators.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::compile) enum Binary {
     And,
     Or,
     Concat,
-    /// The operation of an instruction.
+    /// An arithmetic instruction.
     Arith(u32),
-    /// The comparison of an instruction, or its opposite.
+    /// A comparison instruction, or its negation.
     Compare(u32, bool),
 }
 
 impl Parser<'_> {
-    /// Fixes how many results an open call or `...` has; `None` is all.
+    /// Fixes the number of results of an open call or `...`; `None` means all.
     pub(in crate::compile) fn set_results(&mut self, e: &Exp, count: Option<u32>) -> Emitted {
         let wanted = count.map_or(0, |n| n + 1);
         let free = self.func().free;
@@ -55,7 +55,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Turns a variable into its value.
+    /// Replaces a variable by its value.
     pub(in crate::compile) fn discharge(&mut self, e: &mut Exp) -> Emitted {
         match e.kind {
             Kind::Local => e.kind = Kind::Register,
@@ -175,7 +175,7 @@ impl Parser<'_> {
         self.discharge(e)
     }
 
-    /// The expression as an operand: a constant that fits, or a register.
+    /// Makes the expression an operand: a constant that fits, or a register.
     pub(in crate::compile) fn put_as_operand(&mut self, e: &mut Exp) -> Emitted<u32> {
         self.put_as_value(e)?;
         let room = (self.func().constants.len() as u32) < CONSTANT;
@@ -245,7 +245,7 @@ impl Parser<'_> {
         if e.kind == Kind::Relocatable {
             let i = self.func().code[e.info as usize];
             if op(i) == NOT {
-                // The NOT is the last instruction; the test does its work.
+                // The NOT is the last instruction; it is folded into the test.
                 self.func().code.pop();
                 self.func().lines.pop();
                 return self.emit_test(TEST, b(i), 0, u32::from(!condition));
@@ -256,7 +256,7 @@ impl Parser<'_> {
         self.emit_test(TESTSET, NO_REGISTER, e.info, u32::from(condition))
     }
 
-    /// Goes on if the expression is true; else its `on_false` jumps are taken.
+    /// Continues if the expression is true; otherwise takes its `on_false` jumps.
     pub(in crate::compile) fn go_if_true(&mut self, e: &mut Exp) -> Emitted {
         self.discharge(e)?;
         let jump = match e.kind {
@@ -305,7 +305,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Makes `table[key]` of a table in a register.
+    /// Makes `table` the expression `table[key]`; the table must be in a register.
     pub(in crate::compile) fn index(&mut self, table: &mut Exp, key: &mut Exp) -> Emitted {
         table.aux = self.put_as_operand(key)?;
         table.kind = Kind::Indexed;
@@ -370,7 +370,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Prepares the left operand before the right one is read.
+    /// Prepares the left operand before the right one is parsed.
     pub(in crate::compile) fn infix(&mut self, op: Binary, e: &mut Exp) -> Emitted {
         match op {
             Binary::And => self.go_if_true(e),
@@ -420,7 +420,7 @@ impl Parser<'_> {
     }
 }
 
-/// Computes an operation on two numerals now, if its result is a number that a constant can be.
+/// Constant folding of an operation on two numerals, if its result can be a constant.
 fn fold(op: u32, left: &mut Exp, right: &Exp) -> bool {
     if !left.is_numeral() || !right.is_numeral() || matches!(op, LEN | CONCAT) {
         return false;

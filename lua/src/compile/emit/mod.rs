@@ -1,5 +1,5 @@
-//! Expressions to instructions: where a value is kept as long as it need not be in a register, and
-//! the jumps whose targets are not known yet.
+//! Code generation: expressions that are not in a register yet, and jumps whose targets are not
+//! known yet.
 
 mod expressions;
 
@@ -14,19 +14,19 @@ use crate::value::{Str, Value};
 use crate::vm::arith;
 pub(super) use expressions::{Binary, Unary};
 
-/// The end of a list of jumps. Lists run through the jumps' own targets.
+/// The end of a list of jumps. Lists are linked through the jumps' own targets.
 pub(super) const NO_JUMP: i32 = -1;
-/// A register that no function has.
+/// A register number that no function uses.
 const NO_REGISTER: u32 = MAX_A;
-/// The most registers of a function.
+/// The maximum number of registers of a function.
 const MAX_REGISTERS: u32 = 250;
-/// How many elements of a constructor one SETLIST stores.
+/// The number of elements of a table constructor that one SETLIST stores.
 pub(super) const FIELDS_PER_FLUSH: u32 = 50;
 
 /// Where the value of an expression is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {
-    /// There is none.
+    /// It has no value.
     Void,
     Nil,
     True,
@@ -45,7 +45,7 @@ pub(super) enum Kind {
     Indexed,
     /// A comparison: instruction `info` jumps if it holds.
     Jump,
-    /// Instruction `info` can put it into any register.
+    /// Instruction `info`, whose target register is not fixed yet.
     Relocatable,
     /// Register `info`.
     Register,
@@ -62,9 +62,9 @@ pub(super) struct Exp {
     pub(super) info: u32,
     pub(super) aux: u32,
     pub(super) number: f64,
-    /// Jumps to where it is true.
+    /// The list of jumps taken if it is true.
     pub(super) on_true: i32,
-    /// Jumps to where it is false.
+    /// The list of jumps taken if it is false.
     pub(super) on_false: i32,
 }
 
@@ -86,7 +86,7 @@ impl Exp {
     }
 }
 
-/// A constant as a key: what it is, and its bits.
+/// The key of a constant: its type and its bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum ConstantKey {
     Nil,
@@ -98,16 +98,16 @@ enum ConstantKey {
 /// A block of statements.
 #[derive(Debug)]
 pub(super) struct Block {
-    /// The jumps out of this loop.
+    /// The list of jumps out of this loop.
     pub(super) breaks: i32,
-    /// How many local variables are there outside of it.
+    /// The number of local variables outside of it.
     pub(super) outer_locals: u32,
-    /// Whether a closure holds one of its variables.
+    /// Whether a closure captures one of its variables.
     pub(super) captured: bool,
     pub(super) is_loop: bool,
 }
 
-/// An upvalue of a function: a local variable of the one around it, or an upvalue of that.
+/// An upvalue of a function: a local variable or an upvalue of the enclosing function.
 #[derive(Debug)]
 pub(super) struct Upvalue {
     pub(super) name: Str,
@@ -124,23 +124,23 @@ pub(super) struct Func {
     known: BTreeMap<ConstantKey, u32>,
     pub(super) children: Vec<Arc<Proto>>,
     pub(super) locals: Vec<LocalBuild>,
-    /// The local variables that are in scope, as places in `locals`.
+    /// The local variables in scope, as indexes into `locals`.
     pub(super) active: Vec<u32>,
     pub(super) upvalues: Vec<Upvalue>,
     pub(super) blocks: Vec<Block>,
     /// The first free register.
     pub(super) free: u32,
-    /// Jumps to the next instruction.
+    /// The list of pending jumps to the next instruction.
     jumps_here: i32,
-    /// The last instruction that a jump leads to.
+    /// The last instruction that is the target of a jump.
     last_target: i32,
     pub(super) params: u32,
     pub(super) vararg: Vararg,
-    /// Whether a hidden parameter `arg` is among the local variables.
+    /// Whether it has a hidden parameter `arg`.
     pub(super) has_arg: bool,
     registers: u32,
     pub(super) line: u32,
-    /// The line that was marked last; 0 where the next statement is marked anyway.
+    /// The line that was marked last; 0 if the next statement must be marked in any case.
     pub(super) marked: u32,
 }
 
@@ -172,7 +172,7 @@ impl Func {
         }
     }
 
-    /// The instruction that decides about a jump: the test before it, or itself.
+    /// The instruction that controls a jump: the test before it, or the jump itself.
     fn decider(&self, pc: i32) -> usize {
         match pc >= 1 && is_test(op(self.code[pc as usize - 1])) {
             true => pc as usize - 1,
@@ -180,7 +180,7 @@ impl Func {
         }
     }
 
-    /// Whether some jump of a list does not leave a value.
+    /// Whether any jump of a list does not produce a value.
     fn needs_value(&self, mut list: i32) -> bool {
         while list != NO_JUMP {
             if op(self.code[self.decider(list)]) != TESTSET {
@@ -211,7 +211,7 @@ impl Func {
         }
     }
 
-    /// Marks the next instruction as one that jumps lead to.
+    /// Marks the next instruction as the target of jumps.
     pub(super) fn label(&mut self) -> i32 {
         self.last_target = self.pc() as i32;
         self.last_target
@@ -273,7 +273,7 @@ impl Parser<'_> {
         self.emit(abx(op, a, bx))
     }
 
-    /// Says that the last instruction belongs to a line.
+    /// Sets the line of the last instruction.
     pub(super) fn fix_line(&mut self, line: u32) {
         if let Some(last) = self.func().lines.last_mut() {
             *last = line;
@@ -284,7 +284,7 @@ impl Parser<'_> {
         let func = self.func();
         if func.pc() as i32 > func.last_target {
             match func.code.last_mut() {
-                // Registers are nil when a function begins.
+                // Registers are nil at the start of a function.
                 None => {
                     if from >= func.active.len() as u32 {
                         return Ok(());
@@ -350,7 +350,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Lets a list of jumps lead to an instruction.
+    /// Sets the target of a list of jumps to an instruction.
     pub(super) fn patch(&mut self, list: i32, target: i32) -> Emitted {
         if target == self.func().pc() as i32 {
             return self.patch_here(list);
@@ -358,7 +358,7 @@ impl Parser<'_> {
         self.patch_with(list, target, NO_REGISTER, target)
     }
 
-    /// Lets a list of jumps lead to the next instruction.
+    /// Sets the target of a list of jumps to the next instruction.
     pub(super) fn patch_here(&mut self, list: i32) -> Emitted {
         self.func().label();
         let mut here = self.func().jumps_here;
@@ -422,12 +422,12 @@ impl Parser<'_> {
     }
 
     pub(super) fn number_constant(&mut self, n: f64) -> Emitted<u32> {
-        // One zero stands for both, as in PUC: whichever came first.
+        // 0 and -0 share a constant, as in PUC: whichever came first.
         let bits = if n == 0.0 { 0 } else { n.to_bits() };
         self.add_constant(ConstantKey::Number(bits), Value::Num(n))
     }
 
-    /// Stores the elements of a constructor that are in the registers after its table.
+    /// Stores the elements of a table constructor that are in the registers after its table.
     pub(super) fn emit_set_list(
         &mut self,
         table: u32,

@@ -1,4 +1,4 @@
-//! Expressions, tables, calls and function bodies.
+//! Parsing of expressions, table constructors, calls and function bodies.
 
 use super::*;
 
@@ -23,7 +23,8 @@ impl Parser<'_> {
         Ok(self.sub_expression(0)?.0)
     }
 
-    /// An expression of operators above a priority, and the operator that ended it.
+    /// Parses an expression of operators above a priority. Returns it with the operator that ended
+    /// it.
     fn sub_expression(&mut self, limit: u8) -> Parsed<(Exp, Option<Operator>)> {
         self.enter()?;
         let unary = match self.lex.token {
@@ -315,7 +316,7 @@ impl Parser<'_> {
     }
 }
 
-/// An operator and how strongly it binds to either side.
+/// An operator with its left and right priorities.
 #[derive(Clone, Copy)]
 struct Operator {
     binary: Binary,

@@ -1,6 +1,6 @@
-//! The grammar, by recursive descent: the parser and what it expects.
+//! The recursive-descent parser.
 //!
-//! `scope` knows the names, `statements` and `expressions` follow the grammar.
+//! `scope` resolves names, `statements` and `expressions` follow the grammar.
 
 mod expressions;
 mod scope;
@@ -17,7 +17,7 @@ use super::opcode::{self, CONSTANT};
 use super::proto::Vararg;
 use crate::value::Str;
 
-/// How deep statements and expressions may nest.
+/// The maximum nesting of statements and expressions.
 const MAX_LEVELS: u32 = 200;
 const MAX_LOCALS: usize = 200;
 const MAX_UPVALUES: usize = 60;
@@ -25,12 +25,12 @@ const UNARY_PRIORITY: u8 = 8;
 
 type Parsed<T = ()> = Result<T, SyntaxError>;
 
-/// A parser, and the functions that are being compiled, the innermost last.
+/// The parser, with the functions that are being compiled, the innermost last.
 pub(super) struct Parser<'a> {
     pub(super) lex: Lexer<'a>,
     funcs: Vec<Func>,
     levels: u32,
-    /// Whether an instruction marks where each line begins.
+    /// Whether to emit an instruction at the beginning of each line.
     lines: bool,
 }
 
@@ -110,7 +110,7 @@ impl<'a> Parser<'a> {
         self.expect(Token::Char(b))
     }
 
-    /// Expects what closes something that was opened on a line.
+    /// Expects the token that closes an opener on line `line`.
     fn expect_match(&mut self, what: Token, opener: &str, line: u32) -> Parsed {
         if self.accept(what)? {
             return Ok(());

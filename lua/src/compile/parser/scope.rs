@@ -1,4 +1,4 @@
-//! Names: local variables, upvalues, blocks, and functions inside each other.
+//! Name resolution: local variables, upvalues, blocks, and nested functions.
 
 use super::*;
 
@@ -11,7 +11,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// A variable of the compiler's own, which no source can name.
+    /// Declares a compiler-generated variable, whose name cannot occur in a source.
     pub(super) fn new_hidden(&mut self, name: &str, pending: usize) -> Parsed {
         let name = self.lex.intern(name.as_bytes());
         self.new_local(name, pending)
@@ -41,8 +41,8 @@ impl Parser<'_> {
         func.active.iter().rposition(|&at| func.locals[at as usize].name == name).map(|i| i as u32)
     }
 
-    /// Finds a variable from a function outwards. `used` is whether the function itself uses it,
-    /// and not one inside of it.
+    /// Finds a variable, searching from a function outwards. `used` is whether this function itself
+    /// uses it, instead of one nested in it.
     fn find_variable(&mut self, level: usize, name: Str, used: bool) -> Parsed<Option<Exp>> {
         if let Some(register) = self.find_local(level, name) {
             if !used {

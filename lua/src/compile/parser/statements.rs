@@ -1,4 +1,4 @@
-//! Statements.
+//! Parsing of statements.
 
 use super::*;
 
@@ -53,7 +53,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// One statement; whether it must be the last of its block.
+    /// Parses one statement. Returns whether it must be the last of its block.
     fn statement(&mut self) -> Parsed<bool> {
         let line = self.lex.line;
         self.mark_line(line)?;
@@ -93,14 +93,14 @@ impl Parser<'_> {
         Ok(false)
     }
 
-    /// Marks where a line begins, if a debugger wants to know.
+    /// Emits an instruction that marks the beginning of a line, for debuggers.
     fn mark_line(&mut self, line: u32) -> Parsed {
         if !self.lines || self.func().marked == line {
             return Ok(());
         }
         self.emit_abc(opcode::LINE, 0, 0, 0)?;
         self.fix_line(line);
-        // The body of a loop comes to its line again and again.
+        // A loop returns to its line repeatedly.
         let loops = [Word::While, Word::For, Word::Repeat].map(Token::Word);
         self.func().marked = if loops.contains(&self.lex.token) { 0 } else { line };
         Ok(())
@@ -137,7 +137,8 @@ impl Parser<'_> {
         self.expect_end(Word::If, line)
     }
 
-    /// `if` or `elseif`, its condition, and what follows `then`; the jumps to where it is false.
+    /// Parses `if` or `elseif`, its condition, and the block after `then`. Returns the jumps for a
+    /// false condition.
     fn then_block(&mut self) -> Parsed<i32> {
         self.lex.advance()?;
         let jumps = self.condition()?;
@@ -170,7 +171,7 @@ impl Parser<'_> {
         let exit = self.condition()?;
         let captured = self.func().blocks.last().is_some_and(|b| b.captured);
         if captured {
-            // The variables are closed on both ways out.
+            // The variables are closed on both exits.
             self.break_statement()?;
             self.patch_here(exit)?;
             self.leave_block()?;
@@ -255,7 +256,7 @@ impl Parser<'_> {
     }
 
     fn for_body(&mut self, base: u32, line: u32, variables: usize, numeric: bool) -> Parsed {
-        // The hidden variables come into scope, the loop's own stay pending behind them.
+        // The hidden variables come into scope now; the loop's own are still pending.
         let func = self.func();
         let pc = func.pc();
         let first = func.locals.len() - variables - 3;
@@ -313,7 +314,7 @@ impl Parser<'_> {
         let line = self.lex.line;
         let mut body = self.function_body(false, line)?;
         self.store(&variable, &mut body)?;
-        // Error messages may name it only from here on.
+        // Error messages may use its name only from here on.
         let func = self.func();
         let pc = func.pc();
         if let Some(&at) = func.active.last() {
@@ -398,7 +399,7 @@ impl Parser<'_> {
         let (expressions, mut e) = self.expression_list()?;
         let mut rest = targets.len();
         if expressions == targets.len() {
-            // The last value need not go through a register of its own.
+            // The last value needs no register of its own.
             if matches!(e.kind, Kind::Call) {
                 let register = opcode::a(self.func().code[e.info as usize]);
                 e = Exp { kind: Kind::Register, info: register, ..e };
@@ -423,7 +424,8 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// `a[i], i = ...`: earlier targets must use the old value of a variable that is assigned to.
+    /// Handles `a[i], i = ...`: earlier targets must use the old value of a variable that is
+    /// assigned to.
     fn avoid_conflict(&mut self, targets: &mut [Target], variable: &Exp) -> Parsed {
         let copy = self.func().free;
         let mut conflict = false;

@@ -20,7 +20,7 @@ use crate::machine::{
     FileStat, Input, KillError, Machine, NetError, OpId, Outbox, Output, PipeId, Signal,
     SpawnError, Stream, StreamError, TerminalMode,
 };
-use crate::sim::{Action, Launch, Process, Wish};
+use crate::sim::{Action, Launch, Process, WorldRequest};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Mono, Now, Wall};
 
@@ -71,7 +71,7 @@ pub(in crate::lab::shell) enum Call {
     Send(ConnId, Vec<u8>),
     Receive(ConnId),
     Hang(ConnId),
-    Wish(Action),
+    WorldRequest(Action),
 }
 
 /// What a program is answered.
@@ -488,8 +488,8 @@ impl Os {
         self.call(Call::Hang(conn)).await;
     }
 
-    pub(in crate::lab::shell) async fn wish(&self, action: Action) {
-        self.call(Call::Wish(action)).await;
+    pub(in crate::lab::shell) async fn request_action(&self, action: Action) {
+        self.call(Call::WorldRequest(action)).await;
     }
 }
 

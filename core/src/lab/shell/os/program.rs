@@ -8,7 +8,7 @@ pub(in crate::lab::shell) struct Program {
     talk: Conversation<Call, Reply, End>,
     facts: Arc<Facts>,
     outputs: VecDeque<Output>,
-    wishes: VecDeque<Wish>,
+    world_requests: VecDeque<WorldRequest>,
     exit: bool,
     children: u64,
     pipes: u64,
@@ -83,7 +83,7 @@ impl Program {
             given,
             facts,
             outputs: VecDeque::new(),
-            wishes: VecDeque::new(),
+            world_requests: VecDeque::new(),
             exit: false,
             children: 0,
             pipes: 0,
@@ -174,7 +174,7 @@ impl Program {
             }
             Call::SpawnOn(host, command) => {
                 let child = self.next_child(id);
-                self.wishes.push_back(Wish::SpawnOn { host, child, command });
+                self.world_requests.push_back(WorldRequest::SpawnOn { host, child, command });
             }
             Call::NewPipe => {
                 self.pipes += 1;
@@ -248,8 +248,8 @@ impl Program {
                 }
                 self.talk.answer(id, Reply::Done);
             }
-            Call::Wish(action) => {
-                self.wishes.push_back(Wish::Act(action));
+            Call::WorldRequest(action) => {
+                self.world_requests.push_back(WorldRequest::Act(action));
                 self.talk.answer(id, Reply::Done);
             }
         }
@@ -432,8 +432,8 @@ impl Process for Program {
         if self.installs { crate::lab::shell::skeleton::files(&self.facts) } else { Vec::new() }
     }
 
-    fn poll_wish(&mut self) -> Option<Wish> {
-        self.wishes.pop_front()
+    fn poll_world_request(&mut self) -> Option<WorldRequest> {
+        self.world_requests.pop_front()
     }
 }
 

@@ -287,7 +287,7 @@ pub(super) async fn iptables(os: Os) -> i32 {
         }
     }
     if flush {
-        os.wish(Action::Heal { a: vec![own], b: Vec::new() }).await;
+        os.request_action(Action::Heal { a: vec![own], b: Vec::new() }).await;
         return 0;
     }
     if !drop {
@@ -308,7 +308,7 @@ pub(super) async fn iptables(os: Os) -> i32 {
         (true, "INPUT") => Action::PartitionOneWay { from: others, to: own },
         (true, chain) => return os.fail(format!("no chain by the name {chain}")).await,
     };
-    os.wish(action).await;
+    os.request_action(action).await;
     0
 }
 

@@ -443,7 +443,7 @@ pub(super) async fn ruby(os: Os) -> i32 {
 pub(super) async fn reboot(os: Os) -> i32 {
     let host = os.facts.host.clone();
     os.flush().await;
-    os.wish(if os.name.as_ref() == "reboot" {
+    os.request_action(if os.name.as_ref() == "reboot" {
         Action::Restart { host, disk: true }
     } else {
         Action::Crash { host }

@@ -371,7 +371,7 @@ impl Aof {
         rewrite.count += 1;
         rewrite.keeps = incr.as_ref().is_some_and(|incr| incr.manifest.is_some());
         rewrite.began = Some(ctx.now);
-        self.feed.begin_anew();
+        self.feed.reset();
         match incr {
             Some(NewIncr { file, path, manifest: Some(manifest) }) => {
                 rewrite.switch = Some(Switch { file, path, manifest, naming: false });

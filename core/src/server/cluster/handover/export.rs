@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{MAX_CLOSED, MIN_CLOSED, Record};
 use crate::cluster::Cluster;
-use crate::command::effects::{Followers, Propagated};
+use crate::command::effects::{PropagateTo, Propagated};
 use crate::command::feed::write_request;
 use crate::command::find_keys;
 use crate::front::{PeerInput, Service};
@@ -494,7 +494,7 @@ impl Server {
         }
         let (mono, wall) = self.now;
         let now = Now::instantaneous(mono, wall);
-        for command in commands.iter().filter(|command| command.to != Followers::File) {
+        for command in commands.iter().filter(|command| command.to != PropagateTo::Aof) {
             let args = command.args.as_args();
             let name = args.at(0);
             if name.eq_ignore_ascii_case(b"flushall") || name.eq_ignore_ascii_case(b"flushdb") {

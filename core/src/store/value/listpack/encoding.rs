@@ -1,16 +1,16 @@
-//! How an element of a listpack is written and read.
+//! Encoding and decoding of listpack elements.
 
 use super::Item;
 
-/// The beginning of an encoded element: everything but a string's text and the back length.
-pub(super) struct Head<'a> {
+/// The header of an encoded element: everything but a string's text and the backlen.
+pub(super) struct ElementHeader<'a> {
     bytes: [u8; 9],
     len: usize,
-    /// The text of a string; nothing for an integer.
+    /// The text of a string; empty for an integer.
     pub(super) text: &'a [u8],
 }
 
-impl<'a> Head<'a> {
+impl<'a> ElementHeader<'a> {
     pub(super) fn of(item: Item<'a>) -> Self {
         let mut bytes = [0u8; 9];
         let (len, text): (usize, &[u8]) = match item {
@@ -67,7 +67,7 @@ impl<'a> Head<'a> {
         self.len + self.text.len()
     }
 
-    /// The back length, and how many bytes of it count.
+    /// The encoded backlen, and its length in bytes.
     #[inline]
     pub(super) fn backlen(&self) -> ([u8; 5], usize) {
         let len = self.entry_len();
@@ -81,7 +81,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// How many bytes the back length of an element of `len` bytes takes.
+/// The length in bytes of the backlen of an element of `len` bytes.
 #[inline]
 pub(super) fn backlen_size(len: usize) -> usize {
     match len {
@@ -93,7 +93,7 @@ pub(super) fn backlen_size(len: usize) -> usize {
     }
 }
 
-/// Reads the back length that ends where `bytes` ends: the length it states, and its own.
+/// Decodes the backlen at the end of `bytes`: the length it states, and its own.
 #[inline]
 pub(super) fn read_backlen(bytes: &[u8]) -> Option<(usize, usize)> {
     let (mut value, mut shift) = (0usize, 0);
@@ -107,7 +107,7 @@ pub(super) fn read_backlen(bytes: &[u8]) -> Option<(usize, usize)> {
     None
 }
 
-/// Bytes of the element at the front, without its back length.
+/// The length of the element at the front, without its backlen.
 #[inline]
 pub(super) fn entry_len(b: &[u8]) -> usize {
     match b[0] {
@@ -134,7 +134,7 @@ pub(super) fn checked_entry_len(b: &[u8]) -> Option<usize> {
     (b.len() >= needed).then(|| entry_len(b)).filter(|&len| len <= b.len())
 }
 
-/// The element at the front, and its length without the back length.
+/// Decodes the element at the front; returns it with its length without the backlen.
 #[inline(always)]
 pub(super) fn decode(b: &[u8]) -> (Item<'_>, usize) {
     let text = |head: usize, len: usize| (Item::Str(&b[head..head + len]), head + len);
@@ -147,8 +147,8 @@ pub(super) fn decode(b: &[u8]) -> (Item<'_>, usize) {
     }
 }
 
-/// The integer at the front, and its length without the back length. `None` if no integer is
-/// there.
+/// Decodes the integer at the front; returns it with its length without the backlen. `None` if the
+/// element is a string.
 #[inline]
 pub(super) fn integer(b: &[u8]) -> Option<(i64, usize)> {
     match *b.first()? {
@@ -158,12 +158,12 @@ pub(super) fn integer(b: &[u8]) -> Option<(i64, usize)> {
     }
 }
 
-/// The integer at the front, which takes more than a byte.
+/// Decodes the integer at the front, if its encoding takes more than one byte.
 fn decode_integer(b: &[u8]) -> i64 {
     match b[0] {
         0xC0..=0xDF => {
             let n = u16::from(b[0] & 0x1F) << 8 | u16::from(b[1]);
-            // Thirteen bits, signed.
+            // 13 bits, signed.
             i64::from((n << 3) as i16 >> 3)
         }
         0xF1 => i64::from(i16::from_le_bytes([b[1], b[2]])),

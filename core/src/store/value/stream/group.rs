@@ -1,4 +1,4 @@
-//! A group of consumers: how far it has read, and what was delivered and not acknowledged.
+//! Consumer groups: a group's last delivered ID, its consumers and its pending entries.
 
 use triomphe::Arc;
 
@@ -6,19 +6,19 @@ use super::StreamId;
 use crate::store::size::allocated;
 use crate::store::value::seq::{self, Seq};
 
-/// A group of consumers.
+/// A consumer group.
 #[derive(Clone, Debug)]
 pub struct Group {
     name: Box<[u8]>,
     last_id: StreamId,
     entries_read: Option<u64>,
-    /// What was delivered and not acknowledged, by ID.
+    /// The pending entries list (PEL) of the group, by ID.
     pending: Seq<Delivery>,
-    /// The consumers, at the places that deliveries name.
+    /// The consumers, at the indexes that deliveries refer to.
     consumers: Vec<Option<Arc<Consumer>>>,
-    /// The places of consumers, in the order of their names.
+    /// The indexes of the consumers, sorted by name.
     by_name: Vec<u32>,
-    /// Places without a consumer.
+    /// Unused indexes.
     free: Vec<u32>,
     name_bytes: usize,
 }
@@ -27,31 +27,31 @@ pub struct Group {
 #[derive(Clone, Debug)]
 pub struct Consumer {
     name: Box<[u8]>,
-    /// When it last asked for something, in milliseconds since 1970.
+    /// When it last sent a request, in milliseconds since 1970.
     pub seen: i64,
-    /// When it last got something, if ever.
+    /// When it last received entries, if ever.
     pub active: Option<i64>,
     pending: Seq<Owned>,
 }
 
-/// An entry that was delivered and not acknowledged.
+/// A pending entry: delivered and not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The entry.
+    /// The ID of the entry.
     pub id: StreamId,
     /// When it was delivered last, in milliseconds since 1970.
     pub time: i64,
-    /// How often it was delivered.
+    /// The number of deliveries.
     pub count: u64,
     consumer: u32,
 }
 
-/// The ID of an entry that a consumer has not acknowledged.
+/// The ID of a pending entry, in the PEL of a consumer.
 #[derive(Clone, Copy, Debug)]
 struct Owned(StreamId);
 
-/// In place of a consumer: none has it yet.
-const NOBODY: u32 = u32::MAX;
+/// The index of no consumer: the pending entry is not assigned yet.
+const NO_CONSUMER: u32 = u32::MAX;
 
 impl seq::Item for Delivery {
     type Key = StreamId;
@@ -82,8 +82,8 @@ impl seq::Item for Owned {
 }
 
 impl Group {
-    /// A group without consumers that has read up to this ID; `entries_read` says how many entries
-    /// these were, if that is known.
+    /// A group without consumers. `entries_read` is the number of entries up to `last_id`, if
+    /// known.
     pub fn new(name: &[u8], last_id: StreamId, entries_read: Option<u64>) -> Self {
         Self {
             name: name.into(),
@@ -102,22 +102,22 @@ impl Group {
         &self.name
     }
 
-    /// The ID up to which entries were delivered.
+    /// The last delivered ID.
     pub fn last_id(&self) -> StreamId {
         self.last_id
     }
 
-    /// How many entries were read up to there, if that is known.
+    /// The number of entries read up to there, if known.
     pub fn entries_read(&self) -> Option<u64> {
         self.entries_read
     }
 
-    /// Sets up to where it has read.
+    /// Sets the last delivered ID.
     pub fn set_last_id(&mut self, last_id: StreamId, entries_read: Option<u64>) {
         (self.last_id, self.entries_read) = (last_id, entries_read);
     }
 
-    /// The memory that it takes, in bytes.
+    /// Memory used, in bytes.
     pub(super) fn memory(&self) -> usize {
         let consumers = self.by_name.len();
         allocated(160)
@@ -127,27 +127,27 @@ impl Group {
             + self.name_bytes
     }
 
-    /// How many consumers there are.
+    /// The number of consumers.
     pub fn consumer_count(&self) -> usize {
         self.by_name.len()
     }
 
-    /// The consumers in the order of their names.
+    /// The consumers, sorted by name.
     pub fn consumers(&self) -> impl Iterator<Item = &Consumer> {
         self.by_name.iter().filter_map(|place| self.consumer_at(*place))
     }
 
-    /// The consumer of this name.
+    /// The consumer with this name.
     pub fn consumer(&self, name: &[u8]) -> Option<&Consumer> {
         self.place_of(name).and_then(|place| self.consumer_at(place))
     }
 
-    /// The consumer that has an entry pending.
+    /// The consumer to which a pending entry was delivered.
     pub fn consumer_of(&self, delivery: &Delivery) -> Option<&Consumer> {
         self.consumer_at(delivery.consumer)
     }
 
-    /// Lets `change` change the consumer of this name.
+    /// Lets `change` change the consumer with this name.
     pub fn change_consumer<R>(
         &mut self,
         name: &[u8],
@@ -157,7 +157,7 @@ impl Group {
         self.consumer_mut(place).map(change)
     }
 
-    /// Adds a consumer. Returns whether there was none of its name.
+    /// Adds a consumer. Returns whether it is new.
     pub fn add_consumer(&mut self, name: &[u8], now: i64) -> bool {
         let Err(at) = self.find(name) else { return false };
         let consumer = Consumer { name: name.into(), seen: now, active: None, pending: Seq::new() };
@@ -179,7 +179,7 @@ impl Group {
         true
     }
 
-    /// Removes a consumer and what it has not acknowledged. Returns how much that was.
+    /// Removes a consumer and its pending entries. Returns the number of these entries.
     pub fn remove_consumer(&mut self, name: &[u8]) -> Option<u64> {
         let at = self.find(name).ok()?;
         let place = self.by_name.remove(at);
@@ -193,39 +193,39 @@ impl Group {
         Some(consumer.pending.weight())
     }
 
-    /// How many entries were delivered and not acknowledged.
+    /// The number of pending entries.
     pub fn pending_count(&self) -> usize {
         self.pending.weight() as usize
     }
 
-    /// What was delivered and not acknowledged, from this ID on.
+    /// The pending entries from this ID on.
     pub fn pending_from(&self, id: StreamId) -> impl Iterator<Item = &Delivery> {
         self.pending_from_rank(self.pending.rank(|other| other < id) as usize)
     }
 
-    /// The same from the place among all on.
+    /// The pending entries from this rank on.
     pub fn pending_from_rank(&self, rank: usize) -> impl Iterator<Item = &Delivery> {
         self.pending.iter_from(rank as u64)
     }
 
-    /// The last of what was delivered and not acknowledged.
+    /// The last pending entry.
     pub fn last_pending(&self) -> Option<&Delivery> {
         let last = self.pending.weight().checked_sub(1)?;
         self.pending.get(last).map(|(delivery, _)| delivery)
     }
 
-    /// The delivery of an entry.
+    /// The pending entry with this ID.
     pub fn delivery(&self, id: StreamId) -> Option<&Delivery> {
         let rank = self.pending.rank(|other| other < id);
         self.pending.get(rank).map(|(delivery, _)| delivery).filter(|found| found.id == id)
     }
 
-    /// Records the delivery of an entry to a consumer, and takes it from the one that had it before.
+    /// Records the delivery of an entry to a consumer, and removes it from its previous consumer.
     pub fn deliver(&mut self, id: StreamId, consumer: &[u8], time: i64, count: u64) {
         self.deliver_all(core::iter::once(id), consumer, time, count);
     }
 
-    /// The same for several entries.
+    /// Records the delivery of several entries.
     pub fn deliver_all(
         &mut self,
         ids: impl Iterator<Item = StreamId>,
@@ -241,7 +241,7 @@ impl Group {
 
     fn deliver_to(&mut self, place: u32, delivery: Delivery) {
         let id = delivery.id;
-        // What is read for the first time comes behind all that was read before.
+        // An entry that is delivered for the first time has a larger ID than all before.
         if self.pending.last().is_none_or(|last| last.id < id) {
             self.pending.insert_by(|_| true, delivery);
         } else {
@@ -265,7 +265,7 @@ impl Group {
         }
     }
 
-    /// An entry is pending no more. Returns whether it was.
+    /// Removes a pending entry. Returns whether it existed.
     pub fn acknowledge(&mut self, id: StreamId) -> bool {
         let rank = self.pending.rank(|other| other < id);
         let found = self.pending.get(rank).map(|(delivery, _)| *delivery);
@@ -277,25 +277,24 @@ impl Group {
         true
     }
 
-    /// Adds a delivery that comes from outside, to no consumer yet. Returns whether it is the first with
-    /// this ID.
+    /// Adds a pending entry from a dump, without a consumer yet. Returns whether its ID is new.
     pub fn restore_delivery(&mut self, id: StreamId, time: i64, count: u64) -> bool {
         let rank = self.pending.rank(|other| other < id);
         if self.pending.get(rank).is_some_and(|(delivery, _)| delivery.id == id) {
             return false;
         }
-        self.pending.insert(rank, Delivery { id, time, count, consumer: NOBODY });
+        self.pending.insert(rank, Delivery { id, time, count, consumer: NO_CONSUMER });
         true
     }
 
-    /// Tells who has an entry that was [restored](Self::restore_delivery). False if there is none
-    /// such, or if a consumer has it.
+    /// Sets the consumer of an entry that was [restored](Self::restore_delivery). False if there is
+    /// no such entry, or if it has a consumer.
     pub fn restore_owner(&mut self, id: StreamId, consumer: &[u8]) -> bool {
         let Some(place) = self.place_of(consumer) else { return false };
         let rank = self.pending.rank(|other| other < id);
         let found = self.pending.get(rank).map(|(delivery, _)| *delivery);
         match found {
-            Some(delivery) if delivery.id == id && delivery.consumer == NOBODY => {
+            Some(delivery) if delivery.id == id && delivery.consumer == NO_CONSUMER => {
                 self.pending.update(rank, |delivery, _| delivery.consumer = place);
                 if let Some(consumer) = self.consumer_mut(place) {
                     consumer.add_pending(id);
@@ -306,7 +305,7 @@ impl Group {
         }
     }
 
-    /// Frees about `budget` deliveries, and says how many.
+    /// Frees about `budget` pending entries, and returns how many.
     pub(super) fn free_some(&mut self, budget: usize) -> usize {
         let mut freed = self.pending.free_some(budget);
         while freed < budget {
@@ -346,18 +345,18 @@ impl Consumer {
         &self.name
     }
 
-    /// How many entries it has not acknowledged.
+    /// The number of its pending entries.
     pub fn pending_count(&self) -> usize {
         self.pending.weight() as usize
     }
 
-    /// The IDs of what it has not acknowledged, from this ID on.
+    /// The IDs of its pending entries, from this ID on.
     pub fn pending_from(&self, id: StreamId) -> impl Iterator<Item = StreamId> {
         let rank = self.pending.rank(|other| other < id);
         self.pending_from_rank(rank as usize)
     }
 
-    /// The same from the place among all on.
+    /// The IDs of its pending entries, from this rank on.
     pub fn pending_from_rank(&self, rank: usize) -> impl Iterator<Item = StreamId> {
         self.pending.iter_from(rank as u64).map(|owned| owned.0)
     }

@@ -1,30 +1,30 @@
-//! IDs of entries: milliseconds, and a number among those of one millisecond.
+//! Stream IDs: milliseconds, and a sequence number within the millisecond.
 
 use core::fmt;
 
 use crate::resp::number::parse_i64;
 
-/// The ID of an entry.
+/// The ID of a stream entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId {
-    /// Milliseconds since 1970, mostly.
+    /// Milliseconds since 1970, unless the client chose another number.
     pub ms: u64,
-    /// Which one of that millisecond.
+    /// The sequence number within that millisecond.
     pub seq: u64,
 }
 
 impl StreamId {
-    /// `0-0`, which no entry has.
+    /// `0-0`, which no entry can have.
     pub const MIN: StreamId = StreamId { ms: 0, seq: 0 };
-    /// The last ID that there is.
+    /// The largest possible ID.
     pub const MAX: StreamId = StreamId { ms: u64::MAX, seq: u64::MAX };
 
-    /// The ID.
+    /// An ID from its two parts.
     pub const fn new(ms: u64, seq: u64) -> Self {
         Self { ms, seq }
     }
 
-    /// The next ID, if this is not the last.
+    /// The next ID; `None` for the largest.
     pub fn next(self) -> Option<Self> {
         match self.seq.checked_add(1) {
             Some(seq) => Some(Self { seq, ..self }),
@@ -32,7 +32,7 @@ impl StreamId {
         }
     }
 
-    /// The ID before, if this is not the first.
+    /// The previous ID; `None` for 0-0.
     pub fn previous(self) -> Option<Self> {
         match self.seq.checked_sub(1) {
             Some(seq) => Some(Self { seq, ..self }),
@@ -51,7 +51,7 @@ impl StreamId {
         Self { ms: (both >> 64) as u64, seq: both as u64 }
     }
 
-    /// Reads `ms-seq`; a number alone goes with `seq`.
+    /// Parses `ms-seq`; a lone number is completed with `seq`.
     pub fn parse(text: &[u8], seq: u64) -> Option<Self> {
         match text.iter().position(|byte| *byte == b'-') {
             Some(at) => Some(Self {
@@ -69,8 +69,8 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// A number as `strtoull` reads it: leading blanks, signs and zeros are fine, but not what is
-/// plainly negative.
+/// Parses a number as `strtoull` does: leading blanks, signs and zeros are accepted, but not a
+/// negative number.
 fn parse_number(text: &[u8]) -> Option<u64> {
     if let Some(n) = parse_i64(text) {
         return u64::try_from(n).ok();

@@ -1,9 +1,9 @@
-//! A run of entries in one listpack, byte for byte as in RDB.
+//! A stream node: consecutive entries in one listpack, byte for byte as in RDB.
 //!
-//! The listpack begins with a master entry: how many entries are live, how many are marked as
-//! deleted, the number of fields that the first entry had, their names, and 0. Each entry is its
-//! flags, its ID as the difference to that of the node, its fields and values (only the values, if
-//! the fields are those of the master entry), and how many elements that were, for the way back.
+//! The listpack begins with a master entry: the number of live entries, the number of deleted ones,
+//! the number of fields that the first entry had, their names, and 0. Each entry is its flags, its
+//! ID as the difference to that of the node, its fields and values (only the values, if the fields
+//! are those of the master entry), and its number of elements, for reading backwards.
 
 use core::fmt;
 
@@ -14,7 +14,7 @@ use crate::store::size::allocated;
 use crate::store::value::listpack::{Item, Listpack, PackRef};
 use crate::store::value::seq;
 
-/// A run of entries.
+/// A node: consecutive entries of a stream.
 #[derive(Clone, Debug)]
 pub struct Node {
     id: StreamId,
@@ -29,21 +29,21 @@ pub struct Entry<'a> {
     pub id: StreamId,
     count: usize,
     pack: PackRef<'a>,
-    /// Where the names of the fields begin, if they stand in the master entry.
+    /// The position of the field names, if they are in the master entry.
     names: Option<usize>,
-    /// Where the fields with their values begin, or the values alone.
+    /// The position of the fields with their values, or of the values only.
     items: usize,
 }
 
-/// The entries of a node that are not deleted, from one of them on.
+/// An iterator over the live entries of a node.
 #[derive(Clone, Debug)]
 pub struct Entries<'a> {
     run: Run<'a>,
-    /// Where the next entry is.
+    /// The position of the next entry.
     at: usize,
 }
 
-/// That a listpack does not hold entries.
+/// The error that a listpack does not hold stream entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -74,7 +74,7 @@ impl seq::Item for Node {
 }
 
 impl Node {
-    /// A node with one entry, and room for so many bytes in all.
+    /// A node with one entry, and a total capacity of `room` bytes.
     pub(super) fn new(id: StreamId, pairs: &[(&[u8], &[u8])], room: usize) -> Self {
         let mut pack = Listpack::with_capacity(allocated(room));
         for n in [1, 0, pairs.len() as i64] {
@@ -86,35 +86,36 @@ impl Node {
         Self { id, live: 1, pack: Arc::new(pack) }
     }
 
-    /// A node from outside, after a look at every entry in it.
+    /// A node from an untrusted listpack, after checking every entry in it.
     pub fn from_pack(id: StreamId, pack: Listpack) -> Result<Self, Malformed> {
         let live = live_entries(pack.view()).ok_or(Malformed)?;
         Ok(Self { id, live, pack: Arc::new(pack) })
     }
 
-    /// The ID that the IDs of its entries are counted from.
+    /// The master ID, to which the IDs of its entries are relative.
     pub fn id(&self) -> StreamId {
         self.id
     }
 
-    /// Its entries as they are kept.
+    /// The listpack that holds its entries.
     pub fn pack(&self) -> PackRef<'_> {
         self.pack.view()
     }
 
-    /// How many entries it has that are not deleted.
+    /// The number of live entries.
     pub fn live(&self) -> usize {
         self.live as usize
     }
 
-    /// The bytes of its entries.
+    /// The size of the listpack in bytes.
     pub(super) fn size(&self) -> usize {
         self.pack.size()
     }
 
-    /// The memory that it takes, in bytes.
+    /// Memory used, in bytes.
     pub(super) fn memory(&self) -> usize {
-        // The node in its leaf, the listpack's own fields behind the count of its owners.
+        // The node in its tree leaf, the fields of the listpack behind its reference count, and its
+        // bytes.
         40 + allocated(40) + allocated(self.pack.size())
     }
 
@@ -132,7 +133,7 @@ impl Node {
         limits.entries == 0 || live.saturating_add(deleted) < limits.entries as i64
     }
 
-    /// Adds an entry behind all others.
+    /// Appends an entry.
     pub(super) fn append(&mut self, id: StreamId, pairs: &[(&[u8], &[u8])]) {
         let (pack, master) = (self.pack.view(), self.run().master);
         let names = pack.iter_from(master.names);
@@ -145,7 +146,7 @@ impl Node {
         self.add_to_counts(1, 0);
     }
 
-    /// Marks an entry as deleted: the one with this rank among the live ones.
+    /// Marks the live entry with this rank as deleted.
     pub(super) fn delete(&mut self, rank: u64) {
         let run = self.run();
         let place = run.live_from(run.master.start).nth(rank as usize);
@@ -155,13 +156,14 @@ impl Node {
         }
     }
 
-    /// Marks entries as deleted from the first on, as long as `goes` says so of the number of
-    /// those that were deleted before and the ID. Returns how many.
+    /// Marks entries from the first on as deleted, as long as `goes` returns true for the number of
+    /// entries deleted so far and the ID. Returns how many.
     pub(super) fn delete_front(&mut self, goes: impl Fn(u64, StreamId) -> bool) -> u64 {
         let mut deleted = 0;
         let master = self.run().master;
         let mut at = master.start;
-        // Marks do not move anything: what was read of the master entry holds until the end.
+        // Marking does not move anything, so the master entry that was read stays valid until the
+        // end.
         let place = |node: &Self, at| Run { id: node.id, pack: node.pack.view(), master }.place(at);
         while let Some(place) = place(self, at) {
             if !goes(deleted, place.id) {
@@ -178,13 +180,13 @@ impl Node {
         deleted
     }
 
-    /// The entries that are not deleted.
+    /// Iterates over the live entries.
     pub fn entries(&self) -> Entries<'_> {
         let run = self.run();
         Entries { at: run.master.start, run }
     }
 
-    /// The entries that are not deleted, without the first `skip` of them.
+    /// Iterates over the live entries, without the first `skip` of them.
     pub(super) fn entries_behind(&self, skip: u64) -> Entries<'_> {
         let mut entries = self.entries();
         for _ in 0..skip {
@@ -194,8 +196,7 @@ impl Node {
         entries
     }
 
-    /// The entries that are not deleted and whose IDs are not smaller, and how many are not
-    /// deleted before these.
+    /// The number of live entries with smaller IDs, and an iterator over the others.
     pub(super) fn seek(&self, id: StreamId) -> (u64, Entries<'_>) {
         let mut entries = self.entries();
         let mut before = 0;
@@ -209,7 +210,7 @@ impl Node {
         (before, entries)
     }
 
-    /// The entries that are not deleted, from the last to the first.
+    /// Iterates over the live entries from the last to the first.
     pub(super) fn entries_back(&self) -> impl Iterator<Item = Entry<'_>> {
         let run = self.run();
         let mut end = run.pack.end();
@@ -221,19 +222,19 @@ impl Node {
         places.filter(|place| !place.deleted()).map(move |place| run.entry(&place))
     }
 
-    /// The ID of the first entry, be it deleted.
+    /// The ID of the first entry, deleted or not.
     pub(super) fn first_id(&self) -> Option<StreamId> {
         let run = self.run();
         run.place(run.master.start).map(|place| place.id)
     }
 
-    /// The ID of the last entry, be it deleted; 0-0 if there is none.
+    /// The ID of the last entry, deleted or not; 0-0 if there is none.
     pub(super) fn last_id(&self) -> StreamId {
         let run = self.run();
         run.place_before(run.pack.end()).map(|place| place.id).unwrap_or_default()
     }
 
-    /// How many entries are live, and how many are deleted, as the master entry says.
+    /// The numbers of live and of deleted entries, from the master entry.
     fn counts(&self) -> (i64, i64) {
         let mut numbers = self.pack.view().iter().map(|(_, item)| integer(item).unwrap_or(0));
         (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
@@ -245,7 +246,7 @@ impl Node {
         }
         let counts = self.counts();
         let pack = Arc::make_mut(&mut self.pack);
-        // The numbers are the first two elements; the second moves when the first grows.
+        // The counts are the first two elements; the second moves when the first grows.
         let mut at = pack.view().first();
         for (old, more) in [(counts.0, live), (counts.1, deleted)] {
             let Some(place) = at else { return };
@@ -262,7 +263,7 @@ impl Node {
         pack.replace(at, itoa::Buffer::new().format(flags | DELETED).as_bytes());
     }
 
-    /// Its listpack with what the master entry says, which is read once for a walk over entries.
+    /// The listpack with its parsed master entry, which is read once for an iteration.
     #[inline]
     fn run(&self) -> Run<'_> {
         let pack = self.pack.view();
@@ -270,38 +271,38 @@ impl Node {
     }
 }
 
-/// What the master entry says.
+/// The parsed master entry.
 #[derive(Clone, Copy, Debug)]
 struct Master {
-    /// How many fields it has.
+    /// The number of its fields.
     fields: usize,
-    /// Where their names begin.
+    /// The position of their names.
     names: usize,
-    /// Where the first entry is.
+    /// The position of the first entry.
     start: usize,
 }
 
 impl Master {
     #[inline]
     fn read(pack: PackRef<'_>) -> Option<Self> {
-        // Behind the two counts.
+        // After the two counts.
         let at = pack.skip(pack.first()?, 2)?;
         let (fields, names) = pack.integer(at)?;
         let fields = usize::try_from(fields).ok()?;
-        // The names and the zero behind them.
+        // The names and the zero after them.
         Some(Self { fields, names, start: pack.skip(names, fields.checked_add(1)?)? })
     }
 
-    /// That of a listpack without one: no entry follows.
+    /// The result for a listpack without a master entry: no entry follows.
     fn empty(pack: PackRef<'_>) -> Self {
         Self { fields: 0, names: pack.end(), start: pack.end() }
     }
 }
 
-/// The entries of a node, as they are walked over.
+/// The entries of a node, for iteration.
 #[derive(Clone, Copy, Debug)]
 struct Run<'a> {
-    /// What the IDs are counted from.
+    /// The master ID.
     id: StreamId,
     pack: PackRef<'a>,
     master: Master,
@@ -326,7 +327,7 @@ impl<'a> Run<'a> {
             let count = usize::try_from(count).ok()?;
             (count, fields, count.checked_mul(2)?)
         };
-        // And the number of elements behind them.
+        // And the number of elements after them.
         let end = pack.skip(fields, elements.checked_add(1)?)?;
         Some(Placed { at, flags, id, count, fields, end })
     }
@@ -339,11 +340,11 @@ impl<'a> Run<'a> {
         for _ in 0..usize::try_from(pack.integer(last)?.0).ok()? {
             at = pack.prev(at).filter(|at| *at >= start)?;
         }
-        // A count that leads nowhere ends the way.
+        // An inconsistent element count ends the iteration.
         self.place(at).filter(|place| place.end == end)
     }
 
-    /// The entries from `at` on that are not deleted.
+    /// Iterates over the live entries from `at` on.
     #[inline]
     fn live_from(self, mut at: usize) -> impl Iterator<Item = Placed> + use<'a> {
         core::iter::from_fn(move || {
@@ -375,17 +376,17 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-/// Where an entry is in its listpack.
+/// The positions of an entry in its listpack.
 struct Placed {
-    /// Where its flags are.
+    /// The position of its flags.
     at: usize,
     flags: i64,
     id: StreamId,
-    /// How many fields it has.
+    /// The number of its fields.
     count: usize,
-    /// Where its fields begin, or its values.
+    /// The position of its fields, or of its values.
     fields: usize,
-    /// Where the next one begins.
+    /// The position of the next entry.
     end: usize,
 }
 
@@ -396,7 +397,7 @@ impl Placed {
 }
 
 impl<'a> Entry<'a> {
-    /// How many fields it has.
+    /// The number of its fields.
     pub fn len(&self) -> usize {
         self.count
     }
@@ -449,7 +450,7 @@ fn integer(item: Item<'_>) -> Option<i64> {
     }
 }
 
-/// How many live entries a listpack holds, if it holds entries and they are as many as it says.
+/// The number of live entries of a listpack, if its entries are valid and match its counts.
 fn live_entries(pack: PackRef<'_>) -> Option<u32> {
     let mut items = pack.iter().map(|(_, item)| item);
     let next = |items: &mut dyn Iterator<Item = Item<'_>>| integer(items.next()?);

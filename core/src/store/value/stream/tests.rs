@@ -8,7 +8,7 @@ const LIMITS: NodeLimits = NodeLimits { bytes: 4096, entries: 5 };
 
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// The same as a map, which is the measure.
+/// The reference model: a sorted map.
 type Model = BTreeMap<StreamId, Pairs>;
 
 fn append(stream: &mut Stream, id: StreamId, pairs: &Pairs) {
@@ -25,7 +25,7 @@ fn read(entry: Entry<'_>) -> (StreamId, Pairs) {
     (entry.id, fields.collect())
 }
 
-/// Everything that can be asked of a stream has the answer that the model gives.
+/// Compares the result of every query with that of the model.
 fn check(stream: &Stream, model: &Model) {
     let all: Vec<_> = model.clone().into_iter().collect();
     assert_eq!(contents(stream), all);
@@ -133,7 +133,7 @@ proptest! {
 }
 
 #[test]
-fn a_node_holds_as_much_as_it_may() {
+fn a_node_is_filled_up_to_its_limits() {
     let mut stream = Stream::new();
     for n in 1..=12 {
         append(&mut stream, StreamId::new(n, 0), &vec![(b"f".to_vec(), b"v".to_vec())]);

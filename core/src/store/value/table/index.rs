@@ -1,32 +1,32 @@
-//! Where the entries of a table are, by their hashes.
+//! The index of a [`Table`](super::Table): positions of entries by hash.
 
 use hashbrown::HashTable;
 
-/// Places of one part of a large index. With five bytes for each place it is allocated, and freed,
-/// at once.
+/// Buckets of one part of a large index. With five bytes per bucket, a part is small enough to be
+/// allocated and freed in one go.
 const PLACES: usize = 1 << 17;
-/// Positions that a part has room for.
+/// The capacity of a part.
 const ROOM: usize = PLACES / 8 * 7;
-/// Positions for which a part is meant: so much less that chance does not fill one before the
-/// others.
+/// The planned load of a part: below the capacity, so that random variation does not fill one part
+/// before the others.
 const FILL: usize = PLACES / 4 * 3;
 
-/// Positions of entries, found by the hashes of their keys.
+/// A hash index from keys to positions of entries.
 ///
-/// A large one consists of parts, so that no allocation of it is large: to prepare the memory of an
-/// index of ten million positions, or to give it back, would take many milliseconds.
+/// A large index is split into parts, so that no allocation is large: allocating or freeing the
+/// memory of an index of ten million positions in one go would take many milliseconds.
 #[derive(Clone)]
 pub(super) struct Index {
-    /// All positions, unless there are parts.
+    /// All positions, if the index is not split.
     whole: HashTable<u32>,
-    /// As many as are a power of two, or none. They are allocated when they are needed.
+    /// The parts, a power of two of them, or none. Their memory is allocated when it is needed.
     parts: Vec<HashTable<u32>>,
-    /// Positions in all parts.
+    /// The number of positions in all parts.
     len: usize,
 }
 
 impl Index {
-    /// An empty index with room for about so many positions.
+    /// An empty index for about that many positions.
     pub(super) fn with_capacity(capacity: usize) -> Self {
         if capacity <= ROOM {
             let whole = HashTable::with_capacity(capacity);
@@ -35,13 +35,13 @@ impl Index {
         Self { whole: HashTable::new(), parts: vec![HashTable::new(); parts(capacity)], len: 0 }
     }
 
-    /// How many positions there are.
+    /// The number of positions.
     #[inline]
     pub(super) fn len(&self) -> usize {
         if self.parts.is_empty() { self.whole.len() } else { self.len }
     }
 
-    /// How many positions it takes without moving any.
+    /// The number of positions that it can hold without rehashing.
     #[inline]
     pub(super) fn capacity(&self) -> usize {
         if self.parts.is_empty() { self.whole.capacity() } else { self.parts.len() * FILL }
@@ -56,7 +56,7 @@ impl Index {
         }
     }
 
-    /// Takes out the position with this hash that `is` accepts, if there is one.
+    /// Removes the position with this hash that `is` accepts, if there is one.
     pub(super) fn remove(&mut self, hash: u64, is: impl FnMut(&u32) -> bool) {
         let parts = self.parts.len();
         let table = self.parts.get_mut(part(hash, parts)).unwrap_or(&mut self.whole);
@@ -66,7 +66,7 @@ impl Index {
         }
     }
 
-    /// Adds a position that is not there. `rehash` gives the hash of any position.
+    /// Adds a position that is not in the index. `rehash` returns the hash of any position.
     #[inline]
     pub(super) fn insert(&mut self, hash: u64, position: u32, rehash: impl Fn(&u32) -> u64) {
         let parts = self.parts.len();
@@ -84,7 +84,7 @@ impl Index {
         }
     }
 
-    /// Frees one part. False if there is none, and the rest is small.
+    /// Frees one part. False if there are no parts, and what remains is small.
     pub(super) fn free_part(&mut self) -> bool {
         self.parts.pop().is_some()
     }
@@ -92,7 +92,7 @@ impl Index {
 
 #[cfg(test)]
 impl Index {
-    /// Bytes that it has allocated.
+    /// Allocated bytes.
     pub(super) fn bytes(&self) -> usize {
         let parts = self.parts.iter().map(|part| super::allocated(part.allocation_size()));
         let places = self.parts.len() * size_of::<[u64; 4]>();
@@ -100,7 +100,7 @@ impl Index {
     }
 }
 
-/// The memory of an index that has grown to so many positions, in bytes.
+/// The memory of an index that has grown to that many positions, in bytes.
 pub(super) fn bytes(len: usize) -> usize {
     let part = |places: usize| super::allocated(places * 5 + 16);
     if len <= ROOM {
@@ -109,12 +109,12 @@ pub(super) fn bytes(len: usize) -> usize {
     len.div_ceil(FILL).next_power_of_two() * (part(PLACES) + size_of::<[u64; 4]>())
 }
 
-/// How many parts have about this capacity.
+/// The number of parts for this capacity.
 fn parts(capacity: usize) -> usize {
     (capacity.saturating_mul(8) / 7).next_power_of_two() / PLACES
 }
 
-/// The part of a hash: by bits that the parts themselves do not look at.
+/// The part for a hash, chosen by bits that the parts themselves do not use.
 #[inline]
 fn part(hash: u64, parts: usize) -> usize {
     (hash >> 32) as usize & parts.wrapping_sub(1)
