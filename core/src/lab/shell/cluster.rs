@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::cluster_tools::{
-    Ask, Dialect, Dump, Invocation, Login, Place, Settings, Told, Trouble, conversation, parse_trib,
+    ConnectionError, Dialect, Dump, Invocation, Login, Place, Request, Response, Settings,
+    conversation, parse_trib,
 };
 use crate::conversation::RequestId;
 use crate::machine::{ConnId, Stream};
@@ -96,58 +97,58 @@ struct Hands<'o> {
 
 /// A request under way.
 enum Waiting {
-    Told(Told),
+    Response(Response),
     Replies { from: Place, count: usize },
 }
 
 impl Hands<'_> {
-    async fn begin(&mut self, ask: Ask) -> Option<Waiting> {
+    async fn begin(&mut self, ask: Request) -> Option<Waiting> {
         let os = self.os;
-        Some(Waiting::Told(match ask {
-            Ask::Print(bytes) => {
+        Some(Waiting::Response(match ask {
+            Request::Print(bytes) => {
                 os.print(bytes);
                 os.flush_if_full().await;
                 return None;
             }
-            Ask::Complain(bytes) => {
+            Request::PrintError(bytes) => {
                 os.flush().await;
                 let _ = os.write(Stream::Stderr, bytes).await;
                 return None;
             }
-            Ask::Commands { to, commands } => {
+            Request::Commands { to, commands } => {
                 let count = commands.len();
                 match self.send(&to, &commands).await {
                     Ok(()) => return Some(Waiting::Replies { from: to, count }),
-                    Err(trouble) => Told::Replies(Err(trouble)),
+                    Err(trouble) => Response::Replies(Err(trouble)),
                 }
             }
-            Ask::Line => {
+            Request::Line => {
                 os.flush().await;
-                Told::Line(self.line().await)
+                Response::Line(self.line().await)
             }
-            Ask::Sleep(time) => {
+            Request::Sleep(time) => {
                 os.flush().await;
                 os.sleep(time).await;
-                Told::Done
+                Response::Done
             }
-            Ask::Seed => {
+            Request::Seed => {
                 let (mono, wall) = os.now().await;
-                Told::Seed(mono.0 ^ wall.0 << 20 ^ u64::from(os.facts.pid))
+                Response::Seed(mono.0 ^ wall.0 << 20 ^ u64::from(os.facts.pid))
             }
-            Ask::Save { path, bytes } => {
-                Told::Saved(os.save(&path, bytes).await.map_err(|error| error.to_string()))
+            Request::Save { path, bytes } => {
+                Response::Saved(os.save(&path, bytes).await.map_err(|error| error.to_string()))
             }
-            Ask::Dump { from, greeting } => {
+            Request::Dump { from, preamble } => {
                 os.flush().await;
-                let file = self.dump(&from, &greeting).await;
-                Told::Replies(file.map(|bytes| Arc::new(vec![Value::Bulk(bytes)])))
+                let file = self.dump(&from, &preamble).await;
+                Response::Replies(file.map(|bytes| Arc::new(vec![Value::Bulk(bytes)])))
             }
         }))
     }
 
-    async fn finish(&mut self, waiting: Waiting) -> Told {
+    async fn finish(&mut self, waiting: Waiting) -> Response {
         let (from, count) = match waiting {
-            Waiting::Told(told) => return told,
+            Waiting::Response(response) => return response,
             Waiting::Replies { from, count } => (from, count),
         };
         let mut replies = Vec::new();
@@ -158,20 +159,21 @@ impl Hands<'_> {
                     if let Some((conn, _)) = self.connections.remove(&from) {
                         self.os.hang_up(conn).await;
                     }
-                    return Told::Replies(Err(Trouble::Lost(reason)));
+                    return Response::Replies(Err(ConnectionError::Lost(reason)));
                 }
             }
         }
-        Told::Replies(Ok(Arc::new(replies)))
+        Response::Replies(Ok(Arc::new(replies)))
     }
 
-    async fn send(&mut self, to: &Place, commands: &[Vec<Vec<u8>>]) -> Result<(), Trouble> {
+    async fn send(&mut self, to: &Place, commands: &[Vec<Vec<u8>>]) -> Result<(), ConnectionError> {
         let known = self.connections.get(to).map(|(conn, _)| *conn);
         let conn = match known {
             Some(conn) => conn,
             None => {
                 let conn = self.os.connect(&to.host, to.port).await;
-                let conn = conn.map_err(|error| Trouble::NotConnected(error.to_string()))?;
+                let conn =
+                    conn.map_err(|error| ConnectionError::NotConnected(error.to_string()))?;
                 self.connections.insert(to.clone(), (conn, Decoder::new()));
                 conn
             }
@@ -212,14 +214,18 @@ impl Hands<'_> {
         }
     }
 
-    async fn dump(&self, from: &Place, greeting: &[Vec<Vec<u8>>]) -> Result<Vec<u8>, Trouble> {
+    async fn dump(
+        &self,
+        from: &Place,
+        preamble: &[Vec<Vec<u8>>],
+    ) -> Result<Vec<u8>, ConnectionError> {
         let conn = self.os.connect(&from.host, from.port).await;
-        let conn = conn.map_err(|error| Trouble::NotConnected(error.to_string()))?;
+        let conn = conn.map_err(|error| ConnectionError::NotConnected(error.to_string()))?;
         let mut bytes = Vec::new();
-        greeting.iter().for_each(|command| encode_command(command, &mut bytes));
+        preamble.iter().for_each(|command| encode_command(command, &mut bytes));
         encode_command(&["SYNC"], &mut bytes);
         self.os.send(conn, bytes).await;
-        let mut dump = Dump::after(greeting.len());
+        let mut dump = Dump::after(preamble.len());
         let result = loop {
             match self.os.receive(conn).await {
                 Reply::Received(Ok(bytes)) if !bytes.is_empty() => {
@@ -232,6 +238,6 @@ impl Hands<'_> {
             }
         };
         self.os.hang_up(conn).await;
-        result.map_err(Trouble::Lost)
+        result.map_err(ConnectionError::Lost)
     }
 }
