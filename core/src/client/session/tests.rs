@@ -1,6 +1,6 @@
 use super::*;
 
-/// A session, and a screen and a wire to look at.
+/// A session with its output and the bytes that it sent.
 struct Rig {
     session: Session,
     screen: String,
@@ -26,7 +26,7 @@ impl Rig {
         }
     }
 
-    /// An interactive session that has connected.
+    /// An interactive session that is connected.
     fn connected() -> Self {
         let mut rig = Rig::new(|_| {});
         rig.session.start();
@@ -53,14 +53,14 @@ impl Rig {
         }
     }
 
-    /// Types a line; returns what was sent.
+    /// Types a line; returns the bytes sent.
     fn line(&mut self, line: &str) -> String {
         self.session.line(self.now, line.as_bytes());
         self.settle();
         core::mem::take(&mut self.sent)
     }
 
-    /// Answers; returns what was printed.
+    /// Receives a reply; returns the output.
     fn answer(&mut self, bytes: &str) -> String {
         self.session.received(self.now, bytes.as_bytes());
         self.settle();
@@ -71,7 +71,7 @@ impl Rig {
         core::mem::take(&mut self.screen)
     }
 
-    /// Types a line and answers; returns what was printed.
+    /// Types a line and receives a reply; returns the output.
     fn ask(&mut self, line: &str, answer: &str) -> String {
         self.line(line);
         self.answer(answer)
@@ -155,7 +155,7 @@ fn a_lost_connection_is_told_and_the_database_kept() {
     assert_eq!(core::mem::take(&mut rig.sent), resp(&["get", "k"]));
     assert_eq!(rig.session.prompt(), "127.0.0.1:6379[3]> ");
     rig.answer("$-1\r\n");
-    // Lost while idle: told when the next command finds it out.
+    // Lost while idle: printed when the next command notices it.
     rig.closed();
     assert_eq!(rig.errors(), "");
     rig.line("ping");
@@ -280,7 +280,7 @@ fn subscriptions_stream_until_interrupted() {
     rig.settle();
     assert_eq!(rig.printed(), "\x1b[K");
     assert_eq!(rig.session.prompt(), "127.0.0.1:6379(subscribed mode)> ");
-    // What comes while a line is typed is shown when it has been typed.
+    // Messages that arrive while a line is typed are printed after it.
     assert_eq!(rig.answer(message), "");
     rig.line("ping");
     assert_eq!(rig.printed(), shown);
@@ -347,7 +347,7 @@ fn redirections_are_followed() {
     assert_eq!(rig.session.prompt(), "10.0.0.3:7002> ");
     rig.accept();
     assert_eq!(core::mem::take(&mut rig.sent), resp(&["get", "k"]));
-    // A node that does not know its own address leaves it out.
+    // A node that does not know its own address leaves the host empty.
     rig.answer("-ASK 12706 :7003\r\n");
     assert_eq!(rig.connects.last(), Some(&Target::Tcp("10.0.0.3".into(), 7003)));
     rig.accept();
