@@ -1,4 +1,5 @@
-//! Reports of a primary with replicas and Sentinels, and of a cluster, in the words of Redis 7.
+//! Tests with reports of a primary with replicas and Sentinels, and of a cluster, in the format of
+//! Redis 7.
 
 use super::*;
 use crate::resp::value::Value;
@@ -98,7 +99,7 @@ fn what_sentinels_hold_of_a_server_is_counted() {
     let judged = deployment.node("127.0.0.1:6379").and_then(|node| node.judged);
     let wanted = Judgement { watched_by: 2, down_for: 1, objectively: true, in_cluster: false };
     assert_eq!(judged, Some(wanted));
-    // It has never answered, but the Sentinels know what it is.
+    // It has never answered, but the Sentinels identify it.
     let silent = deployment.node("127.0.0.1:26380").map(|node| node.kind);
     assert_eq!(silent, Some(Kind::Sentinel));
     assert!(deployment.has_sentinels() && !deployment.has_cluster());
