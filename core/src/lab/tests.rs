@@ -1,4 +1,4 @@
-//! The lab's programs in its topologies.
+//! Tests of the lab's programs in its topologies.
 
 use std::sync::Arc;
 

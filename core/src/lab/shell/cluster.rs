@@ -1,5 +1,5 @@
-//! The cluster tools (`redis-cli --cluster`, `redis-trib.rb`) as programs of a shell: their
-//! conversation, carried out by the calls of a program.
+//! The cluster tools (`redis-cli --cluster`, `redis-trib.rb`) as programs of a shell: carries out
+//! the requests of their conversations by calls of the operating system.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) fn trib(os: Os) -> Run {
     })
 }
 
-/// Takes a tool of `--cluster` out of a command line of redis-cli, if there is one.
+/// Removes the arguments of a `--cluster` tool from a command line of redis-cli, if there are any.
 pub(super) fn take_tool(args: &mut Vec<String>) -> Option<Result<Invocation, String>> {
     let mut rest = VecDeque::from(core::mem::take(args));
     let mut tool: Option<Result<Invocation, String>> = None;
@@ -57,13 +57,13 @@ pub(super) fn take_tool(args: &mut Vec<String>) -> Option<Result<Invocation, Str
     }
 }
 
-/// Says on the standard error why nothing is run.
+/// Prints an error instead of running a tool. Returns the exit status.
 pub(super) async fn refuse(os: &Os, message: String) -> i32 {
     let _ = os.write(Stream::Stderr, (message + "\n").into_bytes()).await;
     1
 }
 
-/// Runs a tool to its end.
+/// Runs a tool until it ends.
 pub(super) async fn run(
     os: &Os,
     invocation: Invocation,
@@ -73,35 +73,36 @@ pub(super) async fn run(
 ) -> End {
     let color = os.var("TERM").is_some_and(|terminal| terminal.contains("xterm"));
     let mut talk = conversation(invocation, Settings { dialect, color, verbose, login });
-    let mut hands = Hands { os, connections: SortedMap::new(), input: Vec::new() };
+    let mut handler = RequestHandler { os, connections: SortedMap::new(), input: Vec::new() };
     let mut waiting: VecDeque<(RequestId, Waiting)> = VecDeque::new();
     loop {
         while let Some((id, ask)) = talk.poll_request() {
-            waiting.extend(hands.begin(ask).await.map(|begun| (id, begun)));
+            waiting.extend(handler.begin(ask).await.map(|begun| (id, begun)));
         }
         let Some((id, begun)) = waiting.pop_front() else { break };
-        let told = hands.finish(begun).await;
+        let told = handler.finish(begun).await;
         talk.answer(id, told);
     }
     os.flush().await;
     End::Exit(talk.take_result().unwrap_or(1))
 }
 
-/// What carries requests out. Commands leave at once; replies are read in the order of the requests.
-struct Hands<'o> {
+/// Carries out the requests of a tool. Commands are sent at once; replies are read in the order of
+/// the requests.
+struct RequestHandler<'o> {
     os: &'o Os,
     connections: SortedMap<Place, (ConnId, Decoder)>,
-    /// What was read from the standard input and is no line yet.
+    /// Bytes of the standard input that are not a complete line yet.
     input: Vec<u8>,
 }
 
-/// A request under way.
+/// A request in progress.
 enum Waiting {
     Response(Response),
     Replies { from: Place, count: usize },
 }
 
-impl Hands<'_> {
+impl RequestHandler<'_> {
     async fn begin(&mut self, ask: Request) -> Option<Waiting> {
         let os = self.os;
         Some(Waiting::Response(match ask {
@@ -157,7 +158,7 @@ impl Hands<'_> {
                 Ok(reply) => replies.push(reply),
                 Err(reason) => {
                     if let Some((conn, _)) = self.connections.remove(&from) {
-                        self.os.hang_up(conn).await;
+                        self.os.close_conn(conn).await;
                     }
                     return Response::Replies(Err(ConnectionError::Lost(reason)));
                 }
@@ -237,7 +238,7 @@ impl Hands<'_> {
                 _ => break Err("Server closed the connection".into()),
             }
         };
-        self.os.hang_up(conn).await;
+        self.os.close_conn(conn).await;
         result.map_err(ConnectionError::Lost)
     }
 }

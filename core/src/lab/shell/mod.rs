@@ -1,17 +1,17 @@
-//! A shell, and the small programs that people type into it, as processes of a World.
+//! A shell and its small programs, as processes of a World.
 //!
-//! Every program here is an `async fn` over [`os::Os`]; [`Program`] is the machine around it. The
-//! big programs (servers, redis-cli's protocol) live in rooms of their own; what they print at a
-//! terminal is here.
+//! Every program here is an `async fn` over [`os::Os`], and [`Program`] is the machine around it.
+//! The protocol logic of servers and of redis-cli is in other rooms; here is their output on a
+//! terminal.
 //!
 //! | file | noun |
 //! |---|---|
-//! | `os` | what a program sees of the operating system, and its machine |
+//! | `os` | a program's interface to the operating system, and the machine around a program |
 //! | `syntax`, `expand`, `arith`, `run`, `builtins` | the shell: grammar, expansion, execution |
-//! | `login`, `edit` | the shell at a terminal, and the line that is typed there |
+//! | `login`, `edit` | the shell on a terminal, and its line editor |
 //! | `skeleton`, `proxy_sources` | the files of an installed machine |
-//! | `tools` | the small programs, one file a group |
-//! | `cli` | redis-cli at a terminal |
+//! | `tools` | the small programs, in one file for each group |
+//! | `cli` | redis-cli on a terminal |
 //! | `cluster` | the cluster tools: `redis-cli --cluster`, `redis-trib.rb` |
 
 mod arith;
@@ -42,7 +42,7 @@ use self::tools::Seen;
 
 pub use self::skeleton::CREATE_CLUSTER;
 
-/// The program of this name, if it is one of the shell's.
+/// The shell's program with this name, if there is one.
 pub(super) fn program(launch: &Launch<'_>) -> Option<Box<dyn Process>> {
     let entry: Entry = match launch.program {
         World::LOGIN => {

@@ -1,4 +1,4 @@
-//! Clusters of servers in a World.
+//! Tests of clusters in a World.
 
 use super::*;
 use crate::cluster::{Cluster, SlotSet};
@@ -14,12 +14,12 @@ pub(super) struct Nodes {
 }
 
 impl Nodes {
-    /// A cluster that is up.
+    /// A running cluster.
     pub(super) fn new(seed: u64, primaries: u8, replicas: u8) -> Nodes {
         Nodes::of(cluster(primaries, replicas), seed)
     }
 
-    /// The same of a scenario whose hosts are nodes.
+    /// The cluster of a scenario whose hosts are nodes.
     pub(super) fn of(scenario: Scenario, seed: u64) -> Nodes {
         let count = scenario.hosts.len() as u8;
         let world = World::new(Arc::new(scenario), seed, programs);
@@ -28,7 +28,7 @@ impl Nodes {
         nodes
     }
 
-    /// All nodes run and serve clients.
+    /// Whether all nodes are running and serve clients.
     pub(super) fn are_up(&self) -> bool {
         self.living().count() == usize::from(self.count)
             && self.living().all(|(_, node)| node.is_up())
@@ -47,12 +47,12 @@ impl Nodes {
         (1..=self.count).filter_map(|n| Some((n, self.server(n)?.cluster()?)))
     }
 
-    /// How many keys of a slot a node holds, if it lives.
+    /// The number of keys in a slot of a node, if the node is alive.
     pub(super) fn keys(&self, n: u8, slot: Slot) -> Option<usize> {
         Some(self.server(n)?.keyspace().count_in_slot(slot))
     }
 
-    /// What a client of a node is answered within a second.
+    /// Runs a command on a node; returns its output within a second.
     pub(super) fn ask(&mut self, n: u8, words: &str) -> String {
         self.terminals += 1;
         let name = format!("t{}", self.terminals);
@@ -91,7 +91,7 @@ impl Nodes {
         }
     }
 
-    /// All that live have the same owner for every slot, and each slot has one.
+    /// Whether all living nodes agree on the owner of every slot, and every slot has one.
     pub(super) fn agree(&self) -> bool {
         let mut owned = SlotSet::new();
         for (_, node) in self.living() {
@@ -146,7 +146,7 @@ fn views_converge_after_every_kind_of_trouble() {
                 2 => "heal".to_owned(),
                 _ => format!("start node-{n}:6379"),
             };
-            // What runs cannot be started, and what is dead cannot be killed.
+            // Starting a running process and killing a dead one are refused.
             let _ = nodes.world.apply(&line.parse().expect(&line));
             nodes.world.run_for(Duration::from_millis(rng.below(8_000)));
         }
@@ -193,7 +193,7 @@ fn clients_of_both_kinds_write_through_a_failover_and_a_slot_that_moves() {
     assert!(client(&nodes, "app-1").learned > 0);
     assert!(client(&nodes, "plain-1").moved > 10);
 
-    // The slot of "b" goes from the first node to the second while they write.
+    // The slot of "b" moves from the first node to the second during the writes.
     let (one, two) = (nodes.node(1).my_id(), nodes.node(2).my_id());
     assert_eq!(nodes.ask(2, &format!("cluster setslot 3300 importing {one}")), "OK\n");
     assert_eq!(nodes.ask(1, &format!("cluster setslot 3300 migrating {two}")), "OK\n");
@@ -236,7 +236,7 @@ fn fill(nodes: &mut Nodes) {
     fill_tag(nodes, "b");
 }
 
-/// Seven keys of every type with a tag whose slot is the first node's.
+/// Creates seven keys of every type, with a tag whose slot belongs to the first node.
 pub(super) fn fill_tag(nodes: &mut Nodes, tag: &str) {
     for line in [
         "set {b}text before",
@@ -320,7 +320,7 @@ fn where_a_key_is_comes_before_what_a_cluster_does_not_allow() {
     assert!(told.starts_with("(error) CROSSSLOT"), "{told}");
 }
 
-/// Clients that write all the while see neither ASK nor TRYAGAIN nor an error.
+/// Clients that write all the time see neither ASK nor TRYAGAIN nor an error.
 #[test]
 fn clients_write_while_slots_move_as_a_whole() {
     for seed in 0..4 {
@@ -361,14 +361,14 @@ fn clients_write_while_slots_move_as_a_whole() {
     }
 }
 
-/// Has the slot of `{b}` moved with its neighbours from the first node to the second.
+/// Starts moving the slot of `{b}` and its neighbours from the first node to the second.
 fn move_slots(nodes: &mut Nodes) {
     let target = nodes.node(2).my_id();
     let line = format!("cluster migrateslots slotsrange 3000 3600 node {target}");
     assert_eq!(nodes.ask(1, &line), "OK\n");
 }
 
-/// A cluster in which the replica of the first node has the keys of [`fill`] as well.
+/// A cluster in which the first node and its replica have the keys of [`fill`].
 fn filled(seed: u64) -> Nodes {
     filled_with(seed, "b")
 }
@@ -432,7 +432,7 @@ fn a_move_waits_for_the_replicas_of_the_target_before_clients_have_to() {
     let mut nodes = filled(11);
     act(&mut nodes.world, "partition node-2 | node-5");
     move_slots(&mut nodes);
-    // The replica counts as long as it may only be slow. Meanwhile the slots stay open.
+    // The replica is waited for as long as it may just be slow. Meanwhile the slots stay open.
     nodes.world.run_for(Duration::from_secs(5));
     assert!(moves(&nodes, 1) && keys_of_b(&nodes, 2) == 7);
     assert_eq!(nodes.ask(1, "set {b}text during"), "OK\n");
@@ -461,7 +461,7 @@ fn slots_that_move_as_a_whole_are_not_moved_key_by_key_meanwhile() {
         let told = nodes.ask(n, &format!("cluster setslot 3300 {words}"));
         assert!(told.contains("Slot 3300 is being moved already"), "{words}: {told}");
     }
-    // The tool says so, too, and leaves no slot open.
+    // The tool reports that as well, and leaves no slot open.
     act(
         &mut nodes.world,
         &format!(

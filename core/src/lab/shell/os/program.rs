@@ -1,10 +1,10 @@
-//! The machine around a program: its calls become outputs, and inputs their answers.
+//! The machine around a program: system calls become outputs, and inputs their replies.
 
 use super::*;
 
 #[derive(Clone)]
 pub(in crate::lab::shell) struct Program {
-    given: Given,
+    start_info: StartInfo,
     talk: Conversation<Call, Reply, End>,
     facts: Arc<Facts>,
     outputs: VecDeque<Output>,
@@ -16,15 +16,15 @@ pub(in crate::lab::shell) struct Program {
     connections: u64,
     now: (Mono, Wall),
     size: (u16, u16),
-    /// Interrupts are noted in `interrupted` instead of ending the program.
+    /// Whether interrupts set `interrupted` instead of ending the program.
     catches: bool,
     interrupted: bool,
-    /// Whether the files of an installation are to be put on the disk.
+    /// Whether the files of an installed machine are to be written to the disk.
     installs: bool,
     timers: SortedMap<RequestId, Mono>,
     ticks: VecDeque<RequestId>,
     interrupts: Option<RequestId>,
-    /// Who waits for another size of the terminal.
+    /// The request that waits for a change of the terminal's size.
     resizes: Option<RequestId>,
     reads: SortedMap<Stream, RequestId>,
     writes: SortedMap<Stream, VecDeque<RequestId>>,
@@ -36,9 +36,9 @@ pub(in crate::lab::shell) struct Program {
     conns: SortedMap<ConnId, Conn>,
 }
 
-/// What a conversation of a program is made from.
+/// What a new conversation of a program starts with.
 #[derive(Clone)]
-struct Given {
+struct StartInfo {
     name: Arc<str>,
     args: Arc<Vec<String>>,
     env: Arc<Vec<(String, String)>>,
@@ -55,7 +55,7 @@ struct Conn {
 }
 
 impl Program {
-    /// What a tick takes.
+    /// The duration of a tick.
     const TICK: Duration = Duration::from_micros(50);
 
     pub(in crate::lab::shell) fn new(
@@ -72,15 +72,15 @@ impl Program {
             stdout_is_terminal: launch.stdout_is_terminal,
             seen,
         });
-        let given = Given {
+        let start_info = StartInfo {
             name: launch.program.into(),
             args: Arc::new(launch.args.to_vec()),
             env: Arc::new(launch.env.to_vec()),
             dir: launch.dir.into(),
         };
         Program {
-            talk: converse(&given, &facts, entry),
-            given,
+            talk: converse(&start_info, &facts, entry),
+            start_info,
             facts,
             outputs: VecDeque::new(),
             wishes: VecDeque::new(),
@@ -109,7 +109,7 @@ impl Program {
         }
     }
 
-    /// The same, and the host gets the files of an installed machine if it lacks them.
+    /// The same, but the host gets the files of an installed machine if it lacks them.
     pub(in crate::lab::shell) fn installing(mut self) -> Self {
         self.installs = true;
         self
@@ -122,7 +122,7 @@ impl Program {
         }
     }
 
-    /// Carries out what the program asks for, until it waits.
+    /// Carries out the program's requests until it waits.
     fn proceed(&mut self) {
         while !self.exit {
             while let Some((id, call)) = self.talk.poll_request() {
@@ -132,8 +132,7 @@ impl Program {
                 None => return,
                 Some(End::Exit(code)) => self.finish(code),
                 Some(End::Again(entry)) => {
-                    // What the conversation before asked for and did not wait for is forgotten; a
-                    // read stays under way.
+                    // Drops the pending requests of the previous conversation, except reads.
                     self.timers.clear();
                     self.ticks.clear();
                     self.interrupts = None;
@@ -146,7 +145,7 @@ impl Program {
                     for read in self.reads.values_mut() {
                         *read = stale;
                     }
-                    self.talk = converse(&self.given, &self.facts, entry);
+                    self.talk = converse(&self.start_info, &self.facts, entry);
                 }
             }
         }
@@ -155,7 +154,7 @@ impl Program {
     fn carry_out(&mut self, id: RequestId, call: Call) {
         match call {
             Call::Read(stream, most) => {
-                // A read that a conversation left behind is taken over.
+                // Takes over a read that the previous conversation left pending.
                 if self.reads.insert(stream, id).is_none() {
                     self.outputs.push_back(Output::Read { stream, most });
                 }
@@ -242,7 +241,7 @@ impl Program {
                 }
                 self.answer_receiving(conn);
             }
-            Call::Hang(conn) => {
+            Call::CloseConn(conn) => {
                 if self.conns.remove(&conn).is_some() {
                     self.outputs.push_back(Output::Close { conn, how: Close::Now });
                 }
@@ -307,15 +306,19 @@ impl Program {
     }
 }
 
-fn converse(given: &Given, facts: &Arc<Facts>, entry: Entry) -> Conversation<Call, Reply, End> {
-    let (given, facts) = (given.clone(), facts.clone());
+fn converse(
+    start_info: &StartInfo,
+    facts: &Arc<Facts>,
+    entry: Entry,
+) -> Conversation<Call, Reply, End> {
+    let (start_info, facts) = (start_info.clone(), facts.clone());
     Conversation::new(move |line| {
         let os = Os {
             line,
-            name: given.name.clone(),
-            args: given.args.clone(),
-            env: given.env.clone(),
-            dir: given.dir.clone(),
+            name: start_info.name.clone(),
+            args: start_info.args.clone(),
+            env: start_info.env.clone(),
+            dir: start_info.dir.clone(),
             facts: facts.clone(),
             out: Arc::default(),
         };
@@ -439,6 +442,6 @@ impl Process for Program {
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Program").field("name", &self.given.name).finish()
+        f.debug_struct("Program").field("name", &self.start_info.name).finish()
     }
 }
