@@ -1,28 +1,28 @@
-//! Places for connections, found by their number or by the driver's name for the connection.
+//! A slab of connections, indexed by slot or by connection ID.
 
 use hashbrown::HashTable;
 
 use crate::machine::ConnId;
 
-/// An index into the table, with the generation of its entry.
+/// A slot in the slab, with the generation of its entry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct SlotId {
-    /// The place.
+    /// The index of the slot.
     pub slot: u32,
-    /// Counted over all places, from 1.
+    /// The generation: a counter over all insertions, from 1.
     pub serial: u32,
 }
 
-/// What is in a place: a connection and its value.
+/// The contents of a slot: a connection ID and its value.
 type Place<T> = Option<Box<(ConnId, T)>>;
 
-/// Values in numbered places, which are used again.
+/// A slab: values in numbered slots, which are reused.
 #[derive(Clone, Debug)]
 pub(super) struct Slots<T> {
-    /// Boxed, since the list grows by doubling and most of it may be empty.
+    /// Boxed, since the list grows by doubling, and most of its slots may be empty.
     places: Vec<Place<T>>,
     free: Vec<u32>,
-    /// The place of each connection. Never iterated.
+    /// The slot of each connection. Never iterated.
     by_conn: HashTable<u32>,
     serial: u32,
 }
@@ -97,18 +97,18 @@ impl<T> Slots<T> {
     }
 }
 
-/// Whether a place is this connection's.
+/// Whether a slot contains this connection.
 #[inline]
 fn is_at<T>(places: &[Place<T>], slot: u32, conn: ConnId) -> bool {
     matches!(places.get(slot as usize), Some(Some(place)) if place.0 == conn)
 }
 
-/// The hash of the connection in a place.
+/// The hash of the connection in a slot.
 fn hash_at<T>(places: &[Place<T>], slot: u32) -> u64 {
     places.get(slot as usize).and_then(Option::as_ref).map_or(0, |place| hash(place.0))
 }
 
-/// Connections are numbered by the driver, one after the other.
+/// The driver numbers connections consecutively.
 #[inline]
 fn hash(conn: ConnId) -> u64 {
     conn.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
