@@ -15,7 +15,7 @@ pub(super) async fn ln(os: Os) -> i32 {
     }
     if parsed.has('r') {
         return os
-            .fail("the option -r is not supported here; write the path as it shall stand")
+            .fail("the option -r is not supported here; write the path relative to the link")
             .await;
     }
     let (targets, place) = match &parsed.operands[..] {
