@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn people_see_types_numbers_and_quotes() {
+    fn the_standard_format_has_types_numbers_and_quotes() {
         let shown = |resp| shown(Output::Standard, resp);
         assert_eq!(shown("+OK\r\n"), "OK\n");
         assert_eq!(shown("-ERR no\r\n"), "(error) ERR no\n");
@@ -366,20 +366,20 @@ mod tests {
     }
 
     #[test]
-    fn pipes_see_bytes() {
+    fn the_raw_format_prints_bytes() {
         assert_eq!(shown(Output::Raw, "*3\r\n$1\r\na\r\n:2\r\n$-1\r\n"), "a\n2\n\n");
         assert_eq!(shown(Output::Raw, "%1\r\n+a\r\n:1\r\n"), "a 1\n");
         assert_eq!(shown(Output::Raw, "-ERR no\r\n"), "ERR no\n\n");
     }
 
     #[test]
-    fn spreadsheets_see_commas() {
+    fn the_csv_format_separates_with_commas() {
         assert_eq!(shown(Output::Csv, "*3\r\n$1\r\na\r\n:2\r\n$-1\r\n"), "\"a\",2,NULL\n");
         assert_eq!(shown(Output::Csv, "-ERR no\r\n"), "ERROR,\"ERR no\"\n");
     }
 
     #[test]
-    fn programs_see_json() {
+    fn the_json_formats_print_json() {
         let resp = "%2\r\n:1\r\n$2\r\n\u{f0}\r\n+b\r\n*2\r\n#f\r\n_\r\n";
         assert_eq!(shown(Output::Json, resp), "{\"1\":\"\u{f0}\",\"b\":[false,null]}\n");
         assert_eq!(

@@ -153,7 +153,7 @@ impl<'a> Slot<'a> {
     }
 
     fn show_repetition(&mut self, out: &mut String) {
-        // The repeating part is shown completely, whatever was typed.
+        // The repeating part is shown completely, even if some of it was typed.
         self.clear();
         if !out.is_empty() {
             out.push(' ');
@@ -308,7 +308,7 @@ mod tests {
     const ZADD: &str = "key [NX | XX] [GT | LT] [CH] [INCR] <score member> ...";
 
     #[test]
-    fn what_was_typed_disappears() {
+    fn typed_arguments_disappear_from_the_hint() {
         assert_eq!(hint_for("key decrement", ""), "key decrement");
         assert_eq!(hint_for("key decrement", "k"), "decrement");
         assert_eq!(hint_for("key decrement", "k 2"), "");

@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_means_nothing_is_told() {
+    fn an_unknown_host_name_is_reported() {
         let mut cli = cli("nowhere");
         assert_eq!(
             screen(&mut cli),

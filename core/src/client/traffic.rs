@@ -1,5 +1,5 @@
 //! A client that generates traffic: it sends a mix of commands at a given rate, checks the replies,
-//! and reconnects. It stands for the applications that use a server.
+//! and reconnects. It represents the applications that use a server.
 //!
 //! It connects to one server, or asks Sentinels for the master: at its start, after its connection
 //! is lost, and when the server turns out to be a replica.
@@ -155,8 +155,8 @@ pub struct Latencies {
 }
 
 impl Latencies {
-    /// The latency that the given share of replies (0.5, 0.99) did not exceed, to within a factor of
-    /// two. Zero before the first reply.
+    /// The latency that the given share of replies (0.5, 0.99) did not exceed, to within a factor
+    /// of two. Zero before the first reply.
     pub fn quantile(&self, share: f64) -> Duration {
         let count: u64 = self.buckets.iter().sum();
         let rank = (count as f64 * share).ceil() as u64;
@@ -590,7 +590,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_server_is_given_up_and_tried_again() {
+    fn a_silent_server_times_out_and_is_connected_to_again() {
         let mut traffic = Traffic::new(config());
         let asked = run(&mut traffic, 10, None, 0);
         let stats = traffic.stats();
@@ -614,7 +614,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_left_once_each_and_remembered_when_acknowledged() {
+    fn each_mark_is_set_once_and_recorded_when_acknowledged() {
         let mix = Mix::WRITES;
         let marks = Some("marks".to_string());
         let mut traffic = Traffic::new(TrafficConfig { mix, marks, ..config() });
@@ -642,7 +642,7 @@ mod tests {
     }
 
     #[test]
-    fn another_target_is_turned_to_at_once() {
+    fn a_new_target_is_connected_to_at_once() {
         let mut traffic = Traffic::new(config());
         run(&mut traffic, 1, Some(b"+OK\r\n"), 3);
         let other = Endpoint::Ip(([10, 0, 0, 2], 6380).into());

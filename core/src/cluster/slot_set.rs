@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bitmap_is_that_of_the_wire() {
+    fn the_bitmap_has_the_wire_format() {
         let slots = set([0, 9, 16383]);
         let mut bytes = Vec::new();
         slots.write(&mut bytes);

@@ -36,7 +36,8 @@ pub enum Request {
     Print(Vec<u8>),
     /// Print to the standard error. No answer.
     PrintError(Vec<u8>),
-    /// Read a line from the standard input. The answer is [`Response::Line`]. Flush the output first.
+    /// Read a line from the standard input. The answer is [`Response::Line`]. Flush the output
+    /// first.
     Line,
     /// Wait. The answer is [`Response::Done`]. Flush the output first.
     Sleep(Duration),

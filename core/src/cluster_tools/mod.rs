@@ -3,8 +3,8 @@
 //!
 //! Each tool is an `async fn` of a [conversation](crate::conversation::Conversation): it makes
 //! requests ([`Request`]), such as to send commands, print a text or read a line, and awaits their
-//! answers ([`Response`]). Two drivers carry the requests out: `native` on sockets, and the lab's shell
-//! in a World. The output equals that of Redis's tools, line for line;
+//! answers ([`Response`]). Two drivers carry the requests out: `native` on sockets, and the lab's
+//! shell in a World. The output equals that of Redis's tools, line for line;
 //! `tests/interop/cluster/tools.rs` compares the two on equal clusters.
 //!
 //! * `options`: the command line; `io`: the requests; `node`, `manager`: what is known of a

@@ -109,7 +109,7 @@ fn the_command_line_of_redis_4_is_read() {
 }
 
 #[test]
-fn a_check_tells_of_masters_and_of_open_slots() {
+fn check_prints_masters_and_open_slots() {
     let (printed, status) = play(cli("check h:1").unwrap(), three);
     assert_eq!(status, 1);
     assert!(
@@ -126,7 +126,7 @@ fn a_check_tells_of_masters_and_of_open_slots() {
 }
 
 #[test]
-fn a_simulated_rebalancing_says_what_it_would_move() {
+fn a_simulated_rebalance_prints_what_it_would_move() {
     let well = |to: &Place, line: &str| match three(to, line) {
         Value::Bulk(bytes) => {
             let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -234,7 +234,7 @@ fn replicas_go_to_other_hosts() {
 }
 
 #[test]
-fn a_dump_comes_with_a_length_or_with_a_mark() {
+fn a_dump_is_framed_by_a_length_or_an_eof_mark() {
     let mut dump = Dump::after(1);
     assert_eq!(dump.feed(b"+OK\r\n\n\n$5\r\nREDI"), None);
     assert_eq!(dump.feed(b"Smore"), Some(Ok(b"REDIS".to_vec())));

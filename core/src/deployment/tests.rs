@@ -89,7 +89,7 @@ fn a_node_with_two_addresses_appears_once() {
 }
 
 #[test]
-fn what_sentinels_hold_of_a_server_is_counted() {
+fn sentinels_that_report_a_server_as_down_are_counted() {
     let deployment = Deployment::of(&[
         primary("127.0.0.1:6379", 100),
         sentinel("127.0.0.1:26379", "s_down,o_down,master"),
@@ -106,7 +106,7 @@ fn what_sentinels_hold_of_a_server_is_counted() {
 }
 
 #[test]
-fn nodes_of_a_cluster_have_slots_and_judge_each_other() {
+fn cluster_nodes_have_slots_and_report_each_other_as_down() {
     let node = |address: &str, nodes: &str| {
         let mut report =
             server(address, &format!("id-{address}"), "role:master\r\ncluster_enabled:1\r\n");
@@ -132,7 +132,7 @@ fn nodes_of_a_cluster_have_slots_and_judge_each_other() {
 }
 
 #[test]
-fn a_failover_is_told_as_changes() {
+fn a_failover_gives_changes() {
     let before = Deployment::of(&[
         primary("127.0.0.1:6379", 100),
         replica("127.0.0.1:6380", 6379, "up", 100),

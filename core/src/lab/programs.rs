@@ -30,7 +30,7 @@ pub const TRAFFIC: &str = "traffic";
 /// [--rule <rule>]`.
 pub const SHARDING: &str = "sharding-client";
 /// A traffic client for a cluster:
-/// `cluster-traffic --node <host>[:<port>]... [--rate <commands a second>] [--routing learned|redirected]`.
+/// `cluster-traffic --node <host>... [--rate <commands a second>] [--routing learned|redirected]`.
 pub const CLUSTER_TRAFFIC: &str = "cluster-traffic";
 /// An experiment in many Worlds, with the feature `shell`:
 /// `worlds [--sentinels <count>] [--down <percent>] [--count <Worlds>]`.

@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_tell_what_a_write_left() {
+    fn promises_follow_from_replies() {
         let writes = writes(&[
             ("GET a", Value::Null),
             ("SET a 1", ok()),
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_flushed_promises_nothing() {
+    fn a_flush_removes_all_promises() {
         assert!(writes(&[("SET a 1", ok()), ("FLUSHALL", ok())]).list.is_empty());
     }
 }

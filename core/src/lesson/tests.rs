@@ -68,7 +68,7 @@ fn a_prompt_without_a_number_means_the_first_shell() {
 }
 
 #[test]
-fn going_back_takes_the_tick_back_and_going_on_gives_it_again() {
+fn a_rewind_undoes_a_step_and_running_on_completes_it_again() {
     let lesson = Lesson::parse(&file("", STORE)).expect("a lesson");
     let mut session = Session::new(lesson.scenario.clone(), 7, lab::programs);
     let mut progress = Progress::default();
@@ -284,7 +284,7 @@ proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
 
     #[test]
-    fn no_file_makes_the_reader_panic(cut in 0usize..700, insert in "[-#`:<>\\[\\]{}&*| \n\\PC]{0,12}") {
+    fn parsing_a_lesson_never_panics(cut in 0usize..700, insert in "[-#`:<>\\[\\]{}&*| \n\\PC]{0,12}") {
         let text = file("", STORE);
         let cut = (0..=cut.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
         let _ = Lesson::parse(&format!("{}{insert}{}", &text[..cut], &text[cut..]));

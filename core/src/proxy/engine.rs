@@ -5,11 +5,11 @@
 //! that every request gets exactly one reply, in order, and that no slow peer takes more memory
 //! than the limits below.
 //!
-//! **Backpressure.** The engine stops reading requests of a client that has [`MAX_UNANSWERED`] unanswered
-//! requests, or [`MAX_HELD`] bytes of waiting replies, or whose next request is for a backend with
-//! [`MAX_BACKLOG`] queued bytes. A reply larger than [`STREAMED`] is forwarded as it arrives, and
-//! its backend is not read from while the client does not take it. A client that takes nothing for
-//! [`STALL_TIMEOUT`] is closed, since others wait for the same backend.
+//! **Backpressure.** The engine stops reading requests of a client that has [`MAX_UNANSWERED`]
+//! unanswered requests, or [`MAX_HELD`] bytes of waiting replies, or whose next request is for a
+//! backend with [`MAX_BACKLOG`] queued bytes. A reply larger than [`STREAMED`] is forwarded as it
+//! arrives, and its backend is not read from while the client does not take it. A client that takes
+//! nothing for [`STALL_TIMEOUT`] is closed, since others wait for the same backend.
 
 mod client;
 mod drive;

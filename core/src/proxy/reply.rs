@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_reply_ends_where_it_ends() {
+    fn the_end_of_every_kind_of_reply_is_found() {
         let all: [&[u8]; 13] = [
             b"+OK\r\n",
             b"-ERR a long line that is longer than any line that tells a length\r\n",
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reply_is_told() {
+    fn an_invalid_reply_is_an_error() {
         for text in ["x\r\n", "$x\r\n", "$5\n", "*99999999999\r\n", "$$\r\n", "\r\n"] {
             assert_eq!(replies([text.as_bytes()]), Err(Malformed), "{text:?}");
         }
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_comes_apart() {
+    fn an_array_is_split_into_its_elements() {
         let reply = b"*3\r\n$1\r\na\r\n$-1\r\n*1\r\n:7\r\n";
         let parts: Vec<&[u8]> = elements(reply).expect("an array").collect();
         assert_eq!(parts, [&b"$1\r\na\r\n"[..], b"$-1\r\n", b"*1\r\n:7\r\n"]);
@@ -271,7 +271,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_bytes_end_alike_however_they_are_cut(
+        fn invalid_bytes_give_the_same_result_however_they_are_split(
             text in "([*$+:-]{1,2}-?[0-9]{0,3}\r?\n?|[ -~]{0,9}|\r\n){0,30}",
             cut in 1usize..20,
         ) {

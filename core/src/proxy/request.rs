@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_ends_the_connection() {
+    fn an_invalid_request_is_an_error() {
         for text in ["*0\r\n", "*-1\r\n", "GET k\r\n", "*1\r\n$-1\r\n", "*x\r\n", "*1\r\n+a\r\n"] {
             assert_eq!(parse([text.as_bytes()], Requests::default()), Err(Malformed), "{text:?}");
         }
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_begun_can_be_seen() {
+    fn an_incomplete_request_can_be_inspected() {
         let mut requests = Requests::default();
         let mut rest = &b"*2\r\n$4\r\nkeys\r\n$1"[..];
         assert!(requests.next(&mut rest).expect("well formed").is_none());
@@ -395,7 +395,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_cut_gives_the_same_requests(
+        fn any_split_gives_the_same_requests(
             pipeline in prop::collection::vec(
                 prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..6), 1..20),
             size in 1usize..60,
@@ -408,7 +408,7 @@ mod tests {
         }
 
         #[test]
-        fn hostile_bytes_end_alike_however_they_are_cut(
+        fn invalid_bytes_give_the_same_result_however_they_are_split(
             text in "([*$]{1,2}-?[0-9]{0,3}\r?\n?|[ -~]{0,9}|\r\n){0,30}",
             cut in 1usize..20,
         ) {

@@ -620,7 +620,7 @@ mod tests {
     use super::date;
 
     #[test]
-    fn moments_are_written_as_c_writes_them() {
+    fn dates_have_the_format_of_ctime() {
         assert_eq!(date(0), "Thu Jan  1 00:00:00 1970");
         assert_eq!(date(1_605_906_959), "Fri Nov 20 21:15:59 2020");
         assert_eq!(date(1_709_251_199), "Thu Feb 29 23:59:59 2024");

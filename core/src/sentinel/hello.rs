@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_message() {
+    fn invalid_messages_are_not_parsed() {
         for text in ["", "a,b", "1.1.1.1,x,id,1,m,1.1.1.2,1,1", "1.1.1.1,1,id,1,m,1.1.1.2,1,1,1"] {
             assert_eq!(Hello::parse(text.as_bytes()), None, "{text}");
         }

@@ -500,8 +500,8 @@ impl Master {
         replicas.chain(sentinels).find(|instance| instance.id == id)
     }
 
-    /// Handles the reply to PING: ends the wait for a restart, and sends SCRIPT KILL to a server that
-    /// is down because a script keeps it busy.
+    /// Handles the reply to PING: ends the wait for a restart, and sends SCRIPT KILL to a server
+    /// that is down because a script keeps it busy.
     fn handle_pong(&mut self, common: &mut Common, id: u64, value: &Value) {
         let (Value::Simple(text) | Value::Error(text)) = value.plain() else { return };
         if text.starts_with(b"PONG") && self.instance.id == id {

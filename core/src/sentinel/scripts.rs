@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_run_at_once_and_the_oldest_make_room() {
+    fn sixteen_jobs_run_at_once_and_the_oldest_waiting_ones_are_dropped() {
         let mut scripts = queue(300);
         assert_eq!(scripts.jobs().len(), 256);
         let started = scripts.start(at(0));
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_that_asks_for_it_is_tried_again_ever_later() {
+    fn a_failed_script_is_retried_with_a_growing_delay() {
         let mut scripts = queue(1);
         let mut now = 0;
         for tries in 1..=10 {

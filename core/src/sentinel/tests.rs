@@ -544,7 +544,7 @@ fn without_a_majority_there_is_no_leader() {
 }
 
 #[test]
-fn below_the_quorum_a_master_is_not_down_for_all() {
+fn below_the_quorum_a_master_is_not_odown() {
     let mut net = Net::new(2, 3, 3);
     net.run(5_000);
     net.kill(103);
@@ -571,7 +571,7 @@ fn a_replica_with_priority_zero_is_never_promoted() {
 }
 
 #[test]
-fn a_person_may_ask_for_a_failover() {
+fn a_failover_can_be_requested() {
     let mut net = Net::new(2, 1, 1);
     net.run(3_000);
     assert_eq!(net.nodes[0].sentinel.failover(b"nobody"), Err("No such master with that name"));
@@ -600,7 +600,7 @@ fn no_vote_is_given_before_it_is_on_disk() {
 }
 
 #[test]
-fn a_clock_that_jumps_keeps_a_sentinel_from_acting() {
+fn a_clock_that_jumps_puts_a_sentinel_into_tilt() {
     let mut net = Net::new(2, 1, 1);
     net.run(5_000);
     net.wall += 100_000;
@@ -615,7 +615,7 @@ fn a_clock_that_jumps_keeps_a_sentinel_from_acting() {
 }
 
 #[test]
-fn a_newer_configuration_is_believed_and_an_older_one_is_not() {
+fn a_newer_configuration_is_accepted_and_an_older_one_is_not() {
     let mut net = Net::new(2, 1, 1);
     net.run(3_000);
     let id = "b".repeat(40);
@@ -660,7 +660,7 @@ fn a_restart_is_noticed_and_may_count_as_being_down() {
 }
 
 #[test]
-fn what_is_written_is_read_back() {
+fn the_written_state_round_trips() {
     let file = "sentinel known-replica m 127.0.0.1 6380\n\
         sentinel monitor m 127.0.0.1 6379 2\n\
         sentinel auth-pass m \"a b\"\n\
@@ -687,7 +687,7 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
-fn a_line_that_is_wrong_is_refused_with_redis_words() {
+fn an_invalid_line_is_refused_with_the_text_of_redis() {
     for (file, error) in [
         ("sentinel monitor m 127.0.0.1 6379 0", "Quorum must be 1 or greater."),
         ("sentinel monitor m nobody 6379 1", "Can't resolve instance hostname."),
@@ -706,7 +706,7 @@ fn a_line_that_is_wrong_is_refused_with_redis_words() {
 }
 
 #[test]
-fn servers_are_spoken_to_with_their_password_and_their_names_of_commands() {
+fn servers_get_their_password_and_renamed_commands() {
     let mut net = Net::new(1, 1, 1);
     let file = "sentinel auth-user mymaster app\nsentinel auth-pass mymaster secret\n\
                 sentinel rename-command mymaster CLIENT PATRON";

@@ -139,7 +139,7 @@ fn asking_comes_before_a_command_that_is_redirected_by_ask() {
 }
 
 #[test]
-fn what_passes_is_tried_again_until_it_is_answered() {
+fn temporary_errors_are_retried_until_the_command_succeeds() {
     let (mut client, mut kept, mut refusals) = (client(Routing::Learned), Vec::new(), 20);
     run(&mut client, 30, &mut |port, words| {
         if words[0] != "CLUSTER" && refusals > 0 {
@@ -184,7 +184,7 @@ fn a_write_counts_as_acknowledged_when_enough_replicas_have_it() {
 }
 
 #[test]
-fn a_write_that_is_gone_and_a_reply_to_something_else_are_seen() {
+fn lost_writes_and_mismatched_replies_are_counted() {
     let (mut client, mut kept) = (client(Routing::Learned), Vec::new());
     let mut asked = 0;
     run(&mut client, 40, &mut |port, words| {

@@ -141,7 +141,7 @@ fn a_refused_connection_is_reported() {
 }
 
 #[test]
-fn a_lost_connection_is_told_and_the_database_kept() {
+fn a_lost_connection_is_reported_and_the_database_selected_again() {
     let mut rig = Rig::connected();
     rig.ask("select 3", "+OK\r\n");
     rig.line("blpop q 0");
@@ -225,7 +225,7 @@ fn a_number_in_front_repeats() {
 }
 
 #[test]
-fn a_pause_stands_behind_each_round() {
+fn the_interval_follows_each_repetition() {
     let mut rig = Rig::new(|config| {
         config.interactive = false;
         config.interval = Duration::from_secs(1);
@@ -367,7 +367,7 @@ fn without_c_a_redirection_is_an_error() {
 }
 
 #[test]
-fn one_command_and_an_end() {
+fn a_single_command_ends_the_session() {
     let run = |exit_on_error: bool, answer: Option<&str>| {
         let mut rig = Rig::new(|config| {
             config.interactive = false;
@@ -452,7 +452,7 @@ fn a_line_is_shown_to_others_without_its_secrets() {
 }
 
 #[test]
-fn nonsense_from_the_server_is_an_error() {
+fn a_protocol_error_is_reported() {
     let mut rig = Rig::connected();
     rig.ask("ping", "HTTP/1.1 400 Bad Request\r\n");
     assert_eq!(rig.errors(), "Error: Protocol error, got \"H\" as reply type byte\n");

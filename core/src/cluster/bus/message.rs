@@ -101,7 +101,7 @@ pub enum Body {
 pub enum Greeting {
     /// Asks for a PONG.
     Ping,
-    /// Answers a PING or a MEET, or tells news unasked.
+    /// Replies to a PING or a MEET, or announces a change without a request.
     Pong,
     /// Asks for a PONG and to be taken in.
     Meet,

@@ -42,7 +42,8 @@ impl Cluster {
         self.become_replica_of(target);
     }
 
-    /// Whether a primary is working, has slots, is a target of replica migration and has no working replica.
+    /// Whether a primary is working, has slots, is a target of replica migration and has no working
+    /// replica.
     fn is_orphaned(&self, node: Ref) -> bool {
         let other = &self.nodes[node];
         other.votes()

@@ -134,7 +134,7 @@ fn a_replica_takes_over_and_its_primary_comes_back_as_a_replica() {
 }
 
 #[test]
-fn views_converge_after_every_kind_of_trouble() {
+fn cluster_views_converge_after_faults_of_every_kind() {
     for seed in 0..6 {
         let mut nodes = Nodes::new(seed, 3, 2);
         let mut rng = Rng::new(seed ^ 0x5eed);
@@ -258,7 +258,7 @@ fn moves(nodes: &Nodes, from: u8) -> bool {
 }
 
 #[test]
-fn a_slot_moves_as_a_whole_with_keys_of_every_type() {
+fn an_atomic_migration_moves_keys_of_every_type() {
     let mut nodes = Nodes::new(7, 3, 1);
     fill(&mut nodes);
     let slot = Slot::of(b"b");
@@ -283,7 +283,7 @@ fn a_slot_moves_as_a_whole_with_keys_of_every_type() {
 }
 
 #[test]
-fn moves_of_slots_that_make_no_sense_are_refused() {
+fn invalid_slot_migrations_are_refused() {
     let mut nodes = Nodes::new(8, 3, 1);
     let (one, two, replica) = (nodes.node(1).my_id(), nodes.node(2).my_id(), nodes.node(4).my_id());
     for (line, refusal) in [
@@ -304,7 +304,7 @@ fn moves_of_slots_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn where_a_key_is_comes_before_what_a_cluster_does_not_allow() {
+fn a_redirection_comes_before_not_allowed_in_cluster_mode() {
     let mut nodes = Nodes::new(15, 3, 1);
     assert_eq!(nodes.ask(2, "move {b} 1"), "(error) MOVED 3300 10.0.0.1:6379\n");
     nodes.ask(1, "set {b} here");
@@ -322,7 +322,7 @@ fn where_a_key_is_comes_before_what_a_cluster_does_not_allow() {
 
 /// Clients that write all the time see neither ASK nor TRYAGAIN nor an error.
 #[test]
-fn clients_write_while_slots_move_as_a_whole() {
+fn clients_write_during_an_atomic_slot_migration() {
     for seed in 0..4 {
         let world = World::new(Arc::new(busy_cluster(3, 1)), seed, programs);
         let mut nodes = Nodes { world, count: 6, terminals: 0 };
@@ -396,7 +396,7 @@ fn keys_of_b(nodes: &Nodes, n: u8) -> usize {
 }
 
 #[test]
-fn keys_that_arrive_are_not_seen_before_they_belong_to_the_target() {
+fn arriving_keys_are_invisible_until_the_target_owns_them() {
     let mut nodes = filled(9);
     act(&mut nodes.world, "latency node-1 node-2 400ms 0ms");
     move_slots(&mut nodes);
@@ -445,7 +445,7 @@ fn a_move_waits_for_the_replicas_of_the_target_before_clients_have_to() {
 }
 
 #[test]
-fn slots_that_move_as_a_whole_are_not_moved_key_by_key_meanwhile() {
+fn slots_in_an_atomic_migration_cannot_be_migrated_key_by_key() {
     let mut nodes = filled(14);
     let (one, two, three) = (nodes.node(1).my_id(), nodes.node(2).my_id(), nodes.node(3).my_id());
     act(&mut nodes.world, "partition node-2 | node-5");
@@ -479,7 +479,7 @@ fn slots_that_move_as_a_whole_are_not_moved_key_by_key_meanwhile() {
 }
 
 #[test]
-fn a_replica_that_is_gone_for_long_does_not_hold_a_move_up() {
+fn a_replica_that_is_gone_for_long_does_not_block_a_slot_migration() {
     let mut nodes = filled(13);
     act(&mut nodes.world, "partition node-2 | node-5");
     move_slots(&mut nodes);
@@ -488,7 +488,7 @@ fn a_replica_that_is_gone_for_long_does_not_hold_a_move_up() {
 }
 
 #[test]
-fn a_node_that_starts_where_it_can_reach_nobody_does_not_serve_for_long() {
+fn an_isolated_node_stops_serving_soon_after_its_start() {
     let mut nodes = Nodes::new(12, 3, 1);
     act(&mut nodes.world, "partition node-3");
     act(&mut nodes.world, "crash node-3");

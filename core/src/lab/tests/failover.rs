@@ -78,7 +78,7 @@ fn a_replica_that_never_catches_up_does_not_take_over() {
 }
 
 #[test]
-fn a_failover_can_be_called_off_while_it_waits() {
+fn a_failover_can_be_aborted_while_it_waits() {
     let mut servers = three();
     assert!(servers.ask(1, "failover abort").contains("ERR No failover in progress."));
     cut_off(&mut servers);
@@ -100,7 +100,7 @@ fn a_failover_can_be_called_off_while_it_waits() {
 }
 
 #[test]
-fn with_force_it_takes_over_with_what_it_has() {
+fn failover_force_promotes_a_replica_that_lags() {
     let mut servers = three();
     // It does not hear from the primary any more, but the primary hears from it.
     act(&mut servers.world, "partition-oneway redis-1 | redis-3");
@@ -141,7 +141,7 @@ fn a_replica_that_lost_its_data_does_not_take_over() {
 }
 
 #[test]
-fn a_failover_in_progress_can_be_called_off_as_well() {
+fn a_failover_in_progress_can_be_aborted() {
     let mut servers = three();
     cut_off(&mut servers);
     servers.ask(1, "failover to 10.0.0.3 6379 timeout 200 force");

@@ -158,7 +158,7 @@ fn interrupt(before: &Nodes, slot: Slot, way: &Way, faults: &[&str], points: u32
     found
 }
 
-fn begin_whole_move(nodes: &mut Nodes) {
+fn start_atomic_migration(nodes: &mut Nodes) {
     let target = nodes.node(2).my_id();
     nodes.apply("run node-1 mover redis-cli -h 10.0.0.1");
     let line = format!("cluster migrateslots slotsrange 3000 3600 node {target}");
@@ -168,7 +168,7 @@ fn begin_whole_move(nodes: &mut Nodes) {
 /// Starts a migration, and stops right after the target has taken over, before any other node
 /// knows.
 fn until_just_taken(nodes: &mut Nodes, slot: Slot) {
-    begin_whole_move(nodes);
+    start_atomic_migration(nodes);
     for _ in 0..100_000 {
         if nodes.node(2).owns(slot) {
             break;
@@ -179,7 +179,7 @@ fn until_just_taken(nodes: &mut Nodes, slot: Slot) {
 }
 
 #[test]
-fn a_move_as_a_whole_that_is_interrupted_anywhere_leaves_every_key_once() {
+fn an_atomic_migration_interrupted_anywhere_leaves_every_key_once() {
     let before = filled_with(21, "b");
     let faults = [
         "kill node-1",
@@ -191,7 +191,8 @@ fn a_move_as_a_whole_that_is_interrupted_anywhere_leaves_every_key_once() {
         "pause node-1",
     ];
     // The outage is long enough for a failover.
-    let way = Way { begin: begin_whole_move, tidy_up: |_| (), outage: Duration::from_secs(16) };
+    let way =
+        Way { begin: start_atomic_migration, tidy_up: |_| (), outage: Duration::from_secs(16) };
     let slot = Slot::of(b"b");
     let found = interrupt(&before, slot, &way, &faults, 21);
     assert!(found.moved > 0 && found.stayed > 0, "{} and {}", found.moved, found.stayed);
@@ -203,7 +204,7 @@ const SECOND: &str = "22179";
 /// As between nodes of Redis: the nodes do not know MIGRATESLOTS. They fsync before they reply, and
 /// come back before a failover, since replicas may lack keys that have moved.
 #[test]
-fn a_move_key_by_key_that_is_interrupted_anywhere_leaves_every_key_once_when_it_is_fixed() {
+fn a_key_by_key_migration_interrupted_anywhere_leaves_every_key_once_after_fix() {
     let mut scenario = cluster(3, 1);
     for host in &mut scenario.hosts {
         let conf = host.files.get_mut("/data/redis.conf").expect("a configuration");
@@ -302,7 +303,7 @@ fn a_target_that_is_lost_right_after_its_takeover_has_the_keys_nowhere_twice() {
 fn a_source_without_an_answer_goes_on_when_the_target_does_not_claim_the_slots() {
     let slot = Slot::of(b"b");
     let mut before = filled_with(24, "b");
-    begin_whole_move(&mut before);
+    start_atomic_migration(&mut before);
     let is_closed = |nodes: &Nodes| nodes.node(1).closed_slots().is_some();
     for _ in 0..100_000 {
         if is_closed(&before) {

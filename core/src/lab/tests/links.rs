@@ -38,7 +38,7 @@ fn a_replica_that_reads_too_slowly_is_cut_off_and_comes_back() {
 }
 
 #[test]
-fn a_replica_that_does_not_answer_is_given_up() {
+fn a_silent_replica_times_out() {
     let timeout = ["--repl-timeout", "3", "--repl-ping-replica-period", "1"];
     let mut servers = Servers::new(3, &[&timeout, &FOLLOWS]);
     online(&mut servers);
@@ -53,7 +53,7 @@ fn a_replica_that_does_not_answer_is_given_up() {
 }
 
 #[test]
-fn a_primary_that_is_silent_is_given_up() {
+fn a_silent_primary_times_out() {
     let timeout = ["--repl-timeout", "3", "--replica-serve-stale-data", "no"];
     let mut servers = Servers::new(3, &[&[], &[&FOLLOWS[..], &timeout].concat()]);
     online(&mut servers);
@@ -141,7 +141,7 @@ fn a_chain_goes_on_when_its_middle_is_gone_for_a_while() {
 }
 
 #[test]
-fn a_copy_that_is_cut_in_the_middle_harms_nothing() {
+fn an_interrupted_full_resync_harms_nothing() {
     for (sync, load) in
         [("no", "disabled"), ("yes", "disabled"), ("no", "swapdb"), ("yes", "swapdb")]
     {
@@ -174,7 +174,7 @@ fn a_copy_that_is_cut_in_the_middle_harms_nothing() {
 }
 
 #[test]
-fn what_a_replica_saves_itself_is_not_taken_for_the_copy() {
+fn a_replicas_own_dump_is_not_mistaken_for_a_full_resync() {
     let copies = ["--repl-diskless-load", "disabled", "--save", ""];
     for (save, wait) in ["bgsave", "save"].into_iter().flat_map(|s| (0..14).map(move |n| (s, n))) {
         let mut servers = Servers::new(3, &[&["--repl-diskless-sync-delay", "0"], &copies]);
@@ -193,7 +193,7 @@ fn what_a_replica_saves_itself_is_not_taken_for_the_copy() {
 }
 
 #[test]
-fn a_replica_that_cannot_use_a_copy_does_not_keep_its_primary_busy() {
+fn a_replica_that_cannot_load_a_full_resync_does_not_keep_its_primary_busy() {
     for sync in ["no", "yes"] {
         let primary = ["--repl-diskless-sync", sync, "--repl-diskless-sync-delay", "0"];
         let disk = ["--repl-diskless-load", "disabled"];

@@ -143,7 +143,7 @@ fn a_primary_that_moves_keys_tells_its_replicas() {
 }
 
 #[test]
-fn whatever_happens_every_key_stays_somewhere() {
+fn migrate_loses_no_key_under_random_faults() {
     const KEYS: u64 = 60;
     for seed in 0..25 {
         let durable = ["--appendonly", "yes", "--appendfsync", "always"];

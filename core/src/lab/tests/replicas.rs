@@ -240,7 +240,7 @@ fn a_replica_that_changes_its_primary_tells_what_is_durable_of_the_new_stream() 
 }
 
 #[test]
-fn the_watchdog_tells_of_a_copy_that_is_loaded_slowly() {
+fn the_watchdog_reports_a_full_resync_that_loads_slowly() {
     let primary = ["--repl-diskless-sync-delay", "0", "--rdb-key-save-delay", "10000"];
     for (period, wanted) in [("200", 1), ("0", 0)] {
         let replica = ["--repl-diskless-load", "on-empty-db", "--watchdog-period", period];

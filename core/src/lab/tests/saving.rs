@@ -4,7 +4,7 @@ use super::*;
 use crate::rng::Rng;
 
 /// A server without traffic, with these arguments, and a terminal on another host.
-fn lonely(seed: u64, args: &[&str]) -> World {
+fn single_server(seed: u64, args: &[&str]) -> World {
     let mut scenario = sandbox(1);
     let more = args.iter().map(|arg| (*arg).to_owned());
     scenario.hosts[0].processes[0].args.extend(more);
@@ -50,7 +50,7 @@ fn files(world: &World) -> Vec<String> {
 
 #[test]
 fn save_points_come_in_virtual_time() {
-    let mut world = lonely(1, &["--save", "60 1"]);
+    let mut world = single_server(1, &["--save", "60 1"]);
     ask(&mut world, "set k v");
     world.run_for(Duration::from_secs(30));
     assert_eq!(files(&world), [""; 0]);
@@ -67,7 +67,7 @@ fn save_points_come_in_virtual_time() {
 fn power_that_fails_at_any_moment_leaves_a_whole_dump() {
     for seed in 0..60 {
         let mut rng = Rng::new(seed);
-        let mut world = lonely(seed, &["--save", "", "--rdb-key-save-delay", "50"]);
+        let mut world = single_server(seed, &["--save", "", "--rdb-key-save-delay", "50"]);
         for n in 0..60 {
             world
                 .apply(&format!("type t set key:{n} old").parse().expect("a line"))
@@ -97,7 +97,7 @@ fn power_that_fails_at_any_moment_leaves_a_whole_dump() {
 
 #[test]
 fn a_full_disk_keeps_the_old_dump_and_refuses_writes() {
-    let mut world = lonely(1, &["--save", "3600 1"]);
+    let mut world = single_server(1, &["--save", "3600 1"]);
     ask(&mut world, "set k old");
     ask(&mut world, "save");
     act(&mut world, "disk redis-1 full");
@@ -123,10 +123,10 @@ fn a_full_disk_keeps_the_old_dump_and_refuses_writes() {
 }
 
 #[test]
-fn what_waits_for_a_disk_that_stands_still_is_limited() {
+fn a_snapshot_on_a_stalled_disk_has_a_memory_limit() {
     let args =
         ["--save", "3600 1000000", "--enable-debug-command", "yes", "--rdbcompression", "no"];
-    let mut world = lonely(1, &args);
+    let mut world = single_server(1, &args);
     ask(&mut world, "debug populate 300 key 100000");
     act(&mut world, "disk redis-1 slow 1000s");
     ask(&mut world, "bgsave");
@@ -162,7 +162,7 @@ fn what_waits_for_a_disk_that_stands_still_is_limited() {
 #[test]
 fn a_rewrite_for_which_too_much_waits_is_given_up() {
     let args = ["--save", "", "--enable-debug-command", "yes", "--rdbcompression", "no"];
-    let mut world = lonely(1, &[&args[..], &["--appendonly", "yes"]].concat());
+    let mut world = single_server(1, &[&args[..], &["--appendonly", "yes"]].concat());
     ask(&mut world, "debug populate 300 key 100000");
     ask(&mut world, "bgrewriteaof");
     let started = |world: &World| log(world).matches("file rewriting started by pid").count();
@@ -217,9 +217,9 @@ fn a_rewrite_for_which_too_much_waits_is_given_up() {
 }
 
 #[test]
-fn nothing_is_begun_while_a_shutdown_waits_for_the_disk() {
+fn no_save_starts_while_a_shutdown_waits_for_the_disk() {
     let args = ["--save", "5 1", "--appendonly", "yes"];
-    let mut world = lonely(1, &args);
+    let mut world = single_server(1, &args);
     act(&mut world, "run client-2 other redis-cli -h redis-1");
     act(&mut world, "disk redis-1 slow 20s");
     // The rewrite waits for the dump, which is aborted by the shutdown.
@@ -250,9 +250,9 @@ fn nothing_is_begun_while_a_shutdown_waits_for_the_disk() {
 }
 
 #[test]
-fn what_is_being_written_stays_where_it_was_begun() {
+fn config_set_dir_does_not_move_what_is_being_written() {
     let args = ["--save", "", "--appendonly", "yes", "--enable-protected-configs", "yes"];
-    let mut world = lonely(1, &args);
+    let mut world = single_server(1, &args);
     let ending = |world: &World, end: &str| -> Vec<String> {
         files(world).into_iter().filter(|path| path.ends_with(end)).collect()
     };

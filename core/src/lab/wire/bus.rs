@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_told_in_a_few_characters() {
+    fn messages_have_short_labels() {
         let told = |body| label(&message(body), &names);
         assert_eq!(label(&ping(), &names).as_deref(), Some("PING"));
         assert_eq!(told(Body::Fail(id(2))).as_deref(), Some("FAIL node-2"));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_messages_the_one_that_is_no_gossip_is_told() {
+    fn the_label_of_several_messages_is_that_of_the_one_that_is_not_gossip() {
         let both = [ping(), message(Body::Fail(id(3)))].concat();
         assert_eq!(label(&both, &names).as_deref(), Some("FAIL node-3 +1"));
         assert_eq!(kind(&both), MessageKind::Bus);

@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_told_in_a_few_characters() {
+    fn messages_have_short_labels() {
         assert_eq!(label(b"*2\r\n$3\r\nGET\r\n$5\r\nkey:7\r\n", true), "GET key:7");
         assert_eq!(label(b"$-1\r\n", false), "(nil)");
         assert_eq!(label(b"+OK\r\n:3\r\n", false), "OK +1");
@@ -237,14 +237,14 @@ mod tests {
     }
 
     #[test]
-    fn signs_of_life_and_copies_are_told_apart_from_commands() {
+    fn heartbeats_and_full_resyncs_are_distinguished_from_commands() {
         assert!(is_heartbeat(b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$1\r\n0\r\n"));
         assert!(!is_heartbeat(b"*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n"));
         assert_eq!(label(b"$180\r\nREDIS0010", true), "RDB 15 B");
     }
 
     #[test]
-    fn questions_and_answers_about_a_master_are_told() {
+    fn questions_and_replies_about_a_master_have_labels() {
         let ask = |candidate: &str| {
             let words = ["SENTINEL", "is-master-down-by-addr", "10.0.0.1", "6379", "3", candidate];
             let bulk = words.map(|word| format!("${}\r\n{word}\r\n", word.len())).concat();
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pushed_is_told_in_both_protocols() {
+    fn pushes_have_labels_in_both_protocols() {
         let in_resp3 = b">2\r\n$10\r\ninvalidate\r\n*2\r\n$1\r\nk\r\n$1\r\nm\r\n";
         let in_resp2 =
             b"*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*2\r\n$1\r\nk\r\n$1\r\nm\r\n";

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_come_together_whatever_order_they_arrive_in() {
+    fn parts_are_joined_in_any_order_of_arrival() {
         let array = whole(
             JoinKind::Array(vec![1, 0, 1]),
             &["*1\r\n$1\r\na\r\n", "*2\r\n$1\r\nb\r\n$-1\r\n"],

@@ -57,7 +57,7 @@ fn the_files_of_the_course_are_read() {
 }
 
 #[test]
-fn complaints_tell_the_file_and_the_line() {
+fn errors_name_the_file_and_the_line() {
     let with =
         |line: &str| parse(&format!("{line}\nInclude servers.conf\n")).expect_err("an error");
     assert_eq!(with("Bogus 1"), "/etc/p.conf:1 unknown key Bogus");
@@ -89,7 +89,7 @@ fn complaints_tell_the_file_and_the_line() {
 }
 
 #[test]
-fn a_cluster_is_learned_from_what_one_node_tells() {
+fn the_topology_is_read_from_cluster_nodes() {
     let config = parse("ClusterServerPool {\nServers {\n+ 10.0.0.1:7000\n}\n}\n").expect("good");
     let mut topology = Topology::new(&config);
     let mut rng = Rng::new(1);

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_passed_on_and_what_is_refused() {
+    fn known_commands_are_forwarded_and_others_refused() {
         assert_eq!(command("GET k"), Some(Command::Forward(1)));
         assert_eq!(command("ping"), Some(Command::Ping));
         assert_eq!(command("PING x"), None);

@@ -591,7 +591,7 @@ alpha:
     }
 
     #[test]
-    fn complaints_are_those_of_twemproxy_with_the_line() {
+    fn errors_are_those_of_twemproxy_with_the_line() {
         let with = |line: &str| {
             error(&SEED.replace("  redis: true\n", &format!("  redis: true\n{line}\n")))
         };

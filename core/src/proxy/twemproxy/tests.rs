@@ -125,7 +125,7 @@ fn replies_leave_in_the_order_of_the_requests() {
 }
 
 #[test]
-fn requests_come_apart_and_together_again() {
+fn requests_are_split_and_their_replies_joined() {
     let mut fixture = Fixture::new(CONFIG);
     let (a, b) = keys();
     let key = |key: &str| format!("${}\r\n{key}\r\n", key.len());
@@ -141,7 +141,7 @@ fn requests_come_apart_and_together_again() {
 }
 
 #[test]
-fn an_unanswered_request_times_out_and_its_server_is_put_out() {
+fn an_unanswered_request_times_out_and_its_server_is_ejected() {
     let mut fixture = Fixture::new(CONFIG);
     let (a, _) = keys();
     fixture.send(CLIENT, get(&a).as_bytes());
@@ -182,7 +182,7 @@ fn the_reply_for_a_closed_client_goes_to_no_other() {
 }
 
 #[test]
-fn what_is_refused_ends_the_connection() {
+fn a_refused_command_closes_the_connection() {
     for bad in ["get k\r\n", "*0\r\n", "*2\r\n$4\r\nkeys\r\n", "*3\r\n$3\r\nget\r\n"] {
         let mut fixture = Fixture::new(CONFIG);
         fixture.send(CLIENT, bad.as_bytes());

@@ -59,7 +59,7 @@ fn a_failover_ends_without_a_replica_that_does_not_follow_in_time() {
 }
 
 #[test]
-fn a_replica_of_another_master_is_put_right_after_the_timeout() {
+fn a_replica_of_another_master_is_reconfigured_after_the_timeout() {
     let mut net = Net::new(3, 1, 1);
     net.run(5_000);
     net.server(3).follows = Some(2);

@@ -106,7 +106,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn messages_are_read_as_they_were_written(mut header in header(), body in body()) {
+    fn messages_round_trip(mut header in header(), body in body()) {
         if let Body::Gossip { extensions, .. } = &body {
             header.extensions |= !extensions.is_empty();
         }
@@ -209,7 +209,7 @@ fn fields_are_at_the_offsets_that_redis_uses() {
 }
 
 #[test]
-fn versions_types_and_names_that_do_not_exist_are_told_apart() {
+fn unknown_versions_types_and_names_are_distinct_errors() {
     let good = Message { header: Header::default(), body: Body::bare(Greeting::Ping) }.encode();
     let with = |place: usize, value: u8| {
         let mut bytes = good.clone();

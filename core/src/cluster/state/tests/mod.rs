@@ -15,7 +15,7 @@ fn slot(number: u16) -> Slot {
 }
 
 #[test]
-fn nodes_that_meet_come_to_know_each_other() {
+fn nodes_that_meet_discover_all_others() {
     for seed in 0..20 {
         let mut net = Net::new(5, seed, TIMEOUT);
         // Each node is introduced to one other only.
@@ -97,7 +97,7 @@ fn one_replica_wins_and_it_is_the_one_with_the_most_data() {
 }
 
 #[test]
-fn a_minority_stops_and_a_majority_goes_on() {
+fn a_minority_stops_serving_and_a_majority_fails_over() {
     for seed in 0..10 {
         let mut net = Net::cluster(3, 3, seed, TIMEOUT);
         // Primary 0 is isolated from the others.
@@ -136,7 +136,7 @@ fn a_replica_whose_data_is_old_does_not_take_over() {
 }
 
 #[test]
-fn votes_are_on_the_disk_before_they_leave() {
+fn votes_are_on_disk_before_they_are_sent() {
     let mut net = Net::cluster(3, 3, 1, TIMEOUT);
     // The disks of both voters stall.
     net.stop_disk(1);
@@ -170,7 +170,7 @@ fn a_manual_failover_exchanges_the_roles_and_loses_nothing() {
 }
 
 #[test]
-fn a_manual_failover_that_takes_too_long_is_given_up() {
+fn a_manual_failover_times_out() {
     let mut net = Net::cluster(3, 3, 1, TIMEOUT);
     net.set_offset(0, 70);
     net.set_offset(3, 60);
@@ -196,7 +196,7 @@ fn force_needs_votes_and_takeover_does_not() {
 }
 
 #[test]
-fn a_node_that_missed_a_failover_is_put_right() {
+fn a_node_that_missed_a_failover_learns_the_new_owner() {
     for seed in 0..10 {
         let mut net = Net::cluster(3, 3, seed, TIMEOUT);
         net.kill(0);
@@ -232,7 +232,7 @@ fn a_replica_migrates_to_a_primary_without_any() {
 }
 
 #[test]
-fn a_slot_that_moves_is_asked_for_and_then_moved() {
+fn a_migrating_slot_redirects_with_ask_and_then_with_moved() {
     let mut net = Net::cluster(2, 0, 1, TIMEOUT);
     let moving = slot(0);
     let names = [net.node(0).my_id(), net.node(1).my_id()];
@@ -260,7 +260,7 @@ fn a_slot_that_moves_is_asked_for_and_then_moved() {
 }
 
 #[test]
-fn a_node_that_is_forgotten_stays_away_for_a_minute() {
+fn a_forgotten_node_is_banned_for_a_minute() {
     let mut net = Net::cluster(3, 1, 1, TIMEOUT);
     let gone = net.node(3).my_id();
     net.kill(3);
@@ -300,7 +300,7 @@ fn a_reset_node_knows_no_others() {
 
 /// Redis 7.0 sends no shard ID, so every other node makes up one for it.
 #[test]
-fn replicas_belong_to_the_shards_of_their_primaries_whatever_versions_tell() {
+fn replicas_are_in_the_shards_of_their_primaries_with_nodes_of_any_version() {
     for old in [&[0, 1][..], &[2, 3], &[0, 3]] {
         let mut net = Net::cluster_with_old(2, 2, 1, TIMEOUT, old);
         let agree = |net: &Net| {
@@ -359,7 +359,7 @@ fn messages_to_subscribers_reach_all_nodes_or_those_of_the_shard() {
 }
 
 #[test]
-fn bytes_of_strangers_change_nothing() {
+fn invalid_bus_messages_change_nothing() {
     let mut net = Net::cluster(3, 0, 1, TIMEOUT);
     let before = net.node(0).nodes_conf();
     let mut rng = crate::rng::Rng::new(5);
