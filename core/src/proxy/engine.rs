@@ -16,7 +16,7 @@ mod drive;
 mod join;
 mod link;
 mod rule;
-mod slots;
+mod slab;
 
 use std::collections::VecDeque;
 
@@ -26,7 +26,7 @@ pub use self::drive::Proxy;
 pub use self::join::{Join, JoinKind};
 pub use self::link::{ClosedLink, Kept, Link, LinkError, LinkId, Owner, Pending};
 pub use self::rule::{AcceptedClient, DisconnectReason, Flow, Rule, Verdict};
-use self::slots::Slots;
+use self::slab::Slab;
 use crate::machine::{Address, Close, ConnId, Endpoint, ListenerId, LogLevel, LogLine, Output};
 use crate::time::{Duration, Mono};
 
@@ -58,8 +58,8 @@ pub const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Clients, backend connections, and the requests and replies between them.
 #[derive(Clone, Debug)]
 pub struct Engine<R: Rule> {
-    clients: Slots<Client<R::Client>>,
-    links: Slots<Link<R::Link>>,
+    clients: Slab<Client<R::Client>>,
+    links: Slab<Link<R::Link>>,
     outputs: VecDeque<Output>,
     /// Connections whose outbox got data since the driver last polled.
     dirty: Vec<ConnId>,
@@ -81,8 +81,8 @@ pub struct Engine<R: Rule> {
 impl<R: Rule> Default for Engine<R> {
     fn default() -> Self {
         Engine {
-            clients: Slots::default(),
-            links: Slots::default(),
+            clients: Slab::default(),
+            links: Slab::default(),
             outputs: VecDeque::new(),
             dirty: Vec::new(),
             resumable: Vec::new(),

@@ -45,7 +45,7 @@ use nodes::{Node, Nodes, Ref};
 pub use route::{Presence, Request, Route};
 use saving::Saving;
 pub use settings::{PreferredEndpoint, Settings};
-pub use view::{Glance, LinkView, NodeView, ShardView, SlotRange};
+pub use view::{ClusterSummary, LinkView, NodeView, ShardView, SlotRange};
 
 use super::bus::Kind;
 use super::{NodeFlags, NodeId, NodesConf, SlotSet};

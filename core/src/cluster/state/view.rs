@@ -80,7 +80,7 @@ pub struct LinkView {
 
 /// A summary of one node's view of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Glance {
+pub struct ClusterSummary {
     /// Its node ID.
     pub id: NodeId,
     /// Its primary, if it is a replica.
@@ -103,12 +103,12 @@ pub struct Glance {
 
 impl Cluster {
     /// A summary of this node's view of the cluster.
-    pub fn glance(&self) -> Glance {
+    pub fn summary(&self) -> ClusterSummary {
         let down = self.nodes.iter().filter_map(|(_, node)| {
             let down = node.has_failed() || node.may_have_failed();
             down.then_some((node.id, node.has_failed()))
         });
-        Glance {
+        ClusterSummary {
             id: self.me().id,
             master: self.me().master.map(|master| self.nodes[master].id),
             current_epoch: self.current_epoch,

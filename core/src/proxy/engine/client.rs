@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 
 use super::join::Join;
 use super::link::LinkId;
-use super::slots::SlotId;
+use super::slab::SlabId;
 use super::{MAX_HELD, MAX_UNANSWERED};
 use crate::machine::{ConnId, Endpoint, ListenerId, Outbox};
 use crate::proxy::request::Requests;
 use crate::time::Mono;
 
 /// The ID of a client. IDs are never reused.
-pub type ClientId = SlotId;
+pub type ClientId = SlabId;
 
 /// A connected client.
 #[derive(Clone, Debug)]

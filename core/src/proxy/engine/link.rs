@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 
 use super::client::ClientId;
-use super::slots::SlotId;
+use super::slab::SlabId;
 use crate::machine::{ConnId, NetError, Outbox};
 use crate::proxy::reply::Scanner;
 use crate::time::{Duration, Mono};
 
 /// The ID of a backend connection. IDs are never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub struct LinkId(pub(super) SlotId);
+pub struct LinkId(pub(super) SlabId);
 
 /// A connection to a backend.
 #[derive(Clone, Debug)]
