@@ -117,7 +117,7 @@ impl NodesConf {
                 Some(_) => {
                     let node = NodeLine::parse(&words).map_err(damaged)?;
                     if conf.nodes.iter().any(|other| other.id == node.id) {
-                        return Err(damaged("a node stands there twice"));
+                        return Err(damaged("a node appears twice"));
                     }
                     conf.nodes.push(node);
                 }
@@ -145,7 +145,7 @@ impl NodesConf {
                 self.last_vote_epoch = value?;
             } else if name.eq_ignore_ascii_case(ARRIVING) {
                 self.arriving =
-                    SlotSet::from_text(text, ',').ok_or("the arriving slots are no slots")?;
+                    SlotSet::from_text(text, ',').ok_or("the arriving slots are not slots")?;
             }
         }
         Ok(())
@@ -229,7 +229,7 @@ impl NodeLine {
             master: match *master {
                 "-" => None,
                 name => {
-                    Some(NodeId::parse(name.as_bytes()).ok_or("the primary is no node's name")?)
+                    Some(NodeId::parse(name.as_bytes()).ok_or("the primary is not a node's name")?)
                 }
             },
             ping_sent: ping.parse().map_err(|_| "the time of the ping is not a number")?,

@@ -122,7 +122,7 @@ impl ClusterManager {
                 if self.view_of(&to.place, &to.id).await.is_some_and(|node| owns(&node, slots)) {
                     return Ok(None);
                 }
-                return Ok(Some(format!("{at} knows nothing of the move of {ranges} any more")));
+                return Ok(Some(format!("{at} has no record of the move of {ranges} any more")));
             };
             match field(record, "state").as_str() {
                 "success" => return Ok(None),

@@ -40,7 +40,7 @@ impl Dump {
             (Some(_), _) => return None,
             (None, Ok(length)) if self.buffer.len() >= length => length,
             (None, Ok(_)) => return None,
-            (None, Err(_)) => return Some(Err(format!("a length is expected, not {head}"))),
+            (None, Err(_)) => return Some(Err(format!("a length was expected, not {head}"))),
         };
         self.buffer.truncate(length);
         Some(Ok(core::mem::take(&mut self.buffer)))

@@ -186,7 +186,7 @@ fn a_source_that_has_forgotten_a_move_does_not_make_it_fail_when_the_target_has_
         });
         assert_eq!(status, i32::from(!arrives), "{printed}");
         assert_eq!(
-            printed.contains("h:2 knows nothing of the move of 5461"),
+            printed.contains("h:2 has no record of the move of 5461"),
             !arrives,
             "{printed}"
         );

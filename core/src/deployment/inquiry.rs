@@ -58,7 +58,7 @@ impl Inquiry {
             Stage::Info => {
                 self.report.info = match reply {
                     Value::Error(error) => return Err(String::from_utf8_lossy(error).into_owned()),
-                    other => text(other).ok_or("the reply to INFO is no text")?,
+                    other => text(other).ok_or("the reply to INFO is not a text")?,
                 };
                 match (self.report.kind(), self.report.in_cluster()) {
                     (Kind::Sentinel, _) => Stage::Masters,

@@ -35,14 +35,14 @@ impl ClusterTraffic {
                         "redirected" => Routing::Redirected,
                         _ => {
                             let text =
-                                format!("'{value}' is no routing; use learned or redirected");
+                                format!("'{value}' is not a routing; use learned or redirected");
                             return Err(LaunchError(text));
                         }
                     };
                 }
                 "--wait" => {
                     wait = value.parse().map_err(|_| {
-                        LaunchError(format!("'{value}' is no number of replicas for --wait"))
+                        LaunchError(format!("'{value}' is not a number of replicas for --wait"))
                     })?;
                 }
                 _ => {

@@ -90,7 +90,7 @@ pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
                 WORLDS,
             ]
             .join(", ");
-            Err(LaunchError(format!("{other}: command not found; there are {known}")))
+            Err(LaunchError(format!("{other}: command not found; available are {known}")))
         }
     }
 }

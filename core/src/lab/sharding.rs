@@ -42,7 +42,7 @@ impl Sharding {
                 "--hash" => hash = Hash::parse(value).ok_or_else(|| unknown("hash", value))?,
                 "--table" => {
                     let row = value.rsplit_once('=').ok_or_else(|| {
-                        let text = format!("'{value}' is no row; write --table user:=redis-1");
+                        let text = format!("'{value}' is not a row; write --table user:=redis-1");
                         LaunchError(text)
                     })?;
                     table.push(row);

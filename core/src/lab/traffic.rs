@@ -77,7 +77,7 @@ impl Traffic {
                 "--master" => master = value.clone(),
                 "--patience" => {
                     let seconds = value.parse().map_err(|_| {
-                        LaunchError(format!("'{value}' is no patience; use seconds, 1 to 3600"))
+                        LaunchError(format!("'{value}' is not a timeout; use seconds, 1 to 3600"))
                     })?;
                     patience = Some(Duration::from_secs(u64::clamp(seconds, 1, 3_600)));
                 }
@@ -88,7 +88,8 @@ impl Traffic {
                         "writes" => Mix::WRITES,
                         "several" => Mix::SEVERAL,
                         _ => {
-                            let text = format!("'{value}' is no mix; use reads, writes or several");
+                            let text =
+                                format!("'{value}' is not a mix; use reads, writes or several");
                             return Err(LaunchError(text));
                         }
                     });

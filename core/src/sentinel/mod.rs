@@ -289,10 +289,8 @@ impl Sentinel {
         let common = &mut self.common;
         if let Ended::NotStarted(why) = how {
             let argv = common.scripts.jobs().find(|j| j.id == job).map(|job| job.argv.join(" "));
-            let text = format!(
-                "The script '{}' was to be run and could not be started: {why}",
-                argv.unwrap_or_default()
-            );
+            let text =
+                format!("The script '{}' could not be started: {why}", argv.unwrap_or_default());
             common.log(LogLevel::Warning, text);
         } else if let Some(pid) = common.scripts.pid(job) {
             let (signal, status) = how.numbers();

@@ -99,9 +99,7 @@ impl Cluster {
         // Meanwhile this node may have taken over other slots in a larger epoch.
         me.config_epoch = me.config_epoch.max(epoch);
         let epoch = me.config_epoch;
-        self.log(LogLevel::Notice, || {
-            format!("configEpoch set to {epoch} for slots that have come")
-        });
+        self.log(LogLevel::Notice, || format!("configEpoch set to {epoch} for migrated slots"));
         self.claim(slots);
         self.finish();
         true

@@ -115,7 +115,7 @@ impl Cluster {
             Malformed::Kind(number) => format!("Received unknown packet type: {number}"),
             Malformed::Length(kind) => {
                 format!(
-                    "Received invalid {} packet of length {len}: it does not hold what it says",
+                    "Received invalid {} packet of length {len}: its length does not fit its contents",
                     kind.name()
                 )
             }

@@ -143,9 +143,9 @@ pub(super) async fn run(
             }
         }
         "help" => {
-            os.println("These commands belong to the shell itself:");
+            os.println("Builtin commands of the shell:");
             os.println(BUILTINS.join(" "));
-            os.println("Programs stand in /bin, /usr/bin and /usr/local/bin.");
+            os.println("Programs are in /bin, /usr/bin and /usr/local/bin.");
         }
         "type" | "command" => return describe(shell, os, &name, rest).await,
         "eval" => {

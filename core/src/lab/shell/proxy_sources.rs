@@ -75,7 +75,7 @@ LOG=/var/log/nutcracker.log
 case "$1" in
     start)
         if pgrep nutcracker > /dev/null; then
-            echo "nutcracker runs already"
+            echo "nutcracker is already running"
         else
             echo "Starting nutcracker"
             nutcracker -d -c $CONF -o $LOG

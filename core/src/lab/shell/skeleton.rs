@@ -50,8 +50,8 @@ pub(super) fn files(facts: &Facts) -> Vec<File> {
     files.push(text("/etc/redis.conf", redis_conf().replace("dir ./", "dir /var/lib/redis")));
     files.push(text("/etc/redis-sentinel.conf", sentinel_conf()));
     files.push(text("/etc/redis/README", "Configuration files of installed instances.\n".into()));
-    files.push(text(&format!("/etc/init.d/{SHARED}"), "# What init scripts share.\n".into()));
-    files.push(text("/var/log/README", "Log files stand here.\n".into()));
+    files.push(text(&format!("/etc/init.d/{SHARED}"), "# Functions for init scripts.\n".into()));
+    files.push(text("/var/log/README", "This directory has the log files.\n".into()));
     files.push(text("/var/lib/redis/README", "The data of /etc/redis.conf.\n".into()));
     files.push(text("/run/utmp", String::new()));
     files.push(text("/home/README", "The homes of people.\n".into()));

@@ -352,7 +352,7 @@ impl<R: Rule> Proxy<R> {
         for id in stuck {
             if let Some(client) = self.engine.client(id) {
                 let text = format!(
-                    "client {}: took nothing of its reply for {} s; closing the connection",
+                    "client {}: did not read its reply for {} s; closing the connection",
                     client.peer,
                     STALL_TIMEOUT.as_secs()
                 );

@@ -358,7 +358,7 @@ impl Rule for Predixy {
         self.listener = Some(engine.listen(self.config.bind.clone(), 511));
         if self.config.worker_threads > 1 {
             let text = format!(
-                "WorkerThreads {} was asked for; one thread serves all clients",
+                "WorkerThreads {} is ignored; one thread serves all clients",
                 self.config.worker_threads
             );
             engine.log(LogLevel::Notice, text);
@@ -523,7 +523,7 @@ impl Rule for Predixy {
             let text = match why {
                 LinkError::Net(error) => error.to_string(),
                 LinkError::TimedOut => "Connection timed out".to_owned(),
-                LinkError::Malformed => "no reply of a Redis server".to_owned(),
+                LinkError::Malformed => "not a reply of a Redis server".to_owned(),
                 LinkError::Unfit => "refused by the proxy".to_owned(),
             };
             let line = format!("h 0 s {} will be close with status {text}", known.text);

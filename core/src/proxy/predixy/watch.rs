@@ -265,7 +265,8 @@ impl Predixy {
             }
             Ok(_) => return,
             Err(error) => {
-                let text = format!("open file {} fail {error}; the old one stays", reload.file);
+                let text =
+                    format!("open file {} fail {error}; the old one stays in use", reload.file);
                 return engine.log(LogLevel::Warning, text);
             }
         }
@@ -283,7 +284,8 @@ impl Predixy {
             (_, Some(file)) => self.load(engine, reload.files, file),
             (Ok(config), None) => self.apply_config(engine, now, config),
             (Err(error), None) => {
-                engine.log(LogLevel::Warning, format!("{error}; the old configuration stays"));
+                engine
+                    .log(LogLevel::Warning, format!("{error}; the old configuration stays in use"));
             }
         }
     }
@@ -317,7 +319,7 @@ impl Predixy {
         for link in unused {
             engine.close(link);
         }
-        engine.log(LogLevel::Notice, "predixy has taken the configuration over");
+        engine.log(LogLevel::Notice, "predixy has reloaded the configuration");
         self.refresh(engine, now);
     }
 }

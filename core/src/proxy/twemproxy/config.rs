@@ -341,7 +341,7 @@ impl Draft {
         let Some(&known) = known else {
             return Err(match name {
                 "servers" => at(line, "directive \"servers\" is a sequence of servers"),
-                "reuseport" => bad(name, line, "is unknown; version 0.5.0 has none such"),
+                "reuseport" => bad(name, line, "is unknown; version 0.5.0 does not have it"),
                 _ => unknown(name, line),
             });
         };

@@ -591,7 +591,8 @@ impl Rule for Twemproxy {
             }
             Err(error) => {
                 engine.log(LogLevel::Warning, error);
-                let text = format!("configuration file '{file}' is invalid; the old one stays");
+                let text =
+                    format!("configuration file '{file}' is invalid; the old one stays in use");
                 engine.log(LogLevel::Warning, text);
             }
         }

@@ -538,7 +538,7 @@ impl Shell {
         self.depth += 1;
         if self.depth > Self::DEPTH {
             self.depth -= 1;
-            return self.give_up(os, "commands stand too deep in each other").await;
+            return self.give_up(os, "commands are nested too deeply").await;
         }
         let flow = self.run_compound(os, &stage.command, &stage.text).await;
         self.depth -= 1;

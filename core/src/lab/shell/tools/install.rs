@@ -178,7 +178,7 @@ alive() {{
 case "$1" in
     start)
         if alive; then
-            echo "A server answers on port $PORT already"
+            echo "A server already answers on port $PORT"
         else
             echo "Starting Redis server..."
             $SERVER $CONF

@@ -149,7 +149,7 @@ impl Parser {
     pub(super) fn block(&mut self) -> Result<Vec<Statement>, String> {
         self.depth += 1;
         if self.depth > DEPTH {
-            return Err("blocks stand too deep in each other".into());
+            return Err("blocks are nested too deeply".into());
         }
         self.expect("{")?;
         let mut body = Vec::new();
@@ -244,7 +244,7 @@ impl Parser {
     pub(super) fn expr(&mut self) -> Result<Expr, String> {
         self.depth += 1;
         if self.depth > DEPTH {
-            return Err("expressions stand too deep in each other".into());
+            return Err("expressions are nested too deeply".into());
         }
         let test = self.binary(0)?;
         let expr = if self.eat("?") {
