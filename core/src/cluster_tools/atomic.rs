@@ -9,7 +9,7 @@ use crate::time::Duration;
 use super::io::{Place, Words, error_text, text, words};
 use super::manager::ClusterManager;
 use super::node::Node;
-use super::slots::{Moving, Refusal};
+use super::slots::{MoveError, MoveOptions};
 
 /// The maximum number of slots in one command.
 const MAX_SLOTS: usize = 128;
@@ -29,9 +29,9 @@ impl ClusterManager {
         source: usize,
         target: usize,
         slots: &[Slot],
-        how: Moving,
+        how: MoveOptions,
         progress: &str,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), MoveError> {
         for slots in slots.chunks(MAX_SLOTS) {
             if self.migrate_atomically(source, target, slots, how, progress).await? {
                 continue;
@@ -52,9 +52,9 @@ impl ClusterManager {
         source: usize,
         target: usize,
         slots: &[Slot],
-        how: Moving,
+        how: MoveOptions,
         progress: &str,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<bool, MoveError> {
         let (from, to) = (self.nodes[source].clone(), self.nodes[target].clone());
         let set: SlotSet = slots.iter().copied().collect();
         let ends: Vec<String> =
@@ -62,7 +62,7 @@ impl ClusterManager {
         let line = format!("CLUSTER MIGRATESLOTS SLOTSRANGE {} NODE {}", ends.join(" "), to.id);
         let keys = if how.quiet { Vec::new() } else { self.count_keys(&from.place, slots).await };
         let reply = self.io.reply(&from.place, words(&line)).await;
-        let reply = reply.map_err(|_| Refusal::new())?;
+        let reply = reply.map_err(|_| MoveError::new())?;
         let refusal = match error_text(&reply) {
             Some(refusal) => Some(refusal),
             None => self.outcome(&from.place, &to, &set).await?,
@@ -105,11 +105,11 @@ impl ClusterManager {
         at: &Place,
         to: &Node,
         slots: &SlotSet,
-    ) -> Result<Option<Refusal>, Refusal> {
+    ) -> Result<Option<MoveError>, MoveError> {
         let ranges = slots.to_text(" ");
         loop {
             let reply = self.io.reply(at, words("CLUSTER GETSLOTMIGRATIONS")).await;
-            let reply = reply.map_err(|_| Refusal::new())?;
+            let reply = reply.map_err(|_| MoveError::new())?;
             let moves = reply.items().unwrap_or_default();
             let ours = moves.iter().find(|record| {
                 field(record, "operation") == "EXPORT"

@@ -8,7 +8,7 @@ use crate::sharding::Slot;
 use super::create::add_slots;
 use super::io::words;
 use super::manager::ClusterManager;
-use super::slots::Moving;
+use super::slots::MoveOptions;
 use super::{Failed, Outcome};
 
 /// Slots without an owner, by the number of nodes that have keys in them, with these nodes.
@@ -115,7 +115,7 @@ impl ClusterManager {
             let from = self.place(source);
             // Keys can only be read in a slot that is served, so the slot is opened temporarily.
             self.state(source, slot, &format!("IMPORTING {id}")).await?;
-            let how = Moving { cold: true, ..Moving::default() };
+            let how = MoveOptions { cold: true, ..MoveOptions::default() };
             if let Err(reason) = self.move_slot(source, target, slot, how).await {
                 return self.io.replied_with_error(&from, &reason);
             }
@@ -229,7 +229,7 @@ impl ClusterManager {
         migrating: &[usize],
         importing: &[usize],
     ) -> Outcome {
-        let warm = Moving::default();
+        let warm = MoveOptions::default();
         match (migrating, importing) {
             ([source], [target]) => {
                 let (from, to) = (self.place(*source), self.place(*target));
@@ -241,7 +241,7 @@ impl ClusterManager {
                 self.io
                     .info(format!(">>> Case 2: Moving all the {slot} slot keys to its owner {to}"));
                 for source in importing.iter().copied().filter(|source| *source != owner) {
-                    self.moved(source, owner, slot, Moving { cold: true, ..warm }).await?;
+                    self.moved(source, owner, slot, MoveOptions { cold: true, ..warm }).await?;
                     let from = self.place(source);
                     self.io.info(format!(">>> Setting {slot} as STABLE in {from}"));
                     self.state(source, slot, "STABLE").await?;
@@ -287,7 +287,7 @@ impl ClusterManager {
                 ">>> Case 3: Moving slot {slot} from {from} to {to} and closing it on all the \
                  other importing nodes."
             ));
-            self.moved(source, target, slot, Moving::default()).await?;
+            self.moved(source, target, slot, MoveOptions::default()).await?;
         } else {
             self.io.info(format!(
                 ">>> Case 3: Closing slot {slot} on both migrating and importing nodes."
@@ -300,7 +300,7 @@ impl ClusterManager {
         Ok(())
     }
 
-    async fn moved(&mut self, from: usize, to: usize, slot: Slot, how: Moving) -> Outcome {
+    async fn moved(&mut self, from: usize, to: usize, slot: Slot, how: MoveOptions) -> Outcome {
         match self.move_slot(from, to, slot, how).await {
             Ok(()) => Ok(()),
             Err(reason) => self.io.replied_with_error(&self.place(from), &reason),
@@ -332,7 +332,8 @@ impl ClusterManager {
             let del = words(&format!("CLUSTER DELSLOTS {slot}"));
             self.io.reply(&self.place(index), del).await?;
             self.state(index, slot, &format!("IMPORTING {id}")).await?;
-            self.moved(index, owner, slot, Moving { cold: true, ..Moving::default() }).await?;
+            self.moved(index, owner, slot, MoveOptions { cold: true, ..MoveOptions::default() })
+                .await?;
             self.state(index, slot, "STABLE").await?;
             self.nodes[index].slots.remove(slot);
         }

@@ -275,12 +275,12 @@ impl Io {
     }
 
     /// Sends a command without waiting for its reply, so that others can be sent meanwhile.
-    pub(super) fn send(&self, to: &Place, command: Words) -> Sent {
+    pub(super) fn send(&self, to: &Place, command: Words) -> PendingReplies {
         self.send_all(to, vec![command])
     }
 
     /// Sends commands as one pipeline.
-    pub(super) fn send_all(&self, to: &Place, mut commands: Vec<Words>) -> Sent {
+    pub(super) fn send_all(&self, to: &Place, mut commands: Vec<Words>) -> PendingReplies {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let auth = self.settings.login.auth().filter(|_| !open.contains(to));
         if !open.contains(to) {
@@ -291,7 +291,12 @@ impl Io {
             commands.insert(0, auth);
         }
         let ask = Request::Commands { to: to.clone(), commands };
-        Sent { io: self.clone(), to: to.clone(), authenticates, answer: self.line.ask(ask) }
+        PendingReplies {
+            io: self.clone(),
+            to: to.clone(),
+            authenticates,
+            answer: self.line.ask(ask),
+        }
     }
 
     /// Sends a command and waits for its reply, which may be an error reply.
@@ -348,14 +353,14 @@ impl Io {
 }
 
 /// Commands whose replies have not been read yet.
-pub(super) struct Sent {
+pub(super) struct PendingReplies {
     io: Io,
     to: Place,
     authenticates: bool,
     answer: Answer<Request, Response>,
 }
 
-impl Sent {
+impl PendingReplies {
     /// The replies, one for each command.
     pub(super) async fn replies(self) -> Result<Vec<Value>, ConnectionError> {
         let replies = match self.answer.await {

@@ -6,7 +6,7 @@ use super::io::Io;
 use super::manager::ClusterManager;
 use super::options::Options;
 use super::reshard;
-use super::slots::Moving;
+use super::slots::MoveOptions;
 use super::{Failed, Outcome};
 
 /// A master that takes part in a rebalancing.
@@ -134,7 +134,7 @@ impl ClusterManager {
         if self.options.simulate {
             self.io.print("#".repeat(slots.len()));
         } else {
-            let how = Moving { quiet: true, ..Moving::default() };
+            let how = MoveOptions { quiet: true, ..MoveOptions::default() };
             if let Err(reason) = self.move_slots(source, target, &slots, how, "#").await {
                 return self.io.fail(format!("*** clusterManagerMoveSlot: {reason}"));
             }

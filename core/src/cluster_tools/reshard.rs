@@ -5,11 +5,11 @@ use crate::sharding::Slot;
 use super::io::Io;
 use super::manager::ClusterManager;
 use super::options::{Dialect, Options};
-use super::slots::Moving;
+use super::slots::MoveOptions;
 use super::{Failed, Outcome};
 
 /// A slot, and the index of its source node.
-pub(super) type Step = (Slot, usize);
+pub(super) type PlannedMove = (Slot, usize);
 
 pub(super) async fn reshard(io: Io, args: &[String], options: Options) -> Outcome {
     let mut manager = ClusterManager::load(io, args, options).await?;
@@ -45,7 +45,7 @@ pub(super) async fn reshard(io: Io, args: &[String], options: Options) -> Outcom
     for steps in steps.chunk_by(|(_, a), (_, b)| a == b) {
         let source = steps[0].1;
         let slots: Vec<Slot> = steps.iter().map(|(slot, _)| *slot).collect();
-        let moved = manager.move_slots(source, target, &slots, Moving::default(), "").await;
+        let moved = manager.move_slots(source, target, &slots, MoveOptions::default(), "").await;
         if let Err(reason) = moved {
             return match reason.is_empty() {
                 true => Err(Failed),
@@ -58,11 +58,11 @@ pub(super) async fn reshard(io: Io, args: &[String], options: Options) -> Outcom
 
 /// Which slots to take from which node: from each in proportion to its share of all slots, rounded
 /// up for the largest.
-pub(super) fn plan(manager: &ClusterManager, sources: &[usize], slots: usize) -> Vec<Step> {
+pub(super) fn plan(manager: &ClusterManager, sources: &[usize], slots: usize) -> Vec<PlannedMove> {
     let mut sources = sources.to_vec();
     sources.sort_by_key(|index| core::cmp::Reverse(manager.nodes[*index].slots.len()));
     let total: usize = sources.iter().map(|index| manager.nodes[*index].slots.len()).sum();
-    let mut steps: Vec<Step> = Vec::new();
+    let mut steps: Vec<PlannedMove> = Vec::new();
     for (number, index) in sources.iter().enumerate() {
         let owned = &manager.nodes[*index].slots;
         let share = slots as f32 / total as f32 * owned.len() as f32;

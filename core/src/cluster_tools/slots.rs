@@ -8,7 +8,7 @@ use super::manager::ClusterManager;
 
 /// Options of [`ClusterManager::move_slot`].
 #[derive(Clone, Copy, Default)]
-pub(super) struct Moving {
+pub(super) struct MoveOptions {
     /// Print nothing, not even a dot for each key.
     pub(super) quiet: bool,
     /// Move the keys only, and leave the owner as it is.
@@ -16,7 +16,7 @@ pub(super) struct Moving {
 }
 
 /// Why a slot was not moved; empty if the reason was printed already.
-pub(super) type Refusal = String;
+pub(super) type MoveError = String;
 
 impl ClusterManager {
     /// Moves a slot with its keys from one node to another, and announces the owner to all masters.
@@ -25,8 +25,8 @@ impl ClusterManager {
         source: usize,
         target: usize,
         slot: Slot,
-        how: Moving,
-    ) -> Result<(), Refusal> {
+        how: MoveOptions,
+    ) -> Result<(), MoveError> {
         let (from, to) = (self.nodes[source].clone(), self.nodes[target].clone());
         if !how.quiet {
             self.io.print(format!("Moving slot {slot} from {} to {}: ", from.place, to.place));
@@ -61,7 +61,7 @@ impl ClusterManager {
 
     /// Sets the owner of a slot at a node. A node that has become a replica meanwhile refuses that,
     /// and is skipped: it learns the owner from its primary.
-    async fn tell_owner(&self, at: &Place, slot: Slot, owner: &str) -> Result<(), Refusal> {
+    async fn tell_owner(&self, at: &Place, slot: Slot, owner: &str) -> Result<(), MoveError> {
         match self.set_slot(at, slot, owner).await {
             Err(reason) if reason.contains("SETSLOT only with masters") => Ok(()),
             told => told,
@@ -74,11 +74,11 @@ impl ClusterManager {
         at: &Place,
         slot: Slot,
         state: &str,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), MoveError> {
         let command = words(&format!("CLUSTER SETSLOT {slot} {state}"));
         match self.io.reply(at, command).await {
             Ok(reply) => error_text(&reply).map_or(Ok(()), Err),
-            Err(_) => Err(Refusal::new()),
+            Err(_) => Err(MoveError::new()),
         }
     }
 
@@ -89,10 +89,10 @@ impl ClusterManager {
         to: &Place,
         slot: Slot,
         tells: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), MoveError> {
         let some = words(&format!("CLUSTER GETKEYSINSLOT {slot} {}", self.options.pipeline));
         loop {
-            let reply = self.io.reply(from, some.clone()).await.map_err(|_| Refusal::new())?;
+            let reply = self.io.reply(from, some.clone()).await.map_err(|_| MoveError::new())?;
             if let Some(error) = error_text(&reply) {
                 return Err(error);
             }
@@ -114,13 +114,13 @@ impl ClusterManager {
 
     /// Sends MIGRATE. Keys that exist at the target are replaced if their values are equal, or with
     /// `--cluster-replace`.
-    async fn migrate(&self, from: &Place, to: &Place, keys: &[Vec<u8>]) -> Result<(), Refusal> {
+    async fn migrate(&self, from: &Place, to: &Place, keys: &[Vec<u8>]) -> Result<(), MoveError> {
         let replaces = self.options.replace;
         let reply = self
             .io
             .reply(from, self.migration(to, keys, replaces))
             .await
-            .map_err(|_| Refusal::new())?;
+            .map_err(|_| MoveError::new())?;
         let Some(error) = error_text(&reply) else { return Ok(()) };
         if !error.contains("BUSYKEY") || replaces {
             return Err(error);
@@ -143,12 +143,12 @@ impl ClusterManager {
                     "Please fix the above key(s) manually and try again or relaunch the command \n\
                      with --cluster-replace option to force key overriding.",
                 );
-                return Err(Refusal::new());
+                return Err(MoveError::new());
             }
         }
         self.io.warn("*** Replacing target keys...");
         let again = self.migration(to, keys, true);
-        let reply = self.io.reply(from, again).await.map_err(|_| Refusal::new())?;
+        let reply = self.io.reply(from, again).await.map_err(|_| MoveError::new())?;
         error_text(&reply).map_or(Ok(()), Err)
     }
 
@@ -170,12 +170,13 @@ impl ClusterManager {
         a: &Place,
         b: &Place,
         keys: &[Vec<u8>],
-    ) -> Result<Words, Refusal> {
+    ) -> Result<Words, MoveError> {
         let mut command = words("DEBUG DIGEST-VALUE");
         command.extend(keys.iter().cloned());
         let mut digests = Vec::new();
         for place in [a, b] {
-            let reply = self.io.reply(place, command.clone()).await.map_err(|_| Refusal::new())?;
+            let reply =
+                self.io.reply(place, command.clone()).await.map_err(|_| MoveError::new())?;
             match reply.items() {
                 Some(items) => digests.push(items.iter().map(text).collect::<Vec<_>>()),
                 None => {

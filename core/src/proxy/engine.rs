@@ -24,8 +24,8 @@ use self::client::Work;
 pub use self::client::{Client, ClientId, Unanswered};
 pub use self::drive::Proxy;
 pub use self::join::{Join, JoinKind};
-pub use self::link::{ClosedLink, Kept, Link, LinkError, LinkId, Owner, Pending};
-pub use self::rule::{AcceptedClient, DisconnectReason, Flow, Rule, Verdict};
+pub use self::link::{ClosedLink, Link, LinkError, LinkId, Owner, Pending, RequestCopy};
+pub use self::rule::{AcceptedClient, DisconnectReason, Flow, ReplyAction, Rule};
 use self::slab::Slab;
 use crate::machine::{Address, Close, ConnId, Endpoint, ListenerId, LogLevel, LogLine, Output};
 use crate::time::{Duration, Mono};
@@ -312,7 +312,7 @@ impl<R: Rule> Engine<R> {
         link.outbox.write_parts(parts);
         let len = parts.iter().map(|part| part.len()).sum::<usize>() as u64;
         let end = link.outbox.end();
-        link.pending.push_back(Pending { owner, command, at: now, end, len, hops: 0, kept: None });
+        link.pending.push_back(Pending { owner, command, at: now, end, len, hops: 0, copy: None });
         if link.pending.len() == 1
             && let Some(timeout) = link.timeout
         {
@@ -336,9 +336,9 @@ impl<R: Rule> Engine<R> {
 
     /// Stores the last request sent on a connection, with its number of hops, so that it can be
     /// sent to another backend.
-    pub fn keep_last(&mut self, id: LinkId, kept: Kept, hops: u8) {
+    pub fn copy_last(&mut self, id: LinkId, kept: RequestCopy, hops: u8) {
         if let Some(pending) = self.link_mut(id).and_then(|link| link.pending.back_mut()) {
-            pending.kept = Some(Box::new(kept));
+            pending.copy = Some(Box::new(kept));
             pending.hops = hops;
         }
     }

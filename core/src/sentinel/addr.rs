@@ -21,13 +21,13 @@ pub struct Addr {
 /// The driver resolves names when it connects, so entries come from connections that were opened by
 /// name.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
+pub struct HostNames {
     /// Whether host names are allowed (`sentinel resolve-hostnames`).
     pub resolve: bool,
     known: SortedMap<String, IpAddr>,
 }
 
-impl Names {
+impl HostNames {
     /// The maximum number of cached names.
     const MAX_NAMES: usize = 1_000;
 
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn names_are_hosts_only_if_that_is_allowed() {
-        let mut names = Names::default();
+        let mut names = HostNames::default();
         assert_eq!(names.addr("redis-1", 6379), None);
         let ip = names.addr("10.0.0.1", 6379).expect("an address");
         names.resolve = true;
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn addresses_are_written_with_their_port() {
-        let names = Names::default();
+        let names = HostNames::default();
         let written = |host: &str| names.addr(host, 1).expect("an address").with_port(false);
         assert_eq!(
             (written("127.0.0.1"), written("::1")),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use super::addr::{Addr, Names};
+use super::addr::{Addr, HostNames};
 use super::link::Links;
 use super::periods::Periods;
 use super::scripts::{Job, Scripts};
@@ -100,7 +100,7 @@ pub(super) struct Common {
     pub(super) epoch: u64,
     pub(super) periods: Periods,
     pub(super) settings: Settings,
-    pub(super) names: Names,
+    pub(super) names: HostNames,
     /// Since when TILT mode has been active.
     pub(super) tilt: Option<Mono>,
     pub(super) links: Links,

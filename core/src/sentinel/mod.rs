@@ -46,7 +46,7 @@ pub use schema::Config;
 pub use service::{SentinelServer, SentinelService};
 pub use view::SentinelView;
 
-use addr::{Addr, Names};
+use addr::{Addr, HostNames};
 use common::{Common, Saves};
 use failover::Ballot;
 use hello::Hello;
@@ -87,7 +87,7 @@ impl Sentinel {
                 epoch: 0,
                 periods: Periods::default(),
                 settings: Settings::default(),
-                names: Names::default(),
+                names: HostNames::default(),
                 tilt: None,
                 links: Links::default(),
                 scripts: Scripts::default(),

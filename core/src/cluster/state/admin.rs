@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use super::nodes::Node;
-use super::{Cluster, Effect, Local, NodeFlags, NodeId, Ref};
+use super::{Cluster, Effect, Local, NodeFlags, NodeId, NodeRef};
 use crate::cluster::SlotSet;
 use crate::cluster::bus::Kind;
 use crate::machine::LogLevel;
@@ -192,7 +192,7 @@ impl Cluster {
         Ok(())
     }
 
-    fn assign(&mut self, slot: Slot, node: Ref, keys: usize) {
+    fn assign(&mut self, slot: Slot, node: NodeRef, keys: usize) {
         if keys == 0 {
             self.migrating.remove(&slot);
         }
@@ -439,7 +439,7 @@ impl Cluster {
     }
 
     /// Looks up a node by its ID.
-    pub(super) fn find(&self, name: &[u8]) -> Result<Ref, String> {
+    pub(super) fn find(&self, name: &[u8]) -> Result<NodeRef, String> {
         NodeId::parse(name).and_then(|id| self.nodes.find(id)).ok_or_else(|| unknown_node(name))
     }
 
@@ -453,7 +453,7 @@ impl Cluster {
     }
 
     /// Removes a node, and every reference to it from slots and other nodes.
-    pub(super) fn delete_node(&mut self, node: Ref) {
+    pub(super) fn delete_node(&mut self, node: NodeRef) {
         self.delete_slots_of(node);
         self.importing.retain(|_, other| *other != node);
         self.migrating.retain(|_, other| *other != node);

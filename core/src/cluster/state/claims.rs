@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Cluster, Effect, NodeFlags, Ref, UNOWNED};
+use super::{Cluster, Effect, NodeFlags, NodeRef, UNOWNED};
 use crate::cluster::SlotSet;
 use crate::machine::LogLevel;
 use crate::sharding::Slot;
@@ -18,7 +18,7 @@ const MIN_REJOIN_DELAY: u64 = 500;
 
 impl Cluster {
     /// Assigns a slot that has no owner.
-    pub(super) fn add_slot(&mut self, node: Ref, slot: Slot) {
+    pub(super) fn add_slot(&mut self, node: NodeRef, slot: Slot) {
         if self.owner(slot).is_some() {
             return;
         }
@@ -43,7 +43,7 @@ impl Cluster {
         true
     }
 
-    pub(super) fn delete_slots_of(&mut self, node: Ref) {
+    pub(super) fn delete_slots_of(&mut self, node: NodeRef) {
         let slots = self.nodes[node].slots.clone();
         slots.iter().for_each(|slot| {
             self.delete_slot(slot);
@@ -63,7 +63,7 @@ impl Cluster {
     /// Handles a primary's claim to slots. It gets those that have no owner, or one with a smaller
     /// epoch. This node becomes its replica if it has taken the last slots of this node or of its
     /// primary.
-    pub(super) fn take_claims(&mut self, sender: Ref, epoch: u64, slots: &SlotSet) {
+    pub(super) fn take_claims(&mut self, sender: NodeRef, epoch: u64, slots: &SlotSet) {
         if sender == self.myself {
             self.log(LogLevel::Notice, || "Discarding UPDATE message about myself.".to_owned());
             return;
@@ -85,7 +85,7 @@ impl Cluster {
             if self.importing.contains_key(&slot) {
                 continue;
             }
-            let outdated = |owner: Ref| self.nodes[owner].config_epoch < epoch;
+            let outdated = |owner: NodeRef| self.nodes[owner].config_epoch < epoch;
             if !(self.is_unclaimed(slot) || owner.is_some_and(outdated)) {
                 continue;
             }
@@ -133,7 +133,7 @@ impl Cluster {
     }
 
     /// Marks a node as a primary.
-    pub(super) fn set_primary(&mut self, node: Ref) {
+    pub(super) fn set_primary(&mut self, node: NodeRef) {
         if self.nodes[node].is_primary() {
             return;
         }
@@ -148,7 +148,7 @@ impl Cluster {
     }
 
     /// Makes this node a replica of another. This node must not own slots.
-    pub(super) fn become_replica_of(&mut self, master: Ref) {
+    pub(super) fn become_replica_of(&mut self, master: NodeRef) {
         if master == self.myself {
             return;
         }
@@ -169,7 +169,7 @@ impl Cluster {
     }
 
     /// Makes the server replicate a node.
-    pub(super) fn follow(&mut self, master: Ref) {
+    pub(super) fn follow(&mut self, master: NodeRef) {
         let node = &self.nodes[master];
         let (host, port) = (node.ip.clone(), node.port);
         if !node.has_address() {
@@ -215,7 +215,7 @@ impl Cluster {
 
     /// Resolves a collision of config epochs: of two primaries, the one with the smaller ID takes a
     /// new epoch.
-    pub(super) fn resolve_epoch_collision(&mut self, other: Ref) {
+    pub(super) fn resolve_epoch_collision(&mut self, other: NodeRef) {
         let (me, sender) = (self.me(), &self.nodes[other]);
         let collide = me.config_epoch == sender.config_epoch
             && me.is_primary()

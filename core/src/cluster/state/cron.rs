@@ -1,6 +1,6 @@
 //! Periodic work: connections, pings, failure detection, elections.
 
-use super::{Cluster, Effect, Local, NodeFlags, Ref};
+use super::{Cluster, Effect, Local, NodeFlags, NodeRef};
 use crate::cluster::bus::Greeting;
 
 /// The period of [`Cluster::tick`], in milliseconds.
@@ -78,7 +78,7 @@ impl Cluster {
     fn ping_some(&mut self) {
         let strangers = NodeFlags::MYSELF.and(NodeFlags::HANDSHAKE);
         let nodes = self.nodes.refs();
-        let mut silent: Option<Ref> = None;
+        let mut silent: Option<NodeRef> = None;
         for _ in 0..PING_DRAWS {
             let node = nodes[self.rng.below(nodes.len() as u64) as usize];
             let other = &self.nodes[node];
@@ -95,14 +95,14 @@ impl Cluster {
         }
     }
 
-    fn is_connected(&self, node: Ref) -> bool {
+    fn is_connected(&self, node: NodeRef) -> bool {
         let link = self.nodes[node].link.and_then(|link| self.links.get(&link));
         link.is_some_and(|link| link.connected)
     }
 
     /// Pings a node that has been silent for long, and marks it PFAIL after the node timeout.
     /// Returns whether that was done now.
-    fn check_node(&mut self, node: Ref) -> bool {
+    fn check_node(&mut self, node: NodeRef) -> bool {
         let others = NodeFlags::MYSELF.and(NodeFlags::NOADDR).and(NodeFlags::HANDSHAKE);
         if self.nodes[node].flags.any(others) {
             return false;

@@ -1,7 +1,7 @@
 //! Failover: how a replica becomes a primary, after the failure of its primary or by `CLUSTER
 //! FAILOVER`.
 
-use super::{Cluster, Effect, LinkId, NodeFlags, Ref, Settings};
+use super::{Cluster, Effect, LinkId, NodeFlags, NodeRef, Settings};
 use crate::cluster::bus::{Body, Greeting, Header};
 use crate::machine::LogLevel;
 
@@ -29,7 +29,7 @@ pub(super) struct Manual {
     /// start.
     ready: bool,
     /// In a primary: the replica that is to take over.
-    replica: Option<Ref>,
+    replica: Option<NodeRef>,
     /// In a replica: the offset at which its primary paused.
     offset: Option<u64>,
 }
@@ -71,14 +71,14 @@ impl Manual {
         self.end.is_some()
     }
 
-    pub(super) fn replica(&self) -> Option<Ref> {
+    pub(super) fn replica(&self) -> Option<NodeRef> {
         self.replica
     }
 }
 
 impl Cluster {
     /// Handles a vote request (FAILOVER_AUTH_REQUEST).
-    pub(super) fn vote(&mut self, candidate: Ref, request: &Header) {
+    pub(super) fn vote(&mut self, candidate: NodeRef, request: &Header) {
         if !self.me().votes() {
             return;
         }
@@ -109,7 +109,7 @@ impl Cluster {
         }
     }
 
-    fn why_no_vote(&self, candidate: Ref, request: &Header) -> Option<String> {
+    fn why_no_vote(&self, candidate: NodeRef, request: &Header) -> Option<String> {
         let current = self.current_epoch;
         if request.current_epoch < current {
             let asked = request.current_epoch;
@@ -144,7 +144,7 @@ impl Cluster {
     }
 
     /// Counts a vote for this node (FAILOVER_AUTH_ACK).
-    pub(super) fn count_vote(&mut self, voter: Ref, epoch: u64) {
+    pub(super) fn count_vote(&mut self, voter: NodeRef, epoch: u64) {
         if self.nodes[voter].votes() && epoch >= self.election.epoch {
             self.election.votes += 1;
             self.todo.election = true;
@@ -361,7 +361,7 @@ impl Cluster {
     }
 
     /// Handles a replica's request to pause clients (MFSTART).
-    pub(super) fn pause_for(&mut self, replica: Ref, link: LinkId) {
+    pub(super) fn pause_for(&mut self, replica: NodeRef, link: LinkId) {
         if self.nodes[replica].master != Some(self.myself) {
             return;
         }
@@ -426,7 +426,7 @@ impl Cluster {
     }
 
     /// Removes a deleted node from the manual failover.
-    pub(super) fn forget_in_manual_failover(&mut self, node: Ref) {
+    pub(super) fn forget_in_manual_failover(&mut self, node: NodeRef) {
         if self.manual.replica == Some(node) {
             self.end_manual_failover();
         }

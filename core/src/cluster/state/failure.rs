@@ -1,6 +1,6 @@
 //! Failure detection: PFAIL is this node's own opinion, FAIL that of the majority of the primaries.
 
-use super::{Cluster, NodeFlags, Ref};
+use super::{Cluster, NodeFlags, NodeRef};
 use crate::cluster::bus::Body;
 use crate::machine::LogLevel;
 
@@ -13,7 +13,7 @@ const UNDO_AFTER: u64 = 2;
 
 impl Cluster {
     /// The number of primaries with a valid failure report about a node.
-    pub(super) fn failure_reports(&mut self, node: Ref) -> usize {
+    pub(super) fn failure_reports(&mut self, node: NodeRef) -> usize {
         let (now, oldest) = (self.now(), self.settings.node_timeout * REPORT_VALIDITY);
         let reports = &mut self.nodes[node].reports;
         reports.retain(|_, at| now.saturating_sub(*at) <= oldest);
@@ -21,7 +21,7 @@ impl Cluster {
     }
 
     /// Records a primary's report on whether it can reach a node.
-    pub(super) fn record_failure_report(&mut self, sender: Ref, node: Ref, failing: bool) {
+    pub(super) fn record_failure_report(&mut self, sender: NodeRef, node: NodeRef, failing: bool) {
         let now = self.now();
         let reports = &mut self.nodes[node].reports;
         let news = match failing {
@@ -40,7 +40,7 @@ impl Cluster {
     }
 
     /// Marks a node as FAIL if this node and most primaries cannot reach it, and broadcasts that.
-    pub(super) fn fail_if_most_agree(&mut self, node: Ref) {
+    pub(super) fn fail_if_most_agree(&mut self, node: NodeRef) {
         let other = &self.nodes[node];
         if !other.may_have_failed() || other.has_failed() {
             return;
@@ -58,7 +58,7 @@ impl Cluster {
         self.broadcast(Body::Fail(id));
     }
 
-    pub(super) fn mark_failed(&mut self, node: Ref) {
+    pub(super) fn mark_failed(&mut self, node: NodeRef) {
         let now = self.now();
         let node = &mut self.nodes[node];
         node.flags.clear(NodeFlags::PFAIL);
@@ -70,7 +70,7 @@ impl Cluster {
     }
 
     /// Clears FAIL for a node that is reachable again, if that is safe.
-    pub(super) fn clear_failure_if_safe(&mut self, node: Ref) {
+    pub(super) fn clear_failure_if_safe(&mut self, node: NodeRef) {
         let other = &self.nodes[node];
         let waited = self.now().saturating_sub(other.failed_at);
         let reason = if other.is_replica() {

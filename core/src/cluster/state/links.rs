@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Cluster, Effect, LinkId, Local, NodeFlags, Ref};
+use super::{Cluster, Effect, LinkId, Local, NodeFlags, NodeRef};
 use crate::cluster::bus::{Framer, Greeting};
 use crate::machine::LogLevel;
 
@@ -13,7 +13,7 @@ use crate::machine::LogLevel;
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     /// The node at the other end, once it is known.
-    pub(super) node: Option<Ref>,
+    pub(super) node: Option<NodeRef>,
     /// Whether the other node opened the connection.
     pub(super) inbound: bool,
     pub(super) created: u64,
@@ -105,7 +105,7 @@ impl Cluster {
     }
 
     /// Adds a link to a node, or from a node that is not identified yet.
-    pub(super) fn add_link(&mut self, node: Option<Ref>, peer_ip: String) -> LinkId {
+    pub(super) fn add_link(&mut self, node: Option<NodeRef>, peer_ip: String) -> LinkId {
         self.last_link += 1;
         let id = LinkId(self.last_link);
         let link = Link {
@@ -131,7 +131,7 @@ impl Cluster {
     }
 
     /// Closes the connection to a node; the next tick opens a new one.
-    pub(super) fn cut_link_to(&mut self, node: Ref) {
+    pub(super) fn cut_link_to(&mut self, node: NodeRef) {
         if let Some(link) = self.nodes[node].link {
             self.cut(link);
         }
@@ -150,7 +150,7 @@ impl Cluster {
     }
 
     /// The node at the other end of an inbound link has identified itself.
-    pub(super) fn identify(&mut self, link: LinkId, node: Ref) {
+    pub(super) fn identify(&mut self, link: LinkId, node: NodeRef) {
         if let Some(before) = self.nodes[node].inbound.filter(|before| *before != link) {
             // It has opened a new connection, which replaces the old one.
             self.cut(before);

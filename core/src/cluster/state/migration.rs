@@ -1,7 +1,7 @@
 //! Replica migration: a replica of a primary that has several moves to a primary that has none
 //! left.
 
-use super::{Cluster, NodeFlags, Ref};
+use super::{Cluster, NodeFlags, NodeRef};
 use crate::machine::LogLevel;
 
 /// How long a primary must have been without replicas, in milliseconds. After a failover this gives
@@ -44,7 +44,7 @@ impl Cluster {
 
     /// Whether a primary is working, has slots, is a target of replica migration and has no working
     /// replica.
-    fn is_orphaned(&self, node: Ref) -> bool {
+    fn is_orphaned(&self, node: NodeRef) -> bool {
         let other = &self.nodes[node];
         other.votes()
             && !other.has_failed()

@@ -41,7 +41,7 @@ pub use effect::{Effect, LinkId, Local};
 use election::Election;
 use election::Manual;
 use links::Link;
-use nodes::{Node, Nodes, Ref};
+use nodes::{Node, NodeRef, Nodes};
 pub use route::{Presence, Request, Route};
 use saving::Saving;
 pub use settings::{PreferredEndpoint, Settings};
@@ -60,15 +60,15 @@ pub struct Cluster {
     settings: Settings,
     rng: Rng,
     nodes: Nodes,
-    myself: Ref,
+    myself: NodeRef,
     /// The owner of each slot, or [`UNOWNED`].
-    owners: Arc<[Ref; Slot::COUNT as usize]>,
+    owners: Arc<[NodeRef; Slot::COUNT as usize]>,
     /// Slots that their owners no longer claim and that no other node claims yet.
     unclaimed: SlotSet,
     /// Slots that are being migrated away, with their targets.
-    migrating: SortedMap<Slot, Ref>,
+    migrating: SortedMap<Slot, NodeRef>,
     /// Slots that are being imported, with their sources.
-    importing: SortedMap<Slot, Ref>,
+    importing: SortedMap<Slot, NodeRef>,
     /// Slots of this node on which commands are refused, since they are about to change owners.
     closed: Option<Box<SlotSet>>,
     /// Slots whose keys are arriving in an atomic migration.
@@ -86,7 +86,7 @@ pub struct Cluster {
     election: Election,
     manual: Manual,
     /// The primary that the server was told to replicate.
-    following: Option<Ref>,
+    following: Option<NodeRef>,
     /// When this node was last in a minority.
     minority_at: Option<u64>,
     /// When the state of the cluster was first computed.
@@ -110,7 +110,7 @@ pub struct Cluster {
 }
 
 /// The owner of a slot that no node owns.
-const UNOWNED: Ref = Ref::NONE;
+const UNOWNED: NodeRef = NodeRef::NONE;
 
 /// Work to do before the current call ends.
 #[derive(Clone, Copy, Debug, Default)]
@@ -152,7 +152,7 @@ impl Cluster {
         cluster
     }
 
-    fn around(settings: Settings, rng: Rng, nodes: Nodes, myself: Ref) -> Self {
+    fn around(settings: Settings, rng: Rng, nodes: Nodes, myself: NodeRef) -> Self {
         Self {
             settings,
             rng,
@@ -284,7 +284,7 @@ impl Cluster {
     }
 
     /// The node whose slots this node's headers name: itself, or its primary.
-    fn my_claimant(&self) -> Ref {
+    fn my_claimant(&self) -> NodeRef {
         self.me().master.filter(|_| self.i_am_replica()).unwrap_or(self.myself)
     }
 
@@ -292,7 +292,7 @@ impl Cluster {
         self.me().is_replica()
     }
 
-    fn owner(&self, slot: Slot) -> Option<Ref> {
+    fn owner(&self, slot: Slot) -> Option<NodeRef> {
         Some(self.owners[usize::from(slot)]).filter(|owner| *owner != UNOWNED)
     }
 

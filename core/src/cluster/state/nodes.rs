@@ -9,11 +9,11 @@ use crate::sorted::SortedMap;
 /// An index into [`Nodes`], valid as long as the node is known. Small, because there is one for
 /// each slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ref(u16);
+pub(super) struct NodeRef(u16);
 
-impl Ref {
+impl NodeRef {
     /// No node.
-    pub(super) const NONE: Ref = Ref(u16::MAX);
+    pub(super) const NONE: NodeRef = NodeRef(u16::MAX);
 }
 
 /// A known node.
@@ -27,7 +27,7 @@ pub(super) struct Node {
     pub(super) config_epoch: u64,
     pub(super) slots: SlotSet,
     /// The primary that it replicates.
-    pub(super) master: Option<Ref>,
+    pub(super) master: Option<NodeRef>,
     /// May be empty.
     pub(super) ip: String,
     pub(super) port: u16,
@@ -45,7 +45,7 @@ pub(super) struct Node {
     /// When it was marked FAIL.
     pub(super) failed_at: u64,
     /// Primaries that reported it as unreachable, with the time of their last report.
-    pub(super) reports: SortedMap<Ref, u64>,
+    pub(super) reports: SortedMap<NodeRef, u64>,
     /// The connection that this node opened.
     pub(super) link: Option<LinkId>,
     /// The connection that the other node opened.
@@ -132,7 +132,7 @@ impl Node {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Nodes {
     places: Vec<Option<Node>>,
-    names: SortedMap<NodeId, Ref>,
+    names: SortedMap<NodeId, NodeRef>,
 }
 
 /// The maximum number of nodes, far above any real cluster. Further nodes are not added.
@@ -147,56 +147,56 @@ impl Nodes {
         self.len() >= MAX_NODES
     }
 
-    pub(super) fn find(&self, id: NodeId) -> Option<Ref> {
+    pub(super) fn find(&self, id: NodeId) -> Option<NodeRef> {
         self.names.get(&id).copied()
     }
 
-    pub(super) fn get(&self, node: Ref) -> Option<&Node> {
+    pub(super) fn get(&self, node: NodeRef) -> Option<&Node> {
         self.places.get(usize::from(node.0))?.as_ref()
     }
 
     /// Adds a node with a new ID.
-    pub(super) fn add(&mut self, node: Node) -> Ref {
+    pub(super) fn add(&mut self, node: Node) -> NodeRef {
         let free = self.places.iter().position(Option::is_none);
         let place = free.unwrap_or_else(|| {
             self.places.push(None);
             self.places.len() - 1
         });
-        let reference = Ref(place as u16);
+        let reference = NodeRef(place as u16);
         self.names.insert(node.id, reference);
         self.places[place] = Some(node);
         reference
     }
 
-    pub(super) fn remove(&mut self, node: Ref) -> Option<Node> {
+    pub(super) fn remove(&mut self, node: NodeRef) -> Option<Node> {
         let node = self.places.get_mut(usize::from(node.0))?.take()?;
         self.names.remove(&node.id);
         Some(node)
     }
 
-    pub(super) fn rename(&mut self, node: Ref, id: NodeId) {
+    pub(super) fn rename(&mut self, node: NodeRef, id: NodeId) {
         let before = core::mem::replace(&mut self[node].id, id);
         self.names.remove(&before);
         self.names.insert(id, node);
     }
 
     /// All nodes, ordered by ID.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Ref, &Node)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (NodeRef, &Node)> {
         self.names.values().map(|node| (*node, &self[*node]))
     }
 
     /// The references of all nodes, ordered by ID.
-    pub(super) fn refs(&self) -> Vec<Ref> {
+    pub(super) fn refs(&self) -> Vec<NodeRef> {
         self.names.values().copied().collect()
     }
 
     /// The replicas of a node.
-    pub(super) fn replicas(&self, of: Ref) -> impl Iterator<Item = (Ref, &Node)> {
+    pub(super) fn replicas(&self, of: NodeRef) -> impl Iterator<Item = (NodeRef, &Node)> {
         self.iter().filter(move |(_, node)| node.is_replica() && node.master == Some(of))
     }
 
     /// The number of working replicas of a node.
-    pub(super) fn working_replicas(&self, of: Ref) -> usize {
+    pub(super) fn working_replicas(&self, of: NodeRef) -> usize {
         self.replicas(of).filter(|(_, node)| !node.has_failed()).count()
     }
 
@@ -205,16 +205,16 @@ impl Nodes {
     }
 }
 
-impl Index<Ref> for Nodes {
+impl Index<NodeRef> for Nodes {
     type Output = Node;
 
-    fn index(&self, node: Ref) -> &Node {
+    fn index(&self, node: NodeRef) -> &Node {
         self.places[usize::from(node.0)].as_ref().expect("references are cut with their nodes")
     }
 }
 
-impl IndexMut<Ref> for Nodes {
-    fn index_mut(&mut self, node: Ref) -> &mut Node {
+impl IndexMut<NodeRef> for Nodes {
+    fn index_mut(&mut self, node: NodeRef) -> &mut Node {
         self.places[usize::from(node.0)].as_mut().expect("references are cut with their nodes")
     }
 }

@@ -1,7 +1,7 @@
 //! Handling of incoming messages.
 
 use super::nodes::Node;
-use super::{Cluster, Effect, LinkId, Local, NodeFlags, Ref};
+use super::{Cluster, Effect, LinkId, Local, NodeFlags, NodeRef};
 use crate::cluster::bus::{
     BadFrame, Body, Extension, Gossip, Greeting, Header, Malformed, Message, decode,
 };
@@ -25,10 +25,10 @@ const GOSSIPED: NodeFlags = NodeFlags::MASTER
 struct From {
     link: LinkId,
     /// The node at the other end of the link, even during the handshake.
-    peer: Option<Ref>,
+    peer: Option<NodeRef>,
     inbound: bool,
     /// The sender, if it is a known node.
-    sender: Option<Ref>,
+    sender: Option<NodeRef>,
 }
 
 impl Cluster {
@@ -146,7 +146,7 @@ impl Cluster {
     }
 
     /// Updates what every message says about its sender: it is alive, its epochs, its offset.
-    fn update_sender(&mut self, sender: Option<Ref>, header: &Header) {
+    fn update_sender(&mut self, sender: Option<NodeRef>, header: &Header) {
         let Some(sender) = sender else { return };
         let now = self.now();
         let node = &mut self.nodes[sender];
@@ -264,7 +264,12 @@ impl Cluster {
 
     /// Checks that a reply on a connection that this node opened comes from the expected node.
     /// `None` if the link was closed.
-    fn check_identity(&mut self, from: From, peer: Ref, header: &Header) -> Option<Option<Ref>> {
+    fn check_identity(
+        &mut self,
+        from: From,
+        peer: NodeRef,
+        header: &Header,
+    ) -> Option<Option<NodeRef>> {
         if self.nodes[peer].in_handshake() {
             if let Some(sender) = from.sender {
                 let called = self.nodes[sender].called();
@@ -308,7 +313,7 @@ impl Cluster {
     }
 
     /// Handles a PONG of a node.
-    fn answered(&mut self, node: Ref) {
+    fn answered(&mut self, node: NodeRef) {
         let now = self.now();
         let other = &mut self.nodes[node];
         other.pong_received = Some(now);
@@ -332,7 +337,7 @@ impl Cluster {
     }
 
     /// Updates the address of a node that pings from another one. Returns whether it changed.
-    fn update_address(&mut self, node: Ref, link: LinkId, header: &Header) -> bool {
+    fn update_address(&mut self, node: NodeRef, link: LinkId, header: &Header) -> bool {
         if self.nodes[node].link == Some(link) || node == self.myself {
             return false;
         }
@@ -361,7 +366,7 @@ impl Cluster {
     }
 
     /// Updates the role and the primary of the sender.
-    fn learn_role(&mut self, sender: Ref, header: &Header) {
+    fn learn_role(&mut self, sender: NodeRef, header: &Header) {
         let Some(master) = header.master else { return self.set_primary(sender) };
         if self.nodes[sender].is_primary() {
             self.delete_slots_of(sender);
@@ -385,7 +390,7 @@ impl Cluster {
 
     /// Compares the slots in the header with the known owners. Newer claims are accepted; a sender
     /// whose claims are outdated is sent an UPDATE.
-    fn learn_slots(&mut self, sender: Ref, header: &Header) {
+    fn learn_slots(&mut self, sender: NodeRef, header: &Header) {
         let node = &self.nodes[sender];
         let claimant = if node.is_primary() { Some(sender) } else { node.master };
         let Some(claimant) = claimant.and_then(|claimant| self.nodes.get(claimant)) else { return };
@@ -413,7 +418,7 @@ impl Cluster {
         self.send_to(sender, Body::Update { node: about, config_epoch, slots });
     }
 
-    fn receive_gossip(&mut self, sender: Option<Ref>, about: &[Gossip]) {
+    fn receive_gossip(&mut self, sender: Option<NodeRef>, about: &[Gossip]) {
         for gossip in about {
             match self.nodes.find(gossip.node) {
                 Some(node) => self.gossip_about_known(sender, node, gossip),
@@ -422,7 +427,7 @@ impl Cluster {
         }
     }
 
-    fn gossip_about_known(&mut self, sender: Option<Ref>, node: Ref, gossip: &Gossip) {
+    fn gossip_about_known(&mut self, sender: Option<NodeRef>, node: NodeRef, gossip: &Gossip) {
         if node == self.myself {
             return;
         }
@@ -460,7 +465,7 @@ impl Cluster {
 
     /// Adds an unknown node if a known node gossips about it. Its ID is known, so another node at
     /// its address cannot be mistaken for it.
-    fn gossip_about_unknown(&mut self, sender: Option<Ref>, gossip: &Gossip) {
+    fn gossip_about_unknown(&mut self, sender: Option<NodeRef>, gossip: &Gossip) {
         if sender.is_none()
             || gossip.flags.any(NodeFlags::NOADDR)
             || gossip.ip.is_empty()
@@ -477,7 +482,7 @@ impl Cluster {
         self.nodes.add(node);
     }
 
-    fn receive_extensions(&mut self, sender: Ref, extensions: &[Extension]) {
+    fn receive_extensions(&mut self, sender: NodeRef, extensions: &[Extension]) {
         let (mut hostname, mut human_nodename, mut shard) = ("", "", None);
         for extension in extensions {
             match extension {
@@ -504,16 +509,16 @@ impl Cluster {
 
     /// Takes over a primary's shard ID, also for its replicas. What replicas say is ignored: if
     /// their primary's version does not send the ID, each node has made one up.
-    fn learn_shard(&mut self, primary: Ref, shard: NodeId) {
+    fn learn_shard(&mut self, primary: NodeRef, shard: NodeId) {
         let replicas = self.nodes.replicas(primary).map(|(replica, _)| replica);
-        let members: Vec<Ref> = replicas.chain([primary]).collect();
+        let members: Vec<NodeRef> = replicas.chain([primary]).collect();
         for member in members {
             self.todo.save |= self.nodes[member].shard != shard;
             self.nodes[member].shard = shard;
         }
     }
 
-    fn receive_forgotten(&mut self, sender: Ref, id: NodeId, ttl: u64) {
+    fn receive_forgotten(&mut self, sender: NodeRef, id: NodeId, ttl: u64) {
         let Some(node) = self.nodes.find(id) else { return };
         let my_primary = self.i_am_replica() && self.me().master == Some(node);
         if node == self.myself || node == sender || my_primary {
@@ -525,7 +530,7 @@ impl Cluster {
         self.todo.state = true;
     }
 
-    fn receive_fail(&mut self, sender: Option<Ref>, about: NodeId, header: &Header) {
+    fn receive_fail(&mut self, sender: Option<NodeRef>, about: NodeId, header: &Header) {
         let Some(sender) = sender else {
             let name = header.sender.map(|name| name.to_string()).unwrap_or_default();
             return self.log(LogLevel::Notice, || {

@@ -1,6 +1,6 @@
 //! Routing: whether this node serves a command, or the client is redirected or refused.
 
-use super::{Cluster, NodeId, PreferredEndpoint, Ref, UNOWNED};
+use super::{Cluster, NodeId, NodeRef, PreferredEndpoint, UNOWNED};
 use crate::sharding::Slot;
 
 /// The properties of a command, other than its keys, that decide where it is served.
@@ -174,7 +174,7 @@ impl Cluster {
     }
 
     /// The host and the port of a node that clients are given.
-    fn client_endpoint(&self, node: Ref) -> (String, u16) {
+    fn client_endpoint(&self, node: NodeRef) -> (String, u16) {
         let node = &self.nodes[node];
         (endpoint(self.settings.preferred_endpoint, &node.ip, &node.hostname), node.port)
     }

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use super::nodes::Node;
-use super::{Cluster, Effect, Local, NodeFlags, Ref};
+use super::{Cluster, Effect, Local, NodeFlags, NodeRef};
 use crate::cluster::{Direction, NodeLine, NodesConf, OpenSlot};
 use crate::rng::Rng;
 use crate::sorted;
@@ -90,7 +90,7 @@ impl Cluster {
     }
 
     /// A node as a line of `nodes.conf` or of `CLUSTER NODES`.
-    pub(super) fn node_line(&self, reference: Ref) -> NodeLine {
+    pub(super) fn node_line(&self, reference: NodeRef) -> NodeLine {
         let node = &self.nodes[reference];
         let master = node.master.map(|master| &self.nodes[master]);
         let open = if reference == self.myself { self.open_slots() } else { Vec::new() };
@@ -115,8 +115,11 @@ impl Cluster {
     }
 
     fn open_slots(&self) -> Vec<OpenSlot> {
-        let line =
-            |slot, direction, node: Ref| OpenSlot { slot, direction, node: self.nodes[node].id };
+        let line = |slot, direction, node: NodeRef| OpenSlot {
+            slot,
+            direction,
+            node: self.nodes[node].id,
+        };
         let to = self.migrating.iter().map(|(slot, node)| line(*slot, Direction::To, *node));
         let from = self.importing.iter().map(|(slot, node)| line(*slot, Direction::From, *node));
         let mut open: Vec<OpenSlot> = to.chain(from).collect();
@@ -189,7 +192,7 @@ impl Cluster {
 
     /// The node with this ID. A node without a line of its own is added with this shard; nothing
     /// but its ID is known.
-    fn find_or_add(&mut self, id: super::NodeId, shard: super::NodeId) -> Ref {
+    fn find_or_add(&mut self, id: super::NodeId, shard: super::NodeId) -> NodeRef {
         let known = self.nodes.find(id);
         known.unwrap_or_else(|| self.nodes.add(Node::new(id, shard, NodeFlags::NOADDR, 0)))
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::nodes::Node;
-use super::{Cluster, LinkId, NodeFlags, Ref};
+use super::{Cluster, LinkId, NodeFlags, NodeRef};
 use crate::cluster::bus::{Body, Extension, Gossip, Greeting, Header, Message};
 
 /// The minimum number of gossip entries in a message.
@@ -47,7 +47,7 @@ impl Cluster {
     }
 
     /// Sends a message to a node, if there is a connection to it.
-    pub(super) fn send_to(&mut self, node: Ref, body: Body) {
+    pub(super) fn send_to(&mut self, node: NodeRef, body: Body) {
         if let Some(link) = self.nodes[node].link {
             self.send(link, body);
         }
@@ -89,7 +89,7 @@ impl Cluster {
         self.pong_to(|_, node| node.votes() && !node.is_unreachable());
     }
 
-    fn pong_to(&mut self, wanted: impl Fn(Ref, &Node) -> bool) {
+    fn pong_to(&mut self, wanted: impl Fn(NodeRef, &Node) -> bool) {
         for node in self.nodes.refs() {
             let other = &self.nodes[node];
             if node != self.myself
@@ -104,7 +104,7 @@ impl Cluster {
 
     /// The gossip for the next message: about some random nodes, and about all that this node
     /// cannot reach.
-    fn gossip_for(&mut self, receiver: Option<Ref>) -> Vec<Gossip> {
+    fn gossip_for(&mut self, receiver: Option<NodeRef>) -> Vec<Gossip> {
         let unfit = NodeFlags::HANDSHAKE.and(NodeFlags::NOADDR);
         let mut others = Vec::new();
         let mut suspects = Vec::new();

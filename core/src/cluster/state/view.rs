@@ -5,7 +5,7 @@ use core::fmt::Write;
 use serde::Serialize;
 
 use super::route::endpoint;
-use super::{Cluster, NodeId, Ref, UNOWNED};
+use super::{Cluster, NodeId, NodeRef, UNOWNED};
 use crate::cluster::bus::Kind;
 use crate::cluster::{LinkId, NodeLine, SlotSet};
 use crate::sharding::Slot;
@@ -170,7 +170,7 @@ impl Cluster {
         Ok(self.nodes.replicas(node).map(|(replica, _)| self.line(replica)).collect())
     }
 
-    fn line(&self, node: Ref) -> String {
+    fn line(&self, node: NodeRef) -> String {
         let line: NodeLine = self.node_line(node);
         let mut text = String::new();
         let _ = line.write(&mut text, false);
@@ -185,7 +185,7 @@ impl Cluster {
 
     /// All slots that have owners, as ranges in ascending order.
     pub fn slot_ranges(&self) -> Vec<SlotRange> {
-        let mut ranges: Vec<(u16, u16, Ref)> = Vec::new();
+        let mut ranges: Vec<(u16, u16, NodeRef)> = Vec::new();
         for (slot, &owner) in (0..).zip(self.owners.iter()) {
             match ranges.last_mut() {
                 _ if owner == UNOWNED => {}
@@ -289,7 +289,7 @@ impl Cluster {
         text
     }
 
-    fn node_view(&self, reference: Ref) -> NodeView {
+    fn node_view(&self, reference: NodeRef) -> NodeView {
         let node = &self.nodes[reference];
         let master = node.master.map(|master| &self.nodes[master]);
         let mine = reference == self.myself;

@@ -4,7 +4,7 @@
 use super::super::request::Malformed;
 use super::{
     AcceptedClient, Client, ClientId, DisconnectReason, Engine, Flow, LinkError, LinkId, MAX_HELD,
-    Owner, Pending, Rule, STALL_TIMEOUT, STREAMED, Verdict,
+    Owner, Pending, ReplyAction, Rule, STALL_TIMEOUT, STREAMED,
 };
 use crate::machine::{ConnId, Endpoint, ListenerId, LogLevel, NetError, Outbox, Output};
 use crate::time::{Mono, Now, earliest};
@@ -152,10 +152,10 @@ impl<R: Rule> Proxy<R> {
             return;
         };
         match self.rule.replied(&mut self.engine, now, id, &mut pending, reply) {
-            Verdict::Forward => self.engine.deliver_reply(pending.owner, reply),
-            Verdict::Replace(other) => self.engine.deliver_reply(pending.owner, other),
-            Verdict::Taken => {}
-            Verdict::Break(why) => {
+            ReplyAction::Forward => self.engine.deliver_reply(pending.owner, reply),
+            ReplyAction::Replace(other) => self.engine.deliver_reply(pending.owner, other),
+            ReplyAction::Taken => {}
+            ReplyAction::Break(why) => {
                 if let Some(link) = self.engine.link_mut(id) {
                     link.pending.push_front(pending);
                 }
@@ -218,7 +218,7 @@ impl<R: Rule> Proxy<R> {
         let Some(mut pending) = link.pending.pop_front() else { return };
         // Only the type of the reply matters here; an error would be short.
         let verdict = self.rule.replied(&mut self.engine, now, id, &mut pending, b"$");
-        debug_assert_eq!(verdict, Verdict::Forward, "a reply that has been passed on");
+        debug_assert_eq!(verdict, ReplyAction::Forward, "a reply that has been passed on");
         self.engine.deliver_reply(pending.owner, piece);
     }
 

@@ -55,12 +55,12 @@ pub struct Pending {
     /// How often it was redirected to another backend.
     pub hops: u8,
     /// A copy for sending it to another backend, if the rule wanted one.
-    pub kept: Option<Box<Kept>>,
+    pub copy: Option<Box<RequestCopy>>,
 }
 
 /// A copy of a request that may have to be sent to another backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct RequestCopy {
     /// Its bytes.
     pub bytes: Box<[u8]>,
     /// Its destination, as a number of the rule.

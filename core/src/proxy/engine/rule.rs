@@ -87,7 +87,7 @@ pub trait Rule: Clone + fmt::Debug {
         link: LinkId,
         pending: &mut Pending,
         reply: &[u8],
-    ) -> Verdict;
+    ) -> ReplyAction;
 
     /// Handles a reply that no request is waiting for. False closes the connection.
     fn unexpected_reply(
@@ -156,7 +156,7 @@ pub struct AcceptedClient<C> {
 
 /// What to do with a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ReplyAction {
     /// Forward the reply to the client.
     Forward,
     /// Send this to the client instead.

@@ -144,7 +144,7 @@ pub struct DataCenter {
     pub name: String,
     /// The prefixes of the addresses in it.
     pub prefixes: Vec<String>,
-    /// Whence proxies in it read: data center, priority, weight.
+    /// The data centers that proxies in it read from, each with its priority and weight.
     pub read_policy: Vec<(String, i32, i32)>,
 }
 

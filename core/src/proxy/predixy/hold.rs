@@ -178,7 +178,7 @@ impl Predixy {
     /// The request that was sent to a server; `None` if no copy was kept.
     pub(super) fn routed_from(&self, pending: &mut Pending) -> Option<RoutedRequest<Box<[u8]>>> {
         let access = self.config.commands.get(pending.command)?.mode.access;
-        let kept = pending.kept.take()?;
+        let kept = pending.copy.take()?;
         let to = match self.topology.is_cluster() {
             true => Destination::Slot(Slot::new(kept.place)?),
             false => Destination::Group(kept.place.into()),

@@ -31,7 +31,7 @@ use self::info::Latency;
 use self::pool::{Role, Topology};
 use super::engine::{
     self, AcceptedClient, ClientId, ClosedLink, DisconnectReason, Engine, Flow, LinkError, LinkId,
-    Owner, Pending, Rule, Verdict,
+    Owner, Pending, ReplyAction, Rule,
 };
 use super::request::{Request, write};
 use super::{PoolView, Proxy, ServerView, View};
@@ -450,8 +450,8 @@ impl Rule for Predixy {
         link: LinkId,
         pending: &mut Pending,
         reply: &[u8],
-    ) -> Verdict {
-        let Some(data) = engine.link(link).map(|link| link.data) else { return Verdict::Taken };
+    ) -> ReplyAction {
+        let Some(data) = engine.link(link).map(|link| link.data) else { return ReplyAction::Taken };
         self.stats.responses += 1;
         self.stats.recv_server_bytes += reply.len() as u64;
         if let Some(server) = self.topology.servers.get_mut(data.server) {
@@ -463,23 +463,23 @@ impl Rule for Predixy {
         match pending.owner {
             Owner::Rule(tag) => self.answered(engine, now, link, tag, reply),
             Owner::Client { id, .. } => {
-                if pending.kept.is_some()
+                if pending.copy.is_some()
                     && reply.first() == Some(&b'-')
                     && self.follow(engine, now, pending, reply)
                 {
-                    return Verdict::Taken;
+                    return ReplyAction::Taken;
                 }
-                if pending.kept.is_some()
+                if pending.copy.is_some()
                     && is_refusal(reply)
                     && let Some(routed) = self.routed_from(pending)
                 {
                     self.hold(engine, now, routed, CLOSED);
-                    return Verdict::Taken;
+                    return ReplyAction::Taken;
                 }
                 self.stats.send_client_bytes += reply.len() as u64;
                 self.measure(now, Some(data.server), pending);
                 if data.shared && !self.is_scan(pending.command) {
-                    return Verdict::Forward;
+                    return ReplyAction::Forward;
                 }
                 self.finish(engine, id, data, pending, reply)
             }

@@ -4,9 +4,9 @@ use super::command::{Access, Command, Keys, Special};
 use super::hold::{Destination, RoutedRequest};
 use super::{
     Auth, ClientData, ClientId, Flow, GROUP_BITS, LinkData, LinkId, NO_CONNECTION, NO_SERVER, OWN,
-    Owner, Pending, Predixy, PredixyEngine, Request, SortedMap, Verdict, tag, write,
+    Owner, Pending, Predixy, PredixyEngine, ReplyAction, Request, SortedMap, tag, write,
 };
-use crate::proxy::engine::{Join, JoinKind, Kept};
+use crate::proxy::engine::{Join, JoinKind, RequestCopy};
 use crate::proxy::reply::{elements, integer, text};
 use crate::proxy::request::{write_bulk, write_head};
 use crate::sharding::Slot;
@@ -343,8 +343,8 @@ impl Predixy {
         let bytes = routed.bytes;
         engine.send(now.mono, link, routed.owner, routed.command, [bytes]);
         if self.is_dynamic() {
-            let kept = Kept { bytes: bytes.into(), place: routed.to.number() };
-            engine.keep_last(link, kept, hops);
+            let kept = RequestCopy { bytes: bytes.into(), place: routed.to.number() };
+            engine.copy_last(link, kept, hops);
         }
         self.stats.send_server_bytes += bytes.len() as u64;
         if let Some(server) = self.topology.servers.get_mut(server) {
@@ -545,17 +545,17 @@ impl Predixy {
         data: LinkData,
         pending: &Pending,
         reply: &[u8],
-    ) -> Verdict {
+    ) -> ReplyAction {
         let special = self.config.commands.get(pending.command).map(|command| command.special);
         if special == Some(Special::Scan) {
             if let Some(other) = self.scanned(data, reply) {
                 engine.deliver_reply(pending.owner, &other);
-                return Verdict::Taken;
+                return ReplyAction::Taken;
             }
-            return Verdict::Forward;
+            return ReplyAction::Forward;
         }
         let good = reply.first() != Some(&b'-');
-        let Some(known) = engine.client_mut(client) else { return Verdict::Forward };
+        let Some(known) = engine.client_mut(client) else { return ReplyAction::Forward };
         match special {
             Some(Special::Watch) if good && !known.data.multi => known.data.watching = true,
             Some(Special::Multi) if good => known.data.multi = true,
@@ -568,7 +568,7 @@ impl Predixy {
         if !needed && !known.data.subscribed && known.unanswered() <= 1 {
             self.release(engine, client, true);
         }
-        Verdict::Forward
+        ReplyAction::Forward
     }
 
     /// Subscribes a client to channels.

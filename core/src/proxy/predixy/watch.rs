@@ -8,7 +8,7 @@ use super::hold::RoutedRequest;
 use super::pool::{Topology, join, parse_servers};
 use super::{
     ClientId, LinkId, MAX_HOPS, NO_CONNECTION, OWN, Owner, Pending, Predixy, PredixyEngine,
-    RETIRED, Verdict, tag, write,
+    RETIRED, ReplyAction, tag, write,
 };
 use crate::machine::{DiskDone, DiskError, DiskOp, LogLevel, OpId, Output};
 use crate::proxy::engine::LinkError;
@@ -93,8 +93,8 @@ impl Predixy {
         link: LinkId,
         tag: u32,
         reply: &[u8],
-    ) -> Verdict {
-        let Some(data) = engine.link(link).map(|link| link.data) else { return Verdict::Taken };
+    ) -> ReplyAction {
+        let Some(data) = engine.link(link).map(|link| link.data) else { return ReplyAction::Taken };
         let failed = reply.first() == Some(&b'-');
         match tag {
             tag::AUTH | tag::SELECT | tag::READONLY if failed => {
@@ -106,7 +106,7 @@ impl Predixy {
                 let server = self.topology.servers.get(data.server);
                 let name = server.map_or("", |server| &server.text);
                 engine.log(LogLevel::Warning, format!("h 0 s {name} {what} fail"));
-                return Verdict::Break(LinkError::Unfit);
+                return ReplyAction::Break(LinkError::Unfit);
             }
             tag::NODES => {
                 let nodes = text(reply).filter(|_| !failed);
@@ -149,7 +149,7 @@ impl Predixy {
             _ => {}
         }
         let _ = now;
-        Verdict::Taken
+        ReplyAction::Taken
     }
 
     fn new_sentinel(&mut self, engine: &mut PredixyEngine, address: &str) {

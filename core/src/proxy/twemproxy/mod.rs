@@ -20,7 +20,7 @@ use self::command::{Command, Split};
 use self::pool::PoolState;
 use super::engine::{
     AcceptedClient, ClientId, ClosedLink, DisconnectReason, Engine, Flow, Join, JoinKind,
-    LinkError, LinkId, Owner, Pending, Rule, Verdict,
+    LinkError, LinkId, Owner, Pending, ReplyAction, Rule,
 };
 use super::request::{PartialRequest, Request, write_bulk, write_head};
 use super::{PoolView, Proxy, ServerView, View, engine};
@@ -504,13 +504,13 @@ impl Rule for Twemproxy {
         link: LinkId,
         pending: &mut Pending,
         reply: &[u8],
-    ) -> Verdict {
+    ) -> ReplyAction {
         let Some(LinkData { pool, server }) = engine.link(link).map(|link| link.data) else {
-            return Verdict::Taken;
+            return ReplyAction::Taken;
         };
         let kind = reply.first().copied();
         if kind == Some(b'-') && is_failure(reply) {
-            return Verdict::Break(LinkError::Unfit);
+            return ReplyAction::Break(LinkError::Unfit);
         }
         if let Some(standing) = self.pools.get_mut(pool).and_then(Option::as_mut) {
             match server.and_then(|server| standing.servers.get_mut(server)) {
@@ -519,16 +519,16 @@ impl Rule for Twemproxy {
             }
         }
         match (pending.command, kind) {
-            (sent::WHOLE, _) => Verdict::Forward,
+            (sent::WHOLE, _) => ReplyAction::Forward,
             (sent::AUTH | sent::SELECT, kind) => {
                 if kind == Some(b'-') {
                     self.log_setup_error(engine, pool, server, pending.command, reply);
                 }
-                Verdict::Taken
+                ReplyAction::Taken
             }
-            (sent::VALUES, Some(b'*')) | (sent::COUNT, Some(b':')) => Verdict::Forward,
-            (sent::PAIRS, Some(b'+')) => Verdict::Replace(b"+OK\r\n"),
-            _ => Verdict::Replace(b"-ERR Invalid argument\r\n"),
+            (sent::VALUES, Some(b'*')) | (sent::COUNT, Some(b':')) => ReplyAction::Forward,
+            (sent::PAIRS, Some(b'+')) => ReplyAction::Replace(b"+OK\r\n"),
+            _ => ReplyAction::Replace(b"-ERR Invalid argument\r\n"),
         }
     }
 
