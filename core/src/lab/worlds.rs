@@ -55,7 +55,7 @@ impl Worlds {
     /// The number of events of the inner World in one slice.
     const SLICE: u64 = 64;
     /// Outer time between two slices.
-    const PACE: Duration = Duration::from_millis(1);
+    const SLICE_INTERVAL: Duration = Duration::from_millis(1);
     /// The time for discovery: of the Sentinels (each publishes a hello every two seconds) and of
     /// the replica (each Sentinel sends INFO every ten seconds).
     const DISCOVERY: Duration = Duration::from_secs(13);
@@ -115,7 +115,7 @@ impl Worlds {
         match trial.phase {
             Phase::Discovery { until } => {
                 if trial.world.run_budget(until, Self::SLICE) {
-                    trial.break_down(self.down, sentinels, seed);
+                    trial.inject_faults(self.down, sentinels, seed);
                     trial.phase = Phase::Failover { until: until + Self::FAILOVER };
                 }
             }
@@ -160,7 +160,7 @@ impl Trial {
 
     /// Cuts the power of random Sentinels, and then of the primary. With one more Sentinel, the
     /// first random numbers of a seed stay the same.
-    fn break_down(&mut self, down: u64, sentinels: u8, seed: u64) {
+    fn inject_faults(&mut self, down: u64, sentinels: u8, seed: u64) {
         let mut rng = Rng::new(seed);
         let unlucky = (1..=sentinels).filter(|_| rng.below(100) < down);
         let hosts = unlucky.map(|n| format!("sentinel-{n}")).chain(["redis-1".to_owned()]);
@@ -183,7 +183,7 @@ impl Machine for Worlds {
         match input {
             Input::Start => self.wake = Some(now.mono),
             Input::Wake if self.wake.is_some_and(|wake| wake <= now.mono) => {
-                self.wake = Some(now.mono + Self::PACE);
+                self.wake = Some(now.mono + Self::SLICE_INTERVAL);
                 self.step();
             }
             Input::Signal(_) => {

@@ -38,7 +38,7 @@ use crate::sim::{Launch, Process, World};
 pub use self::skeleton::redis_conf;
 
 use self::os::{Entry, Program};
-use self::tools::Seen;
+use self::tools::HostSnapshot;
 
 pub use self::skeleton::CREATE_CLUSTER;
 
@@ -46,7 +46,7 @@ pub use self::skeleton::CREATE_CLUSTER;
 pub(super) fn program(launch: &Launch<'_>) -> Option<Box<dyn Process>> {
     let entry: Entry = match launch.program {
         World::LOGIN => {
-            let program = Program::new(launch, Arc::new(login::login), Seen::default());
+            let program = Program::new(launch, Arc::new(login::login), HostSnapshot::default());
             return Some(Box::new(program.installing()));
         }
         "sh" => Arc::new(login::sh),
@@ -54,7 +54,7 @@ pub(super) fn program(launch: &Launch<'_>) -> Option<Box<dyn Process>> {
         TRIB => Arc::new(cluster::trib),
         name => tools::entry(name)?,
     };
-    Some(Box::new(Program::new(launch, entry, Seen::of(launch))))
+    Some(Box::new(Program::new(launch, entry, HostSnapshot::of(launch))))
 }
 
 /// The environment of a login shell.

@@ -43,7 +43,7 @@ impl Nodes {
     }
 
     /// Starts what is down, and repairs what can be repaired.
-    fn mend(&mut self) {
+    fn heal(&mut self) {
         self.apply("heal");
         for n in 1..=6 {
             self.apply(&format!("resume node-{n}"));
@@ -102,20 +102,26 @@ impl Nodes {
 }
 
 /// A method of moving a slot from node 1 to node 2.
-struct Way {
+struct Method {
     begin: fn(&mut Nodes),
     /// What an administrator does once all nodes are back, if the migration stopped half-way.
-    tidy_up: fn(&mut Nodes),
+    clean_up: fn(&mut Nodes),
     /// The maximum duration of a fault.
     outage: Duration,
 }
 
 /// Runs a migration again and again from the same state, each time with one of the faults at
 /// another time. The times are evenly spread over the duration of an undisturbed migration.
-fn interrupt(before: &Nodes, slot: Slot, way: &Way, faults: &[&str], points: u32) -> Interrupted {
+fn interrupt(
+    before: &Nodes,
+    slot: Slot,
+    method: &Method,
+    faults: &[&str],
+    points: u32,
+) -> Interrupted {
     let mut undisturbed = before.clone();
     let since = undisturbed.world.now();
-    (way.begin)(&mut undisturbed);
+    (method.begin)(&mut undisturbed);
     for _ in 0..60_000 {
         if undisturbed.owner_of_all(slot) == Some(2) {
             break;
@@ -130,12 +136,12 @@ fn interrupt(before: &Nodes, slot: Slot, way: &Way, faults: &[&str], points: u32
         let fault = faults[point as usize % faults.len()];
         let at = length * point / points;
         let mut nodes = before.clone();
-        (way.begin)(&mut nodes);
+        (method.begin)(&mut nodes);
         nodes.world.run_for(at);
         nodes.apply(fault);
-        nodes.world.run_for(way.outage * (point % 4 + 1) / 4);
-        nodes.mend();
-        (way.tidy_up)(&mut nodes);
+        nodes.world.run_for(method.outage * (point % 4 + 1) / 4);
+        nodes.heal();
+        (method.clean_up)(&mut nodes);
         for _ in 0..180 {
             if nodes.owner_of_all(slot).is_some() {
                 break;
@@ -191,10 +197,10 @@ fn an_atomic_migration_interrupted_anywhere_leaves_every_key_once() {
         "pause node-1",
     ];
     // The outage is long enough for a failover.
-    let way =
-        Way { begin: start_atomic_migration, tidy_up: |_| (), outage: Duration::from_secs(16) };
+    let method =
+        Method { begin: start_atomic_migration, clean_up: |_| (), outage: Duration::from_secs(16) };
     let slot = Slot::of(b"b");
-    let found = interrupt(&before, slot, &way, &faults, 21);
+    let found = interrupt(&before, slot, &method, &faults, 21);
     assert!(found.moved > 0 && found.stayed > 0, "{} and {}", found.moved, found.stayed);
 }
 
@@ -220,12 +226,12 @@ fn a_key_by_key_migration_interrupted_anywhere_leaves_every_key_once_after_fix()
              10.0.0.3:6379"
         ));
     };
-    let tidy_up = |nodes: &mut Nodes| {
+    let clean_up = |nodes: &mut Nodes| {
         nodes.until("all are up", Nodes::are_up);
         nodes.apply("kill mover");
         nodes.fix();
     };
-    let way = Way { begin, tidy_up, outage: Duration::from_secs(1) };
+    let method = Method { begin, clean_up, outage: Duration::from_secs(1) };
     let faults = [
         "kill mover",
         "kill node-1",
@@ -237,7 +243,7 @@ fn a_key_by_key_migration_interrupted_anywhere_leaves_every_key_once_after_fix()
         "partition node-3",
         "pause node-1",
     ];
-    let found = interrupt(&before, Slot::of(SECOND.as_bytes()), &way, &faults, 27);
+    let found = interrupt(&before, Slot::of(SECOND.as_bytes()), &method, &faults, 27);
     assert!(found.moved > 0 && found.stayed > 0, "{} and {}", found.moved, found.stayed);
 }
 

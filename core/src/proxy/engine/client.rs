@@ -69,7 +69,7 @@ pub(super) struct Work {
     pub(super) closing: bool,
     /// The backend connection that is blocked because this client does not take a reply.
     pub(super) blocks_link: Option<LinkId>,
-    /// The deadline for taking something, and the number of bytes waiting when it was set.
+    /// The deadline for taking data, and the position in the outbox that must be passed by then.
     pub(super) stall_deadline: Option<(Mono, u64)>,
 }
 

@@ -41,7 +41,7 @@ pub(in crate::lab::shell) type Entry = Arc<dyn Fn(Os) -> Run + Send + Sync>;
 
 /// A system call of a program.
 #[derive(Clone, Debug)]
-pub(in crate::lab::shell) enum Call {
+pub(in crate::lab::shell) enum Syscall {
     Read(Stream, u32),
     Write(Stream, Vec<u8>),
     CloseStream(Stream),
@@ -102,13 +102,13 @@ pub(in crate::lab::shell) struct Facts {
     pub(in crate::lab::shell) stdin_is_terminal: bool,
     pub(in crate::lab::shell) stdout_is_terminal: bool,
     /// The host's processes and sockets, for programs that list them.
-    pub(in crate::lab::shell) seen: crate::lab::shell::tools::Seen,
+    pub(in crate::lab::shell) snapshot: crate::lab::shell::tools::HostSnapshot,
 }
 
 /// The operating system, as seen by one run of a program. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::lab::shell) struct Os {
-    line: Line<Call, Reply>,
+    line: Line<Syscall, Reply>,
     pub(in crate::lab::shell) name: Arc<str>,
     pub(in crate::lab::shell) args: Arc<Vec<String>>,
     pub(in crate::lab::shell) env: Arc<Vec<(String, String)>>,
@@ -121,9 +121,9 @@ pub(in crate::lab::shell) struct Os {
 
 impl Os {
     /// The size at which buffered output is written, in bytes.
-    const GATHERED: usize = 16 << 10;
+    const BUFFER_SIZE: usize = 16 << 10;
 
-    async fn call(&self, call: Call) -> Reply {
+    async fn call(&self, call: Syscall) -> Reply {
         self.line.ask(call).await
     }
 
@@ -174,7 +174,7 @@ impl Os {
 
     /// Writes the buffered output if the buffer is full.
     pub(in crate::lab::shell) async fn flush_if_full(&self) {
-        if self.out().len() >= Self::GATHERED {
+        if self.out().len() >= Self::BUFFER_SIZE {
             self.flush().await;
         }
     }
@@ -184,7 +184,7 @@ impl Os {
         to: Stream,
         bytes: Vec<u8>,
     ) -> Result<(), StreamError> {
-        match self.call(Call::Write(to, bytes)).await {
+        match self.call(Syscall::Write(to, bytes)).await {
             Reply::Written(result) => result,
             _ => Err(StreamError::Io),
         }
@@ -207,7 +207,7 @@ impl Os {
 
     /// Reads from a stream; empty at its end.
     pub(in crate::lab::shell) async fn read(&self, from: Stream, most: u32) -> Arc<[u8]> {
-        match self.call(Call::Read(from, most)).await {
+        match self.call(Syscall::Read(from, most)).await {
             Reply::Bytes(Ok(bytes)) => bytes,
             _ => Arc::from([]),
         }
@@ -226,7 +226,7 @@ impl Os {
     }
 
     pub(in crate::lab::shell) async fn close(&self, stream: Stream) {
-        self.call(Call::CloseStream(stream)).await;
+        self.call(Syscall::CloseStream(stream)).await;
     }
 
     /// The contents of a file, or of the standard input for `-`.
@@ -240,7 +240,7 @@ impl Os {
     // --- files --------------------------------------------------------------------------------
 
     async fn disk(&self, op: DiskOp) -> Result<Arc<DiskDone>, DiskError> {
-        match self.call(Call::Disk(op)).await {
+        match self.call(Syscall::Disk(op)).await {
             Reply::Disk(result) => result,
             _ => Ok(Arc::new(DiskDone::Done)),
         }
@@ -332,7 +332,7 @@ impl Os {
         &self,
         command: Command,
     ) -> Result<(ChildId, u32), SpawnError> {
-        match self.call(Call::Spawn(Box::new(command))).await {
+        match self.call(Syscall::Spawn(Box::new(command))).await {
             Reply::Spawned(result) => result,
             _ => Err(SpawnError::NotFound),
         }
@@ -343,14 +343,14 @@ impl Os {
         host: &str,
         command: Command,
     ) -> Result<(ChildId, u32), SpawnError> {
-        match self.call(Call::SpawnOn(host.into(), Box::new(command))).await {
+        match self.call(Syscall::SpawnOn(host.into(), Box::new(command))).await {
             Reply::Spawned(result) => result,
             _ => Err(SpawnError::NotFound),
         }
     }
 
     pub(in crate::lab::shell) async fn new_pipe(&self) -> PipeId {
-        match self.call(Call::NewPipe).await {
+        match self.call(Syscall::NewPipe).await {
             Reply::Pipe(pipe) => pipe,
             _ => PipeId(u64::MAX),
         }
@@ -361,7 +361,7 @@ impl Os {
         &self,
         child: Option<ChildId>,
     ) -> Option<(ChildId, ChildChange)> {
-        match self.call(Call::Wait(child)).await {
+        match self.call(Syscall::Wait(child)).await {
             Reply::Child(change) => change,
             _ => None,
         }
@@ -369,7 +369,7 @@ impl Os {
 
     /// A change of any child, without waiting.
     pub(in crate::lab::shell) async fn poll_child(&self) -> Option<(ChildId, ChildChange)> {
-        match self.call(Call::Poll).await {
+        match self.call(Syscall::Poll).await {
             Reply::Child(change) => change,
             _ => None,
         }
@@ -391,7 +391,7 @@ impl Os {
         pid: i64,
         signal: Signal,
     ) -> Result<(), KillError> {
-        match self.call(Call::Kill(pid, signal)).await {
+        match self.call(Syscall::Kill(pid, signal)).await {
             Reply::Killed(result) => result,
             _ => Err(KillError::NoProcess),
         }
@@ -400,39 +400,39 @@ impl Os {
     // --- time, terminal, network ---------------------------------------------------------------
 
     pub(in crate::lab::shell) async fn sleep(&self, time: Duration) {
-        self.call(Call::Sleep(time)).await;
+        self.call(Syscall::Sleep(time)).await;
     }
 
     /// Lets other events happen. Returns whether the program was interrupted.
     pub(in crate::lab::shell) async fn tick(&self) -> bool {
-        matches!(self.call(Call::Tick).await, Reply::Signalled(true))
+        matches!(self.call(Syscall::Tick).await, Reply::Signalled(true))
     }
 
     pub(in crate::lab::shell) async fn now(&self) -> (Mono, Wall) {
-        match self.call(Call::Now).await {
+        match self.call(Syscall::Now).await {
             Reply::Time(mono, wall) => (mono, wall),
             _ => (Mono::ZERO, Wall(0)),
         }
     }
 
     pub(in crate::lab::shell) async fn set_mode(&self, mode: TerminalMode) {
-        self.call(Call::Mode(mode)).await;
+        self.call(Syscall::Mode(mode)).await;
     }
 
     pub(in crate::lab::shell) async fn set_foreground(&self, child: Option<ChildId>) {
-        self.call(Call::Foreground(child)).await;
+        self.call(Syscall::Foreground(child)).await;
     }
 
     /// The size of the terminal: columns and rows.
     pub(in crate::lab::shell) async fn size(&self) -> (usize, usize) {
-        match self.call(Call::Size).await {
+        match self.call(Syscall::Size).await {
             Reply::Size(columns, rows) => (columns.into(), rows.into()),
             _ => (80, 24),
         }
     }
 
     pub(in crate::lab::shell) async fn catch_interrupts(&self, on: bool) {
-        self.call(Call::Catch(on)).await;
+        self.call(Syscall::Catch(on)).await;
     }
 
     pub(in crate::lab::shell) async fn connect(
@@ -440,56 +440,58 @@ impl Os {
         host: &str,
         port: u16,
     ) -> Result<ConnId, NetError> {
-        match self.call(Call::Connect(host.into(), port)).await {
+        match self.call(Syscall::Connect(host.into(), port)).await {
             Reply::Connected(result) => result,
             _ => Err(NetError::Other),
         }
     }
 
     pub(in crate::lab::shell) async fn send(&self, conn: ConnId, bytes: Vec<u8>) {
-        self.call(Call::Send(conn, bytes)).await;
+        self.call(Syscall::Send(conn, bytes)).await;
     }
 
     /// Requests the next bytes of a connection; empty when the peer has closed it.
     pub(in crate::lab::shell) fn receive(
         &self,
         conn: ConnId,
-    ) -> crate::conversation::Answer<Call, Reply> {
-        self.line.ask(Call::Receive(conn))
+    ) -> crate::conversation::Answer<Syscall, Reply> {
+        self.line.ask(Syscall::Receive(conn))
     }
 
     /// Requests the next bytes of a stream.
     pub(in crate::lab::shell) fn ask_read(
         &self,
         from: Stream,
-    ) -> crate::conversation::Answer<Call, Reply> {
-        self.line.ask(Call::Read(from, 4096))
+    ) -> crate::conversation::Answer<Syscall, Reply> {
+        self.line.ask(Syscall::Read(from, 4096))
     }
 
     /// Requests a notification after some time.
     pub(in crate::lab::shell) fn ask_sleep(
         &self,
         time: Duration,
-    ) -> crate::conversation::Answer<Call, Reply> {
-        self.line.ask(Call::Sleep(time))
+    ) -> crate::conversation::Answer<Syscall, Reply> {
+        self.line.ask(Syscall::Sleep(time))
     }
 
     /// Requests a notification of the next interrupt; interrupts have to be caught.
-    pub(in crate::lab::shell) fn ask_interrupt(&self) -> crate::conversation::Answer<Call, Reply> {
-        self.line.ask(Call::Interrupt)
+    pub(in crate::lab::shell) fn ask_interrupt(
+        &self,
+    ) -> crate::conversation::Answer<Syscall, Reply> {
+        self.line.ask(Syscall::Interrupt)
     }
 
     /// Requests a notification when the terminal is resized.
-    pub(in crate::lab::shell) fn ask_resize(&self) -> crate::conversation::Answer<Call, Reply> {
-        self.line.ask(Call::Resize)
+    pub(in crate::lab::shell) fn ask_resize(&self) -> crate::conversation::Answer<Syscall, Reply> {
+        self.line.ask(Syscall::Resize)
     }
 
     pub(in crate::lab::shell) async fn close_conn(&self, conn: ConnId) {
-        self.call(Call::CloseConn(conn)).await;
+        self.call(Syscall::CloseConn(conn)).await;
     }
 
     pub(in crate::lab::shell) async fn wish(&self, action: Action) {
-        self.call(Call::Wish(action)).await;
+        self.call(Syscall::Wish(action)).await;
     }
 }
 

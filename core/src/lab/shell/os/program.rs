@@ -5,7 +5,7 @@ use super::*;
 #[derive(Clone)]
 pub(in crate::lab::shell) struct Program {
     start_info: StartInfo,
-    talk: Conversation<Call, Reply, End>,
+    talk: Conversation<Syscall, Reply, End>,
     facts: Arc<Facts>,
     outputs: VecDeque<Output>,
     wishes: VecDeque<Wish>,
@@ -61,7 +61,7 @@ impl Program {
     pub(in crate::lab::shell) fn new(
         launch: &Launch<'_>,
         entry: Entry,
-        seen: crate::lab::shell::tools::Seen,
+        snapshot: crate::lab::shell::tools::HostSnapshot,
     ) -> Self {
         let facts = Arc::new(Facts {
             host: launch.host.into(),
@@ -70,7 +70,7 @@ impl Program {
             names: launch.names().map(|(name, ip)| (name.to_owned(), ip)).collect(),
             stdin_is_terminal: launch.stdin_is_terminal,
             stdout_is_terminal: launch.stdout_is_terminal,
-            seen,
+            snapshot,
         });
         let start_info = StartInfo {
             name: launch.program.into(),
@@ -151,76 +151,76 @@ impl Program {
         }
     }
 
-    fn carry_out(&mut self, id: RequestId, call: Call) {
+    fn carry_out(&mut self, id: RequestId, call: Syscall) {
         match call {
-            Call::Read(stream, most) => {
+            Syscall::Read(stream, most) => {
                 // Takes over a read that the previous conversation left pending.
                 if self.reads.insert(stream, id).is_none() {
                     self.outputs.push_back(Output::Read { stream, most });
                 }
             }
-            Call::Write(stream, bytes) => {
+            Syscall::Write(stream, bytes) => {
                 self.writes.get_or_default(stream).push_back(id);
                 self.outputs.push_back(Output::Write { stream, bytes });
             }
-            Call::CloseStream(stream) => {
+            Syscall::CloseStream(stream) => {
                 self.outputs.push_back(Output::CloseStream { stream });
                 self.talk.answer(id, Reply::Done);
             }
-            Call::Spawn(command) => {
+            Syscall::Spawn(command) => {
                 let child = self.next_child(id);
                 self.outputs.push_back(Output::Spawn { child, command });
             }
-            Call::SpawnOn(host, command) => {
+            Syscall::SpawnOn(host, command) => {
                 let child = self.next_child(id);
                 self.wishes.push_back(Wish::SpawnOn { host, child, command });
             }
-            Call::NewPipe => {
+            Syscall::NewPipe => {
                 self.pipes += 1;
                 self.talk.answer(id, Reply::Pipe(PipeId(self.pipes)));
             }
-            Call::Wait(child) => {
+            Syscall::Wait(child) => {
                 self.waiting.push_back((id, child));
                 self.answer_waiting();
             }
-            Call::Poll => {
+            Syscall::Poll => {
                 let change = self.changes.pop_front();
                 self.talk.answer(id, Reply::Child(change));
             }
-            Call::Kill(pid, signal) => {
+            Syscall::Kill(pid, signal) => {
                 self.kills.push_back(id);
                 self.outputs.push_back(Output::Kill { pid, signal });
             }
-            Call::Disk(what) => {
+            Syscall::Disk(what) => {
                 let op = OpId(self.operations);
                 self.operations += 1;
                 self.disk.insert(op, id);
                 self.outputs.push_back(Output::Disk { op, what });
             }
-            Call::Sleep(time) => {
+            Syscall::Sleep(time) => {
                 self.timers.insert(id, self.now.0 + time);
             }
-            Call::Tick => {
+            Syscall::Tick => {
                 self.ticks.push_back(id);
                 self.timers.insert(id, self.now.0 + Self::TICK);
             }
-            Call::Now => self.talk.answer(id, Reply::Time(self.now.0, self.now.1)),
-            Call::Mode(mode) => {
+            Syscall::Now => self.talk.answer(id, Reply::Time(self.now.0, self.now.1)),
+            Syscall::Mode(mode) => {
                 self.outputs.push_back(Output::TerminalMode(mode));
                 self.talk.answer(id, Reply::Done);
             }
-            Call::Foreground(group) => {
+            Syscall::Foreground(group) => {
                 self.outputs.push_back(Output::Foreground { group });
                 self.talk.answer(id, Reply::Done);
             }
-            Call::Size => self.talk.answer(id, Reply::Size(self.size.0, self.size.1)),
-            Call::Interrupt => self.interrupts = Some(id),
-            Call::Resize => self.resizes = Some(id),
-            Call::Catch(on) => {
+            Syscall::Size => self.talk.answer(id, Reply::Size(self.size.0, self.size.1)),
+            Syscall::Interrupt => self.interrupts = Some(id),
+            Syscall::Resize => self.resizes = Some(id),
+            Syscall::Catch(on) => {
                 (self.catches, self.interrupted) = (on, false);
                 self.talk.answer(id, Reply::Done);
             }
-            Call::Connect(host, port) => {
+            Syscall::Connect(host, port) => {
                 let conn = ConnId::connected(self.connections);
                 self.connections += 1;
                 let connecting = Some(id);
@@ -228,26 +228,26 @@ impl Program {
                 let to = Address::Name { host, port };
                 self.outputs.push_back(Output::Connect { conn, to, from: None });
             }
-            Call::Send(conn, bytes) => {
+            Syscall::Send(conn, bytes) => {
                 if let Some(known) = self.conns.get_mut(&conn) {
                     known.outbox.write(&bytes);
                     self.outputs.push_back(Output::Send { conn });
                 }
                 self.talk.answer(id, Reply::Done);
             }
-            Call::Receive(conn) => {
+            Syscall::Receive(conn) => {
                 if let Some(known) = self.conns.get_mut(&conn) {
                     known.receiving = Some(id);
                 }
                 self.answer_receiving(conn);
             }
-            Call::CloseConn(conn) => {
+            Syscall::CloseConn(conn) => {
                 if self.conns.remove(&conn).is_some() {
                     self.outputs.push_back(Output::Close { conn, how: Close::Now });
                 }
                 self.talk.answer(id, Reply::Done);
             }
-            Call::Wish(action) => {
+            Syscall::Wish(action) => {
                 self.wishes.push_back(Wish::Act(action));
                 self.talk.answer(id, Reply::Done);
             }
@@ -310,7 +310,7 @@ fn converse(
     start_info: &StartInfo,
     facts: &Arc<Facts>,
     entry: Entry,
-) -> Conversation<Call, Reply, End> {
+) -> Conversation<Syscall, Reply, End> {
     let (start_info, facts) = (start_info.clone(), facts.clone());
     Conversation::new(move |line| {
         let os = Os {

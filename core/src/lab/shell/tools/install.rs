@@ -238,7 +238,7 @@ pub(super) async fn service(os: Os) -> i32 {
     let words: Vec<&str> = os.args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["--status-all"] => {
-            for name in &os.facts.seen.services {
+            for name in &os.facts.snapshot.services {
                 os.println(format!(" [ ? ]  {name}"));
             }
             0
@@ -357,7 +357,7 @@ fn pid_file(name: &str) -> String {
 async fn unit_pid(os: &Os, name: &str) -> Option<u32> {
     let bytes = os.load(&pid_file(name)).await.ok()?;
     let pid = String::from_utf8_lossy(&bytes).trim().parse().ok()?;
-    os.facts.seen.procs.iter().any(|proc| proc.pid == pid).then_some(pid)
+    os.facts.snapshot.procs.iter().any(|proc| proc.pid == pid).then_some(pid)
 }
 
 /// Starts, stops or queries a service, by its unit file or its init script.
@@ -400,7 +400,7 @@ async fn control(os: &Os, name: &str, verb: &str) -> i32 {
             os.println(format!("     Loaded: loaded (/usr/lib/systemd/system/{name}.service)"));
             os.println(format!("     Active: {state}"));
             if let Some(pid) = pid {
-                let proc = os.facts.seen.procs.iter().find(|proc| proc.pid == pid);
+                let proc = os.facts.snapshot.procs.iter().find(|proc| proc.pid == pid);
                 let command = proc.map_or("", |proc| proc.command.as_str());
                 os.println(format!("   Main PID: {pid} ({command})"));
             }

@@ -193,16 +193,16 @@ pub(super) fn regex_finds(pattern: &str, text: &str) -> Result<bool, String> {
 
 /// The state of a host when a program that lists it was started.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
-    pub(super) procs: Vec<SeenProc>,
-    pub(super) sockets: Vec<SeenSocket>,
+pub(super) struct HostSnapshot {
+    pub(super) procs: Vec<ProcInfo>,
+    pub(super) sockets: Vec<SocketInfo>,
     pub(super) used: u64,
     pub(super) services: Vec<String>,
 }
 
 /// A process, as `ps` lists it.
 #[derive(Clone, Debug)]
-pub(super) struct SeenProc {
+pub(super) struct ProcInfo {
     pub(super) pid: u32,
     pub(super) parent: u32,
     pub(super) tty: String,
@@ -214,16 +214,16 @@ pub(super) struct SeenProc {
 
 /// A socket, as `ss` lists it.
 #[derive(Clone, Debug)]
-pub(super) struct SeenSocket {
+pub(super) struct SocketInfo {
     pub(super) local: Endpoint,
     pub(super) peer: Option<Endpoint>,
     pub(super) program: String,
     pub(super) pid: u32,
 }
 
-impl Seen {
+impl HostSnapshot {
     /// The state that the program of a launch needs.
-    pub(super) fn of(launch: &Launch<'_>) -> Seen {
+    pub(super) fn of(launch: &Launch<'_>) -> HostSnapshot {
         let looks = matches!(
             launch.program,
             "ps" | "pgrep"
@@ -240,18 +240,18 @@ impl Seen {
                 | "service"
         );
         if !looks {
-            return Seen::default();
+            return HostSnapshot::default();
         }
         let world = launch.world;
-        let Some(host) = world.host_named(launch.host) else { return Seen::default() };
+        let Some(host) = world.host_named(launch.host) else { return HostSnapshot::default() };
         let ahead = launch.now.wall.0.saturating_sub(launch.now.mono.0 / 1_000);
-        let mut seen = Seen { used: host.disk.used(), ..Seen::default() };
+        let mut snapshot = HostSnapshot { used: host.disk.used(), ..HostSnapshot::default() };
         for proc in world.procs().filter(|proc| proc.host == host.id) {
             if !matches!(proc.state, ProcState::Running | ProcState::Paused) {
                 continue;
             }
             let listens: Vec<&Endpoint> = world.listeners(proc.id).collect();
-            seen.procs.push(SeenProc {
+            snapshot.procs.push(ProcInfo {
                 pid: proc.pid,
                 parent: proc.parent,
                 tty: proc.tty.map_or("?".into(), |tty| format!("pts/{}", tty.0)),
@@ -261,7 +261,7 @@ impl Seen {
                 state: proc.state,
             });
             for at in world.listeners(proc.id) {
-                seen.sockets.push(SeenSocket {
+                snapshot.sockets.push(SocketInfo {
                     local: at.clone(),
                     peer: None,
                     program: proc.program.into(),
@@ -276,7 +276,7 @@ impl Seen {
                 if end.host != host.id || !end.open {
                     continue;
                 }
-                seen.sockets.push(SeenSocket {
+                snapshot.sockets.push(SocketInfo {
                     local: end.addr.clone(),
                     peer: Some(other.addr.clone()),
                     program: proc.map_or(String::new(), |proc| proc.program.into()),
@@ -286,9 +286,9 @@ impl Seen {
         }
         if let Ok(files) = host.disk.list("/etc/init.d") {
             let names = files.into_iter().map(|file| file.name);
-            seen.services.extend(names.filter(|name| name != SHARED));
+            snapshot.services.extend(names.filter(|name| name != SHARED));
         }
-        seen
+        snapshot
     }
 }
 

@@ -6,7 +6,7 @@ use crate::sim::Action;
 use crate::time::Duration;
 
 use super::super::os::{Os, Reply};
-use super::{SeenSocket, base, host_of, join};
+use super::{SocketInfo, base, host_of, join};
 
 pub(super) async fn hostname(os: Os) -> i32 {
     if os.args.iter().any(|arg| arg == "-I" || arg == "-i") {
@@ -45,10 +45,10 @@ fn show(at: &Endpoint) -> String {
     }
 }
 
-fn sockets(os: &Os, listening: bool, all: bool) -> Vec<SeenSocket> {
-    let mut sockets: Vec<SeenSocket> = os
+fn sockets(os: &Os, listening: bool, all: bool) -> Vec<SocketInfo> {
+    let mut sockets: Vec<SocketInfo> = os
         .facts
-        .seen
+        .snapshot
         .sockets
         .iter()
         .filter(|socket| matches!(socket.local, Endpoint::Ip(_)))

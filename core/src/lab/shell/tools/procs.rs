@@ -7,7 +7,7 @@ use crate::sim::{Action, ProcState};
 use crate::time::{Date, Duration, Wall};
 
 use super::super::os::Os;
-use super::{SeenProc, human, join, parse, unsupported};
+use super::{ProcInfo, human, join, parse, unsupported};
 
 pub(super) async fn fail(_: Os) -> i32 {
     1
@@ -25,7 +25,7 @@ pub(super) async fn ps(os: Os) -> i32 {
     let bsd = options.contains('u') && !options.contains("-u");
     let all = options.contains('e') || options.contains('a') || options.contains('A') || bsd;
     let full = options.contains('f');
-    let own = os.facts.seen.procs.iter().find(|proc| proc.pid == os.facts.pid);
+    let own = os.facts.snapshot.procs.iter().find(|proc| proc.pid == os.facts.pid);
     let tty = own.map_or("?", |proc| proc.tty.as_str()).to_owned();
     if bsd {
         os.println("USER         PID %CPU %MEM    VSZ   RSS TTY      STAT START   TIME COMMAND");
@@ -34,10 +34,10 @@ pub(super) async fn ps(os: Os) -> i32 {
     } else {
         os.println("    PID TTY          TIME CMD");
     }
-    let mut procs = os.facts.seen.procs.clone();
+    let mut procs = os.facts.snapshot.procs.clone();
     procs.sort_by_key(|proc| proc.pid);
     if all {
-        let init = SeenProc {
+        let init = ProcInfo {
             pid: 1,
             parent: 0,
             tty: "?".into(),
@@ -77,8 +77,8 @@ pub(super) async fn ps(os: Os) -> i32 {
 }
 
 /// The processes that match a name or pattern, except the one that searches.
-fn matching(os: &Os, pattern: &str, exact: bool, full: bool) -> Vec<SeenProc> {
-    let fits = |proc: &&SeenProc| {
+fn matching(os: &Os, pattern: &str, exact: bool, full: bool) -> Vec<ProcInfo> {
+    let fits = |proc: &&ProcInfo| {
         let name = proc.command.split_whitespace().next().unwrap_or("");
         let name = super::base(name);
         proc.pid != os.facts.pid
@@ -88,7 +88,7 @@ fn matching(os: &Os, pattern: &str, exact: bool, full: bool) -> Vec<SeenProc> {
                 _ => name.contains(pattern),
             }
     };
-    os.facts.seen.procs.iter().filter(fits).cloned().collect()
+    os.facts.snapshot.procs.iter().filter(fits).cloned().collect()
 }
 
 pub(super) async fn pgrep(os: Os) -> i32 {
@@ -268,7 +268,7 @@ pub(super) async fn free(os: Os) -> i32 {
             (bytes >> 10).to_string()
         }
     };
-    let used = 96 << 20 | (os.facts.seen.procs.len() as u64 * 9_480) << 10;
+    let used = 96 << 20 | (os.facts.snapshot.procs.len() as u64 * 9_480) << 10;
     let free = MEMORY.saturating_sub(used);
     os.println("               total        used        free      shared  buff/cache   available");
     os.println(format!(
@@ -286,7 +286,7 @@ pub(super) async fn free(os: Os) -> i32 {
 
 pub(super) async fn df(os: Os) -> i32 {
     let size: u64 = 10_000_000_000;
-    let used = os.facts.seen.used;
+    let used = os.facts.snapshot.used;
     let show = |bytes: u64| {
         if os.args.iter().any(|arg| arg.contains('h')) {
             human(bytes)

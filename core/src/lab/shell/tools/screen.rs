@@ -183,12 +183,12 @@ pub(super) async fn watch(os: Os) -> i32 {
 
 /// `top`: prints the current processes once.
 pub(super) async fn top(os: Os) -> i32 {
-    let seen = &os.facts.seen;
-    let count = seen.procs.len();
+    let snapshot = &os.facts.snapshot;
+    let count = snapshot.procs.len();
     os.println(format!("Tasks: {count} total,   1 running, {} sleeping", count.saturating_sub(1)));
     os.println("%Cpu(s):  0.0 us,  0.0 sy,  0.0 ni,100.0 id");
     os.println("\x1b[7m    PID USER      PR  NI  S  %CPU  %MEM     TIME+ COMMAND\x1b[0m");
-    for proc in &seen.procs {
+    for proc in &snapshot.procs {
         let name: String = proc.command.chars().take(40).collect();
         os.println(format!("{:>7} root      20   0  S   0.0   0.3   0:00.00 {name}", proc.pid));
     }
