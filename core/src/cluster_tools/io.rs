@@ -76,7 +76,7 @@ pub enum ConnectionError {
     Lost(String),
 }
 
-/// Where a node listens for clients.
+/// The address of a node for clients.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// Its address or name.

@@ -50,8 +50,8 @@ impl Inquiry {
     /// Takes the reply to the command from [`Inquiry::next`].
     ///
     /// # Errors
-    /// If the node refuses INFO or sends something else; the text is for a person. A refusal of the
-    /// other commands leaves its part empty.
+    /// If the node refuses INFO, or an unexpected reply arrives; the text is for a person. If other
+    /// commands are refused, their parts of the report stay empty.
     pub fn answer(&mut self, reply: &Value) -> Result<(), String> {
         let reply = reply.plain();
         self.stage = match self.stage {

@@ -121,7 +121,7 @@ impl Player<'_> {
         ))
     }
 
-    /// Whether all but the question is true.
+    /// Whether all conditions are met, but the question is not answered.
     fn waits_for_answer(&self) -> bool {
         self.progress.met(self.step).iter().all(|met| *met)
     }

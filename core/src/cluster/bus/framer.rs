@@ -14,8 +14,8 @@ pub struct Framer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadFrame;
 
-/// The longest message, a limit on what one peer can make this process keep. The longest that Redis
-/// sends is a PUBLISH of a channel and a message of 512 MB each.
+/// The maximum length of a message, which limits how much one peer can make this process buffer.
+/// The longest message of Redis is a PUBLISH with a channel and a message of 512 MB each.
 const MAX_MESSAGE: usize = HEADER_LEN + 8 + 2 * (512 << 20);
 
 /// Bytes of capacity that an idle connection keeps.

@@ -85,7 +85,7 @@ pub enum Body {
     },
     /// A replica asks its primary to pause its clients: a manual failover begins.
     ManualFailover,
-    /// A message between modules, which Limpid has none of.
+    /// A message between modules, which Limpid does not support.
     Module {
         /// The module's number.
         module: u64,
@@ -103,7 +103,7 @@ pub enum Greeting {
     Ping,
     /// Replies to a PING or a MEET, or announces a change without a request.
     Pong,
-    /// Asks for a PONG and to be taken in.
+    /// Asks for a PONG, and to be added to the cluster.
     Meet,
 }
 

@@ -89,7 +89,7 @@ pub enum Effect {
     },
     /// A line for the log.
     Log {
-        /// How important it is.
+        /// The level of the line.
         level: LogLevel,
         /// What it says.
         text: String,

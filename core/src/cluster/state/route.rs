@@ -56,7 +56,7 @@ pub enum Route {
     },
 }
 
-/// Keys of one command are in several slots.
+/// The error for a command whose keys are in several slots.
 const CROSS_SLOT: &str = "CROSSSLOT Keys in request don't hash to the same slot";
 const UNBOUND: &str = "CLUSTERDOWN Hash slot not served";
 const DOWN: &str = "CLUSTERDOWN The cluster is down";

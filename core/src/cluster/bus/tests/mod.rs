@@ -1,4 +1,4 @@
-//! Bus messages: what is encoded is decoded to the same, and malformed bytes change nothing.
+//! Tests of bus messages: encoding round-trips, and malformed bytes are errors.
 
 use proptest::prelude::*;
 
