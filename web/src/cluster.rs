@@ -2,7 +2,7 @@
 //! and what the nodes hold of each other.
 
 use limpid_core::cluster::NodeId;
-use limpid_core::cluster::state::Glance;
+use limpid_core::cluster::state::ClusterSummary;
 use limpid_core::server::Server;
 use limpid_core::sharding::Slot;
 use limpid_core::sim::HostId;
@@ -66,7 +66,7 @@ pub(crate) struct Member<'a> {
     /// The server.
     pub server: &'a Server,
     /// What it holds of the cluster.
-    pub glance: Glance,
+    pub summary: ClusterSummary,
 }
 
 impl Circle {
@@ -93,14 +93,14 @@ impl Lab {
         }
         let members = self.units().servers().filter_map(|unit| {
             let server = self.server(unit.id)?;
-            Some(Member { unit, server, glance: server.cluster()?.glance() })
+            Some(Member { unit, server, summary: server.cluster()?.summary() })
         });
         members.collect()
     }
 
     /// The body of a node by the name that it has in its cluster.
     pub(crate) fn node_named(&self, members: &[Member<'_>], id: NodeId) -> Option<BodyId> {
-        let running = members.iter().find(|member| member.glance.id == id);
+        let running = members.iter().find(|member| member.summary.id == id);
         running.map(|member| member.unit.id).or_else(|| {
             // It does not run, but others know where it was.
             let views =
@@ -114,10 +114,10 @@ impl Lab {
     /// What the nodes of a cluster hold of a server that is one of them.
     pub(crate) fn judged_by(&self, members: &[Member<'_>], body: BodyId) -> Option<Judgement> {
         let id = match members.iter().find(|member| member.unit.id == body) {
-            Some(member) => member.glance.id,
+            Some(member) => member.summary.id,
             None => {
                 // It does not run: by its address.
-                let down = members.iter().flat_map(|member| &member.glance.down);
+                let down = members.iter().flat_map(|member| &member.summary.down);
                 down.map(|(id, _)| *id).find(|&id| self.node_named(members, id) == Some(body))?
             }
         };
@@ -162,7 +162,7 @@ impl Lab {
             for (first, last) in cluster.my_slots().ranges() {
                 let range = usize::from(first.number())..=usize::from(last.number());
                 for claims in slots.get_mut(range).into_iter().flatten() {
-                    claims.add(member.glance.config_epoch, place);
+                    claims.add(member.summary.config_epoch, place);
                 }
             }
         }
@@ -191,7 +191,7 @@ impl Lab {
     /// Ranges of slots that have the same owner; of those that no node serves any more, the owner is
     /// what the first node that runs knows.
     fn claims(&self, members: &[Member<'_>], slots: &[Claims], bodies: &[BodyId]) -> Vec<Claim> {
-        let remembered = members.iter().max_by_key(|member| member.glance.known);
+        let remembered = members.iter().max_by_key(|member| member.summary.known);
         let ranges = match slots.iter().any(|claims| claims.best.is_none()) {
             true => remembered.and_then(|member| Some(member.server.cluster()?.slot_ranges())),
             false => None,
@@ -199,7 +199,7 @@ impl Lab {
         let absent: Vec<(u16, u16, BodyId)> = ranges
             .into_iter()
             .flatten()
-            .filter(|range| members.iter().all(|member| member.glance.id != range.owner))
+            .filter(|range| members.iter().all(|member| member.summary.id != range.owner))
             .filter_map(|range| {
                 Some((range.first, range.last, self.node_named(members, range.owner)?))
             })
@@ -255,15 +255,15 @@ impl Claims {
 
 /// What the nodes that run hold of one of them, taken together.
 fn judgement(members: &[Member<'_>], id: NodeId) -> Judgement {
-    let others = members.iter().filter(|member| member.glance.id != id);
+    let others = members.iter().filter(|member| member.summary.id != id);
     let verdict = |member: &Member<'_>| {
-        member.glance.down.iter().find(|(node, _)| *node == id).map(|(_, failed)| *failed)
+        member.summary.down.iter().find(|(node, _)| *node == id).map(|(_, failed)| *failed)
     };
     Judgement {
-        watched_by: others.clone().filter(|member| member.glance.votes).count(),
+        watched_by: others.clone().filter(|member| member.summary.votes).count(),
         down_for: others
             .clone()
-            .filter(|member| member.glance.votes && verdict(member).is_some())
+            .filter(|member| member.summary.votes && verdict(member).is_some())
             .count(),
         objectively: others.clone().any(|member| verdict(member) == Some(true)),
         in_cluster: true,

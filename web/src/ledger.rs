@@ -263,7 +263,7 @@ impl Lab {
         let owns = |member: &&Member<'_>| {
             member.server.cluster().is_some_and(|cluster| cluster.my_slots().contains(slot))
         };
-        let owner = members.iter().filter(owns).max_by_key(|member| member.glance.config_epoch);
+        let owner = members.iter().filter(owns).max_by_key(|member| member.summary.config_epoch);
         owner.map(|member| member.unit.id).or_else(|| {
             let known = |member: &Member<'_>| member.server.cluster()?.owner_of(slot);
             self.node_named(members, members.iter().find_map(known)?)

@@ -168,9 +168,9 @@ impl Lab {
             {
                 found.extend(MarkKind::of_node(line).map(|kind| Mark { at: line.at.0, kind }));
             }
-            suspected.extend(member.glance.down.iter().map(|(id, _)| *id));
+            suspected.extend(member.summary.down.iter().map(|(id, _)| *id));
             owned.insert(
-                member.glance.id,
+                member.summary.id,
                 member.server.cluster().map_or(0, |cluster| cluster.my_slots().len()),
             );
         }

@@ -1,33 +1,33 @@
-//! How redis-cli prints a reply: numbered and quoted for people, plain for pipes, CSV, JSON.
+//! The output formats of redis-cli: for people, raw, CSV, JSON.
 
 use crate::resp::value::Value;
 
 use super::quote::{push_json, push_repr};
 
-/// Which of redis-cli's formats.
+/// The output formats of redis-cli.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Output {
-    /// For people: types named, elements numbered, strings quoted.
+    /// For people: with types, numbered elements and quoted strings.
     #[default]
     Standard,
-    /// The bytes themselves (`--raw`, or when the output is not a terminal).
+    /// The bytes as they are (`--raw`, or when the output is not a terminal).
     Raw,
     /// `--csv`
     Csv,
-    /// `--json`: bytes as they are.
+    /// `--json`: bytes unescaped where possible.
     Json,
-    /// `--quoted-json`: bytes that are not printable as `\xHH`.
+    /// `--quoted-json`: unprintable bytes as `\xHH`.
     QuotedJson,
 }
 
-/// A format with its delimiters.
+/// An output format with its delimiters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Format {
-    /// Which format.
+    /// The format.
     pub output: Output,
-    /// What separates elements in raw output (`-d`).
+    /// The separator of elements in raw output (`-d`).
     pub element_delimiter: Vec<u8>,
-    /// What ends a reply in raw output (`-D`).
+    /// The terminator of a reply in raw output (`-D`).
     pub reply_delimiter: Vec<u8>,
 }
 
@@ -38,12 +38,12 @@ impl Default for Format {
 }
 
 impl Format {
-    /// A format with newlines as delimiters.
+    /// A format with newlines as its delimiters.
     pub fn new(output: Output) -> Self {
         Format { output, element_delimiter: b"\n".to_vec(), reply_delimiter: b"\n".to_vec() }
     }
 
-    /// What redis-cli prints for a reply, with the end of the line.
+    /// A reply as redis-cli prints it, including the line end.
     pub fn reply(&self, value: &Value) -> Vec<u8> {
         let mut out = Vec::new();
         match self.output {
@@ -64,15 +64,15 @@ impl Format {
         out
     }
 
-    /// What redis-cli prints for a reply that is a report for people (INFO, CLIENT LIST, ...):
-    /// the bytes, and nothing behind them.
+    /// A reply that is a report for people (INFO, CLIENT LIST, ...) as redis-cli prints it: the
+    /// bytes as they are, without a line end.
     pub fn report(&self, value: &Value) -> Vec<u8> {
         let mut out = Vec::new();
         self.raw(&mut out, value);
         out
     }
 
-    /// What redis-cli prints for out of band data that arrives between replies.
+    /// A push message that arrives between replies, as redis-cli prints it.
     pub fn push(&self, value: &Value) -> Vec<u8> {
         if self.output == Output::Standard
             && let Value::Push(items) = value
@@ -171,7 +171,7 @@ impl Format {
         }
     }
 
-    /// JSON wants strings for keys, which RESP does not.
+    /// Keys of objects must be strings in JSON, but not in RESP.
     fn json_key(&self, out: &mut Vec<u8>, key: &Value) {
         match key.plain() {
             Value::Error(_) | Value::Simple(_) | Value::Bulk(_) | Value::Verbatim { .. } => {
@@ -200,7 +200,8 @@ impl Format {
     }
 }
 
-/// `indent` is how many blanks the lines of an aggregate's elements begin with.
+/// Writes the standard format. `indent` is the number of blanks before the elements of an
+/// aggregate.
 fn standard(out: &mut Vec<u8>, value: &Value, indent: usize) {
     match value {
         Value::Error(text) => {
@@ -250,13 +251,13 @@ fn numbered<'a>(
     let width = count.to_string().len();
     let inner = indent + width + 2;
     for (i, (item, paired)) in entries.enumerate() {
-        // The first number stands on the line that the outer aggregate has begun.
+        // The first element is on the line that the outer aggregate has begun.
         let before = if i == 0 { 0 } else { indent };
         let number = format!("{:before$}{:>width$}{} ", "", i + 1, char::from(mark));
         out.extend_from_slice(number.as_bytes());
         standard(out, item, inner);
         if let Some(value) = paired {
-            // The value follows on the line on which the key ended.
+            // The value goes on the same line as the key.
             out.pop();
             out.extend_from_slice(b" => ");
             if is_multiline(value) {
@@ -327,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn people_see_types_numbers_and_quotes() {
+    fn the_standard_format_has_types_numbers_and_quotes() {
         let shown = |resp| shown(Output::Standard, resp);
         assert_eq!(shown("+OK\r\n"), "OK\n");
         assert_eq!(shown("-ERR no\r\n"), "(error) ERR no\n");
@@ -365,20 +366,20 @@ mod tests {
     }
 
     #[test]
-    fn pipes_see_bytes() {
+    fn the_raw_format_prints_bytes() {
         assert_eq!(shown(Output::Raw, "*3\r\n$1\r\na\r\n:2\r\n$-1\r\n"), "a\n2\n\n");
         assert_eq!(shown(Output::Raw, "%1\r\n+a\r\n:1\r\n"), "a 1\n");
         assert_eq!(shown(Output::Raw, "-ERR no\r\n"), "ERR no\n\n");
     }
 
     #[test]
-    fn spreadsheets_see_commas() {
+    fn the_csv_format_separates_with_commas() {
         assert_eq!(shown(Output::Csv, "*3\r\n$1\r\na\r\n:2\r\n$-1\r\n"), "\"a\",2,NULL\n");
         assert_eq!(shown(Output::Csv, "-ERR no\r\n"), "ERROR,\"ERR no\"\n");
     }
 
     #[test]
-    fn programs_see_json() {
+    fn the_json_formats_print_json() {
         let resp = "%2\r\n:1\r\n$2\r\n\u{f0}\r\n+b\r\n*2\r\n#f\r\n_\r\n";
         assert_eq!(shown(Output::Json, resp), "{\"1\":\"\u{f0}\",\"b\":[false,null]}\n");
         assert_eq!(

@@ -1,7 +1,7 @@
-//! What a client knows of the commands: completion, hints, and `help`.
+//! Completion, hints and `help`, derived from what is known about the commands.
 //!
-//! The knowledge comes from the command table, or from a server's answer to `COMMAND DOCS`, so
-//! that a client shows what the server at hand can do.
+//! That is the command table, or the server's reply to `COMMAND DOCS`, so that redis-cli describes
+//! the commands that this server has.
 
 use crate::command::meta::{Meta, Row};
 use crate::command::syntax::{self, Argument, Kind};
@@ -11,7 +11,7 @@ use crate::sorted::{SortedSet, sort_by};
 use super::hint;
 use super::quote::{is_blank, split_args};
 
-/// Commands and their groups, in alphabetical order.
+/// Documentation of the commands and their groups, in alphabetical order.
 #[derive(Clone, Debug, Default)]
 pub struct Help {
     entries: Vec<Entry>,
@@ -20,7 +20,7 @@ pub struct Help {
 
 #[derive(Clone, Debug, Default)]
 struct Entry {
-    /// The words of its name, in upper case.
+    /// The words of the command's name, in upper case.
     words: Vec<String>,
     arguments: Vec<Argument>,
     /// The arguments in the notation of hints.
@@ -37,7 +37,7 @@ impl Entry {
 }
 
 impl Help {
-    /// Of the commands of a table.
+    /// From the rows of a command table.
     pub fn of_table<H: 'static>(rows: impl IntoIterator<Item = &'static Row<H>>) -> Self {
         let mut entries = Vec::new();
         for row in rows {
@@ -49,17 +49,17 @@ impl Help {
         Self::of_entries(entries)
     }
 
-    /// Of commands by what is known of them, each with the container that it is a subcommand of.
+    /// From metadata of commands, each with its container command if it is a subcommand.
     pub fn of_metas<'a>(metas: impl IntoIterator<Item = (&'a Meta, Option<&'a str>)>) -> Self {
         Self::of_entries(metas.into_iter().map(|(m, container)| entry_of(m, container)).collect())
     }
 
-    /// Whether nothing is known.
+    /// Whether it contains no commands.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Of a reply to `COMMAND DOCS`; `None` if it is none.
+    /// From a reply to `COMMAND DOCS`; `None` if it is not a valid one.
     pub fn of_docs(reply: &Value) -> Option<Self> {
         let mut entries = Vec::new();
         for (name, docs) in reply.plain().pairs() {
@@ -68,8 +68,8 @@ impl Help {
         (!entries.is_empty()).then(|| Self::of_entries(entries))
     }
 
-    /// Adds those commands of a reply to `COMMAND` that are not known yet: what an old server, which
-    /// has no `COMMAND DOCS`, knows beyond the table.
+    /// Adds the unknown commands of a reply to `COMMAND`: those of an old server without `COMMAND
+    /// DOCS` that the table does not have.
     pub fn add_unknown(&mut self, reply: &Value) {
         for command in reply.items().unwrap_or_default() {
             let Some([name, Value::Integer(arity), _, Value::Integer(first_key), ..]) =
@@ -103,10 +103,10 @@ impl Help {
         sort_by(&mut self.entries, |a, b| a.name().cmp(&b.name()));
     }
 
-    /// What may still be typed behind `line`. `None` if nothing is known about it.
+    /// The hint: what may follow `line`. `None` if its command is unknown.
     pub fn hint(&self, line: &str) -> Option<String> {
         let args = split_args(line.as_bytes())?;
-        // A word is not taken for complete before a blank has been typed behind it.
+        // A word counts as complete once a blank follows it.
         let complete = match line.bytes().last() {
             Some(last) if is_blank(last) => args.len(),
             _ => args.len().checked_sub(1)?,
@@ -120,7 +120,7 @@ impl Help {
         hint::hint(&entry.arguments, rest)
     }
 
-    /// The lines that `line` may be meant to become: names of commands, and behind `help` topics.
+    /// The completions of `line`: names of commands or, after `help`, topics.
     pub fn complete(&self, line: &str) -> Vec<String> {
         let (before, typed) = match line.get(..5) {
             Some(help) if help.eq_ignore_ascii_case("help ") => {
@@ -142,8 +142,8 @@ impl Help {
             .collect()
     }
 
-    /// What `help` prints: about itself without topics, about a group with `@group`, about the
-    /// commands whose name begins with the topics otherwise.
+    /// The output of `help`: its usage without topics, a group's commands for `@group`, or else the
+    /// commands whose names begin with the topics.
     pub fn text(&self, topics: &[&str], version: &str, color: bool) -> String {
         let Some(first) = topics.first() else { return introduction(version) };
         let mut out = String::new();
@@ -166,7 +166,7 @@ impl Help {
         Help { entries, groups }
     }
 
-    /// The command with the longest name that the words begin with.
+    /// The command with the longest name that is a prefix of the words.
     fn find(&self, words: &[Vec<u8>]) -> Option<&Entry> {
         self.entries
             .iter()
@@ -242,7 +242,7 @@ fn entries_of_docs(
     container: Option<&str>,
     docs: &Value,
 ) -> Option<()> {
-    // A subcommand may be named with its container: `config|get`.
+    // The name of a subcommand may include its container: `config|get`.
     let own = name.rsplit('|').next().unwrap_or(name);
     let mut entry = Entry {
         words: container.into_iter().chain([own]).map(str::to_ascii_uppercase).collect(),

@@ -1,12 +1,12 @@
-//! The grey text behind the cursor: what may still be typed, given what has been typed.
+//! Hints: the grey text after the cursor, which shows the arguments that may follow.
 //!
-//! The words typed so far are matched against the command's [`Argument`]s; what is left over is
-//! written in the notation of the documentation. Options may come in any order, an option that has
-//! been begun is shown first, and a word that cannot stand where it stands ends the hint.
+//! The words typed so far are matched with the command's [`Argument`]s, and the remaining arguments
+//! are written in the notation of the documentation. Options may come in any order, an incomplete
+//! option is shown first, and a word that does not match ends the hint.
 
 use crate::command::syntax::{Argument, Kind};
 
-/// What may follow `words` (those behind the command's name); `None` if they do not fit.
+/// The hint after `words`, which follow the command's name; `None` if they do not match.
 pub(crate) fn hint<W: AsRef<[u8]>>(arguments: &[Argument], words: &[W]) -> Option<String> {
     let mut slots: Vec<Slot<'_>> = arguments.iter().map(Slot::new).collect();
     let words: Vec<&[u8]> = words.iter().map(AsRef::as_ref).collect();
@@ -18,15 +18,15 @@ pub(crate) fn hint<W: AsRef<[u8]>>(arguments: &[Argument], words: &[W]) -> Optio
     Some(out)
 }
 
-/// The whole notation, in the form in which hints are written.
+/// All arguments of a command in the notation of hints.
 pub(crate) fn syntax(arguments: &[Argument]) -> String {
     hint::<&[u8]>(arguments, &[]).unwrap_or_default()
 }
 
-/// An argument and how much of it has been typed.
+/// An argument, and how much of it was typed.
 struct Slot<'a> {
     argument: &'a Argument,
-    /// Words that it has taken.
+    /// The number of words that it has matched.
     matched: usize,
     token: bool,
     name: bool,
@@ -45,7 +45,7 @@ impl<'a> Slot<'a> {
         self.parts.iter_mut().for_each(Slot::clear);
     }
 
-    /// Takes as many of the words as it can; returns how many.
+    /// Matches as many words as possible; returns how many.
     fn take(&mut self, words: &[&[u8]]) -> usize {
         let mut once = self.take_once(words);
         if !self.argument.multiple {
@@ -56,7 +56,7 @@ impl<'a> Slot<'a> {
             self.clear();
             let rest = words.get(taken..).unwrap_or_default();
             if self.argument.token.is_some() && !self.argument.multiple_token {
-                // The token stood before the first only; here it counts as seen.
+                // Only the first repetition begins with the token; here it counts as seen.
                 once = self.take_value(rest);
                 self.token = self.matched > 0;
             } else {
@@ -64,7 +64,7 @@ impl<'a> Slot<'a> {
             }
             taken += once;
         }
-        // There may always be one more.
+        // Another repetition may always follow.
         self.all = false;
         taken
     }
@@ -153,7 +153,7 @@ impl<'a> Slot<'a> {
     }
 
     fn show_repetition(&mut self, out: &mut String) {
-        // The repeating part is shown whole, whatever has been typed.
+        // The repeating part is shown completely, even if some of it was typed.
         self.clear();
         if !out.is_empty() {
             out.push(' ');
@@ -178,7 +178,7 @@ impl<'a> Slot<'a> {
     }
 }
 
-/// Takes words for arguments that stand in a row; returns how many, 0 if one does not fit.
+/// Matches words with consecutive arguments; returns how many, or 0 if one does not match.
 fn match_all(slots: &mut [Slot<'_>], words: &[&[u8]]) -> usize {
     let (mut taken, mut at) = (0, 0);
     while taken < words.len() && at < slots.len() {
@@ -200,7 +200,7 @@ fn match_all(slots: &mut [Slot<'_>], words: &[&[u8]]) -> usize {
     taken
 }
 
-/// Takes words for options, which may come in any order.
+/// Matches words with options, which may come in any order.
 fn match_options(slots: &mut [Slot<'_>], words: &[&[u8]]) -> usize {
     let mut taken = 0;
     let mut last: Option<usize> = None;
@@ -211,7 +211,7 @@ fn match_options(slots: &mut [Slot<'_>], words: &[&[u8]]) -> usize {
             .filter(|(_, slot)| slot.matched == 0)
             .find_map(|(i, slot)| Some((i, slot.take(rest))).filter(|(_, n)| *n > 0));
         let Some((i, n)) = found else { break };
-        // What was begun before is over, complete or not.
+        // An earlier option has ended, complete or not.
         if let Some(last) = last.and_then(|last| slots.get_mut(last)) {
             last.all = true;
         }
@@ -253,7 +253,7 @@ fn show_all(out: &mut String, slots: &mut [Slot<'_>], separator: &str) {
                 begun = Some(j);
             }
         }
-        // Once what follows has been typed, the options before it can no longer be.
+        // Once a later argument was typed, the options before it are no longer possible.
         if slots.get(end).is_none_or(|next| next.matched == 0) {
             for j in i..end {
                 if begun != Some(j)
@@ -266,7 +266,7 @@ fn show_all(out: &mut String, slots: &mut [Slot<'_>], separator: &str) {
         }
         i = end;
     }
-    // A separator behind which nothing came.
+    // Removes a separator that nothing follows.
     if out.ends_with(separator) && out.len() == len {
         out.truncate(out.len() - separator.len());
     }
@@ -276,7 +276,7 @@ fn push_token(out: &mut String, token: &str) {
     out.push_str(if token.is_empty() { "\"\"" } else { token });
 }
 
-/// As `scanf` has it: a number in front is enough.
+/// As with `scanf`, a number at the start is sufficient.
 fn begins_with_number(word: &[u8], fraction: bool) -> bool {
     let word = word.trim_ascii_start();
     let digits = match word {
@@ -308,7 +308,7 @@ mod tests {
     const ZADD: &str = "key [NX | XX] [GT | LT] [CH] [INCR] <score member> ...";
 
     #[test]
-    fn what_was_typed_disappears() {
+    fn typed_arguments_disappear_from_the_hint() {
         assert_eq!(hint_for("key decrement", ""), "key decrement");
         assert_eq!(hint_for("key decrement", "k"), "decrement");
         assert_eq!(hint_for("key decrement", "k 2"), "");

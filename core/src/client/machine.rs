@@ -1,7 +1,7 @@
-//! A [`Session`] as a process: what a terminal on a host of a World runs.
+//! redis-cli as a process of a World: a [`Session`] as a [`Machine`].
 //!
-//! Typed lines come in through methods, since only a person types them; after each call the
-//! driver takes outputs and asks for the next wake-up again, as after an input.
+//! Typed lines come in through methods, since only a person types them. After each call the driver
+//! has to poll outputs and the timeout, as after an input.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -13,37 +13,38 @@ use crate::time::{Mono, Now};
 
 use super::session::{Action, Answer, Session, Target, Waiting};
 
-/// A redis-cli that runs where machines run.
+/// A redis-cli session as a machine.
 #[derive(Clone, Debug)]
 pub struct CliMachine {
     session: Session,
     connections: u64,
     conn: Option<ConnId>,
-    /// Names of hosts that are known without asking anybody.
+    /// Host names that are resolved without DNS.
     names: Arc<SortedMap<String, IpAddr>>,
     outbox: Outbox,
     outputs: VecDeque<Output>,
     printed: VecDeque<Printed>,
-    /// Bytes in `printed`.
+    /// The number of bytes in `printed`.
     kept: usize,
 }
 
-/// Something that appears on the screen.
+/// Output for the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Printed {
-    /// Output.
+    /// Standard output.
     Text(Vec<u8>),
-    /// Output that goes where errors go.
+    /// Standard error.
     Error(Vec<u8>),
-    /// The screen is to be cleared.
+    /// Clear the screen.
     Clear,
 }
 
 impl CliMachine {
-    /// How many printed bytes are kept for a screen that does not look. The oldest go first.
+    /// The maximum of output that is kept until it is taken, in bytes. The oldest are dropped
+    /// first.
     pub const SCROLLBACK: usize = 1 << 20;
 
-    /// A process that runs this session.
+    /// A machine that runs this session.
     pub fn new(session: Session) -> Self {
         CliMachine {
             session,
@@ -57,60 +58,60 @@ impl CliMachine {
         }
     }
 
-    /// The process with names of hosts that it can connect to, as an `/etc/hosts` gives them.
+    /// Adds host names that it can resolve, like those of `/etc/hosts`.
     #[must_use]
     pub fn with_names(mut self, names: Arc<SortedMap<String, IpAddr>>) -> Self {
         self.names = names;
         self
     }
 
-    /// The session: its prompt, its hints, what it waits for.
+    /// The session, with its prompt, its hints and its state.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// Whether the prompt is to be shown.
+    /// Whether it waits for a line, so that the prompt has to be shown.
     pub fn wants_line(&self) -> bool {
         self.session.waiting() == Waiting::Line
     }
 
-    /// A line was typed.
+    /// Takes a typed line.
     pub fn line(&mut self, now: Mono, line: &[u8]) {
         self.session.line(now, line);
         self.carry_out(now);
     }
 
-    /// One command is to be run, as if it stood behind `redis-cli` on a command line.
+    /// Runs one command, like the arguments of a `redis-cli` command line.
     pub fn run(&mut self, now: Mono, args: Vec<Vec<u8>>, repeat: i64) {
         self.session.run(now, args, repeat);
         self.carry_out(now);
     }
 
-    /// A key was pressed while messages of subscriptions were shown.
+    /// Takes a key that was pressed while messages of subscriptions were shown.
     pub fn key(&mut self, now: Mono) {
         self.session.key();
         self.carry_out(now);
     }
 
-    /// Ctrl-C.
+    /// Takes Ctrl-C.
     pub fn interrupt(&mut self, now: Mono) {
         self.session.interrupt(now);
         self.carry_out(now);
     }
 
-    /// Ctrl-D on an empty line.
+    /// Takes Ctrl-D on an empty line.
     pub fn end(&mut self, now: Mono) {
         self.session.end();
         self.carry_out(now);
     }
 
-    /// What has been printed since the last time.
+    /// Takes the output printed since the last call.
     pub fn take_printed(&mut self) -> impl Iterator<Item = Printed> + use<> {
         self.kept = 0;
         core::mem::take(&mut self.printed).into_iter()
     }
 
-    /// The commands that were answered since the last time: see [`Session::take_answers`].
+    /// Takes the commands replied to since the last call: see [`Session::take_answers`].
     pub fn take_answers(&mut self) -> Vec<Answer> {
         self.session.take_answers()
     }
@@ -179,7 +180,7 @@ impl CliMachine {
     }
 }
 
-/// The words of hiredis for the end of a connection.
+/// The text of hiredis for a connection error.
 pub(crate) fn reason(error: NetError) -> String {
     match error {
         NetError::Eof => "Server closed the connection".to_string(),
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_means_nothing_is_told() {
+    fn an_unknown_host_name_is_reported() {
         let mut cli = cli("nowhere");
         assert_eq!(
             screen(&mut cli),

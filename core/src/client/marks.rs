@@ -1,34 +1,33 @@
-//! Writes by which one can tell later what a server holds.
+//! Numbered writes, for finding out later which of them a server has.
 
 use std::collections::VecDeque;
 
 use crate::time::Mono;
 
-/// Which of its marks a client got acknowledged.
+/// Which of its marks a client sent, and which were acknowledged.
 ///
-/// A mark is a write of its own that nothing ever overwrites: bit N of one string, set once. So it
-/// can be told of every server, at any time and for every single write, whether it holds it: by
-/// looking at that string.
+/// A mark is a write that nothing overwrites: it sets bit N of one string, for each N once. So the
+/// string on any server shows, at any time, which of the writes that server has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// Marks sent; the next one has this number.
+    /// Number of marks sent, which is also the number of the next one.
     pub sent: u64,
-    /// One bit for each mark that was acknowledged, in the order of SETBIT: the first is the
-    /// highest of the first byte.
+    /// A bit for each acknowledged mark, in the order of SETBIT: the first is the highest bit of
+    /// the first byte.
     pub acknowledged: Vec<u8>,
-    /// One bit for each mark of which WAIT said that enough replicas have it.
+    /// A bit for each mark that WAIT reported enough replicas for.
     pub confirmed: Vec<u8>,
-    /// The latest acknowledgements, oldest first: which mark, and when.
+    /// The latest acknowledgements, oldest first: the mark and the time.
     pub latest: VecDeque<(u64, Mono)>,
 }
 
 impl Marks {
-    /// Marks that a client leaves at most; the string is 128 KiB long then.
+    /// The maximum number of marks of a client; the string then has 128 KiB.
     pub(super) const MOST: u64 = 1 << 20;
-    /// Acknowledgements that are remembered with their time.
+    /// The number of acknowledgements that are kept with their time.
     const LATEST: usize = 64;
 
-    /// How many are acknowledged.
+    /// The number of acknowledged marks.
     pub fn count(&self) -> u64 {
         self.acknowledged.iter().map(|byte| u64::from(byte.count_ones())).sum()
     }
@@ -38,7 +37,7 @@ impl Marks {
         has_bit(&self.acknowledged, number)
     }
 
-    /// Whether enough replicas have acknowledged a mark, too: see
+    /// Whether enough replicas have acknowledged a mark: see
     /// [`TrafficConfig::wait`](super::TrafficConfig::wait).
     pub fn is_confirmed(&self, number: u64) -> bool {
         has_bit(&self.confirmed, number)
@@ -67,7 +66,7 @@ fn set_bit(bytes: &mut Vec<u8>, number: u64) {
     }
 }
 
-/// Whether a bit of a string is set, counted as SETBIT counts.
+/// Whether a bit of a string is set, numbered as in SETBIT.
 pub fn has_bit(bytes: &[u8], number: u64) -> bool {
     let byte = usize::try_from(number / 8).ok().and_then(|at| bytes.get(at));
     byte.is_some_and(|byte| byte & (0x80 >> (number % 8)) != 0)

@@ -1,8 +1,8 @@
-//! What a redis-cli needs besides a terminal: splitting a line into arguments, printing replies as
-//! redis-cli does, hints and completion, the session that ties them together, and clients as
+//! redis-cli without a terminal, and clients that generate traffic. This is the parsing of lines,
+//! the formats of replies, hints and completion, the session that combines them, and the clients as
 //! [`Machine`]s.
 //!
-//! Nothing here reads keys or draws; `native` and `web` do.
+//! Nothing here reads keys or draws to a screen; `native` and `web` do.
 //!
 //! [`Machine`]: crate::machine::Machine
 

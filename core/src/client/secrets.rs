@@ -1,15 +1,15 @@
-//! Typed commands without their secrets, which stay out of histories and of what others see.
+//! Redacts secrets in typed commands, for histories and for other viewers.
 
 use super::quote::repr;
 use crate::command::secrets::{REDACTED, is_secret};
 use crate::resp::request::OwnedArgs;
 
-/// Whether a command carries a secret and shall not be written to a history.
+/// Whether a command contains a secret, so that it must not be written to a history.
 pub(super) fn is_sensitive(args: &[Vec<u8>]) -> bool {
     !places(args).is_empty()
 }
 
-/// The words of a command with its secrets replaced, or `None` if it has none.
+/// The words of a command with its secrets redacted, or `None` if it has none.
 pub(super) fn redacted(args: &[Vec<u8>]) -> Option<Vec<String>> {
     let places = places(args);
     if places.is_empty() {
@@ -23,7 +23,7 @@ pub(super) fn redacted(args: &[Vec<u8>]) -> Option<Vec<String>> {
     Some(shown.collect())
 }
 
-/// The places of secrets among the words of a command.
+/// The indices of the words that are secrets.
 fn places(args: &[Vec<u8>]) -> Vec<usize> {
     let word =
         |i: usize| args.get(i).map(|word| String::from_utf8_lossy(word).to_ascii_lowercase());
@@ -35,7 +35,7 @@ fn places(args: &[Vec<u8>]) -> Vec<usize> {
     (1..args.len()).filter(|&i| is_secret(&name, words.as_args(), i)).collect()
 }
 
-/// Whether a word reads the same when it is typed without quotes.
+/// Whether a word can be typed without quotes.
 fn is_plain(word: &str) -> bool {
     !word.is_empty()
         && !word.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\''))

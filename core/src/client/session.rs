@@ -1,10 +1,9 @@
-//! An interactive client without a terminal and without a socket: it takes typed lines and
-//! arrived bytes, and says what to print, what to send, and where to connect.
+//! An interactive redis-cli session without a terminal and without sockets: it takes typed lines
+//! and received bytes, and produces output, bytes to send and connections to open.
 //!
-//! The page's terminal and the native program both run this; what it prints, and when, is what
-//! redis-cli prints. Its driver carries out its [`Action`]s in order, shows
-//! [`Session::prompt`] while [`Session::waiting`] says [`Waiting::Line`], and tells it what
-//! happened.
+//! Both the page's terminal and the native program run it; its output equals that of redis-cli. The
+//! driver carries out the [`Action`]s in order, shows [`Session::prompt`] while
+//! [`Session::waiting`] is [`Waiting::Line`], and reports what happens.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -25,24 +24,25 @@ mod link;
 pub use config::{Action, Answer, Protocol, SessionConfig, Target, Waiting};
 
 use command::{Change, Command, Phase};
-use link::{Greeting, Link, Pushes};
+use link::{Link, Pushes, SessionRequest};
 
-/// The client. See the module.
+/// A redis-cli session. See the module.
 #[derive(Clone, Debug)]
 pub struct Session {
     config: SessionConfig,
     help: Arc<Help>,
     hints: bool,
-    /// Whether the server is still to be asked for its commands.
-    learns: bool,
+    /// Whether the server still has to be asked for its commands.
+    asks_commands: bool,
     target: Target,
     link: Link,
-    /// Requests of the session's own whose replies come before those of commands.
-    greeting: VecDeque<Greeting>,
+    /// Requests of the session itself (AUTH, SELECT, ...) whose replies come before those of
+    /// commands.
+    own_requests: VecDeque<SessionRequest>,
     decoder: Decoder,
-    /// The database selected on this connection.
+    /// The database selected on the current connection.
     db: i64,
-    /// The database to select on the next connection.
+    /// The database to select on new connections.
     wanted_db: i64,
     in_multi: bool,
     db_before_multi: i64,
@@ -50,10 +50,11 @@ pub struct Session {
     subscribed: bool,
     pushes: Pushes,
     command: Option<Command>,
-    /// Whether messages are awaited, with the notice on the screen that says so.
+    /// Whether it waits for messages of subscriptions.
     reading: bool,
+    /// Whether the notice that says so is on the screen.
     notice: bool,
-    /// Whether the prompt was asked for although there are subscriptions.
+    /// Whether the prompt was requested in spite of subscriptions.
     typing: bool,
     actions: VecDeque<Action>,
     answers: Vec<Answer>,
@@ -61,14 +62,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that has not connected yet.
+    /// A session that is not connected yet.
     pub fn new(config: SessionConfig, help: Arc<Help>) -> Self {
         let target = match &config.socket {
             Some(path) => Target::Unix(path.clone()),
             None => Target::Tcp(config.host.clone(), config.port),
         };
         Session {
-            learns: config.learn_commands,
+            asks_commands: config.learn_commands,
             wanted_db: config.db,
             pushes: if config.show_pushes { Pushes::Print } else { Pushes::Drop },
             config,
@@ -76,7 +77,7 @@ impl Session {
             hints: true,
             target,
             link: Link::Down,
-            greeting: VecDeque::new(),
+            own_requests: VecDeque::new(),
             decoder: Decoder::new(),
             db: 0,
             in_multi: false,
@@ -93,22 +94,22 @@ impl Session {
         }
     }
 
-    /// Connects. An interactive session does so at its start; otherwise the first command does.
+    /// Connects. An interactive session is started by this; otherwise the first command connects.
     pub fn start(&mut self) {
         self.connect();
     }
 
-    /// The next thing to do.
+    /// Takes the next action.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// The commands that were answered since the last time, if the configuration asks for them.
+    /// Takes the commands replied to since the last call, if the configuration asks for them.
     pub fn take_answers(&mut self) -> Vec<Answer> {
         core::mem::take(&mut self.answers)
     }
 
-    /// When [`Session::wake`] is to be called, if nothing else happens.
+    /// When to call [`Session::wake`], unless something else happens before.
     pub fn poll_timeout(&self) -> Option<Mono> {
         match self.command.as_ref()?.phase {
             Phase::Pause(until) => Some(until),
@@ -116,23 +117,26 @@ impl Session {
         }
     }
 
-    /// Whether lines are typed.
+    /// Whether lines are typed, in contrast to a single command.
     pub fn is_interactive(&self) -> bool {
         self.config.interactive
     }
 
-    /// Ends it.
+    /// Ends the session.
     pub fn quit(&mut self) {
         self.exit(0);
     }
 
-    /// What it waits for.
+    /// What the session is waiting for.
     pub fn waiting(&self) -> Waiting {
         if self.ended {
             Waiting::Ended
         } else if self.command.as_ref().is_some_and(Command::is_monitoring) {
             Waiting::Monitor
-        } else if self.command.is_some() || self.link.is_connecting() || !self.greeting.is_empty() {
+        } else if self.command.is_some()
+            || self.link.is_connecting()
+            || !self.own_requests.is_empty()
+        {
             Waiting::Reply
         } else if self.reading {
             Waiting::Messages
@@ -141,7 +145,7 @@ impl Session {
         }
     }
 
-    /// The prompt: `127.0.0.1:6379[1](TX)> `.
+    /// The prompt, such as `127.0.0.1:6379[1](TX)> `.
     pub fn prompt(&self) -> String {
         if matches!(self.link, Link::Down) {
             return "not connected> ".to_string();
@@ -163,43 +167,43 @@ impl Session {
         prompt + "> "
     }
 
-    /// The connection's database.
+    /// The database of the connection.
     pub fn db(&self) -> i64 {
         self.db
     }
 
-    /// Where it is connected, or would connect; a redirection changes it.
+    /// The server it is connected to, or would connect to; a redirection changes it.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// How replies are printed.
+    /// The format of replies.
     pub fn format(&self) -> &Format {
         &self.config.format
     }
 
-    /// What is known of the commands.
+    /// The documentation of the commands.
     pub fn help(&self) -> &Help {
         &self.help
     }
 
-    /// The same, to be kept beside the session.
+    /// The same, shared.
     pub fn shared_help(&self) -> Arc<Help> {
         Arc::clone(&self.help)
     }
 
-    /// Whether hints are switched on.
+    /// Whether hints are enabled.
     pub fn shows_hints(&self) -> bool {
         self.hints
     }
 
-    /// Knows the commands by this from now on.
+    /// Replaces the documentation of the commands.
     pub fn set_help(&mut self, help: Arc<Help>) {
         self.help = help;
     }
 
-    /// What may still be typed behind `line`, to be shown behind the cursor; begins with a blank
-    /// if one is missing. `None` if nothing is known, or hints are switched off.
+    /// The hint after `line`, which begins with a blank if `line` does not end in one. `None` if
+    /// there is none, or hints are disabled.
     pub fn hint(&self, line: &str) -> Option<String> {
         if !self.hints {
             return None;
@@ -209,7 +213,7 @@ impl Session {
         Some(format!("{blank}{hint}"))
     }
 
-    /// Whether a line may be kept in a history: it carries no secret.
+    /// Whether a line contains no secret, so that it may be written to a history.
     pub fn may_remember(line: &[u8]) -> bool {
         match split_args(line) {
             None => true,
@@ -221,10 +225,9 @@ impl Session {
         }
     }
 
-    /// A typed line as it may be shown to others: passwords and the like are replaced, as MONITOR
-    /// replaces them.
+    /// A typed line for other viewers, with passwords and the like redacted as in MONITOR.
     pub fn without_secrets(line: &str) -> Cow<'_, str> {
-        // Quotes that are not closed do not make a secret fit to be seen.
+        // Unclosed quotes must not reveal a secret.
         let words = || line.split_ascii_whitespace().map(|word| word.as_bytes().to_vec()).collect();
         let args = split_args(line.as_bytes()).unwrap_or_else(words);
         let skip = match repetition(&args) {
@@ -262,10 +265,10 @@ impl Session {
         if !line.is_empty() {
             self.typed(now, line);
         }
-        self.read_on();
+        self.resume_reading();
     }
 
-    /// Runs one command, again and again if `repeat` says so (for ever if it is negative).
+    /// Runs one command, `repeat` times; forever if that is negative.
     pub fn run(&mut self, now: Mono, args: Vec<Vec<u8>>, repeat: i64) {
         let Some(name) = args.first() else { return };
         if name.eq_ignore_ascii_case(b"help") || name == b"?" {
@@ -283,7 +286,7 @@ impl Session {
         self.advance(now);
     }
 
-    /// Any key was pressed while messages were awaited: the prompt is wanted.
+    /// A key was pressed while waiting for messages: shows the prompt.
     pub fn key(&mut self) {
         if self.reading {
             self.erase_notice();
@@ -292,8 +295,8 @@ impl Session {
         }
     }
 
-    /// The person wants out (Ctrl-C): of a subscription, of MONITOR, or of a command that takes
-    /// too long. The connection is replaced by a new one.
+    /// Handles Ctrl-C: ends a subscription, MONITOR, or a command that takes too long. The
+    /// connection is replaced by a new one.
     pub fn interrupt(&mut self, now: Mono) {
         if self.ended || self.waiting() == Waiting::Line && !self.subscribed {
             return;
@@ -308,7 +311,7 @@ impl Session {
         }
     }
 
-    /// There are no more lines (Ctrl-D).
+    /// Handles the end of the input (Ctrl-D).
     pub fn end(&mut self) {
         if self.ended {
             return;
@@ -323,24 +326,24 @@ impl Session {
         }
     }
 
-    /// The time that [`Session::poll_timeout`] named has come.
+    /// Has to be called at the time of [`Session::poll_timeout`].
     pub fn wake(&mut self, now: Mono) {
         if self.poll_timeout().is_some_and(|until| until <= now) {
             self.next_round(now);
         }
     }
 
-    /// The connection stands.
+    /// The connection is established.
     pub fn connected(&mut self, now: Mono) {
         if !self.link.is_connecting() {
             return;
         }
         self.link = Link::Up;
-        self.greet();
+        self.start_handshake();
         self.advance(now);
     }
 
-    /// The connection could not be made, for a reason in the words of the operating system.
+    /// The connection failed; `reason` is the error text of the operating system.
     pub fn connect_failed(&mut self, now: Mono, reason: &str) {
         if !self.link.is_connecting() {
             return;
@@ -354,17 +357,17 @@ impl Session {
         self.finish(now, false);
     }
 
-    /// Bytes have arrived.
+    /// Handles received bytes.
     pub fn received(&mut self, now: Mono, bytes: &[u8]) {
         if !matches!(self.link, Link::Up) {
             return;
         }
         self.decoder.feed(bytes);
         self.read(now);
-        self.read_on();
+        self.resume_reading();
     }
 
-    /// The connection is gone, for a reason in the words that follow `Error: `.
+    /// The connection was closed; `reason` is the text printed after `Error: `.
     pub fn closed(&mut self, now: Mono, reason: &str) {
         match self.link {
             Link::Up => {}
@@ -373,13 +376,13 @@ impl Session {
         }
         let shutdown = self.command.as_ref().is_some_and(|command| command.is("shutdown"));
         if self.waiting() == Waiting::Line {
-            // A redis-cli notices when it next wants to send something.
+            // redis-cli notices this when it next sends something.
             self.link = Link::Broken(reason.to_string());
             return;
         }
         self.erase_notice();
         (self.reading, self.subscribed) = (false, false);
-        self.lose();
+        self.reset_link();
         if !shutdown {
             self.print_error(format!("Error: {reason}\n"));
         }
@@ -441,7 +444,7 @@ impl Session {
         }
     }
 
-    /// Takes the command at hand as far as it goes without news.
+    /// Continues the current command as far as possible without new input.
     fn advance(&mut self, now: Mono) {
         let Some(command) = &mut self.command else { return };
         match &self.link {
@@ -449,30 +452,31 @@ impl Session {
             Link::Down => self.connect(),
             Link::Broken(reason) => {
                 let reason = reason.clone();
-                self.lose();
+                self.reset_link();
                 self.print_error(format!("Error: {reason}\n"));
                 self.finish(now, false);
             }
-            Link::Up if !self.greeting.is_empty() || command.phase != Phase::Ready => {}
+            Link::Up if !self.own_requests.is_empty() || command.phase != Phase::Ready => {}
             Link::Up if core::mem::take(&mut command.asking) => {
-                self.ask(Greeting::Asking, &[b"ASKING"]);
+                self.ask(SessionRequest::Asking, &[b"ASKING"]);
             }
             Link::Up => {
                 command.send();
                 if command.changes_subscriptions() {
-                    // Confirmations are pushes in RESP3, and are the replies all the same.
+                    // In RESP3, confirmations of subscriptions are pushes, but count as the
+                    // replies.
                     self.pushes = Pushes::Reply;
                 }
                 let mut bytes = Vec::new();
                 encode_command(&command.args, &mut bytes);
                 self.actions.push_back(Action::Send(bytes));
-                // Messages that came while the prompt was shown stand before the reply.
+                // Messages that arrived while the prompt was shown come before the reply.
                 self.read(now);
             }
         }
     }
 
-    /// Looks at what has arrived, as far as it is waited for.
+    /// Handles received values, as far as the session is waiting for any.
     fn read(&mut self, now: Mono) {
         while self.awaits_values() {
             match self.decoder.next_value() {
@@ -491,22 +495,22 @@ impl Session {
 
     fn awaits_values(&self) -> bool {
         matches!(self.link, Link::Up)
-            && (!self.greeting.is_empty()
+            && (!self.own_requests.is_empty()
                 || self.reading
                 || self.command.as_ref().is_some_and(|command| command.phase == Phase::Sent))
     }
 
     fn value(&mut self, now: Mono, value: Value) {
         if let Value::Push(_) = value
-            && (self.pushes != Pushes::Reply || !self.greeting.is_empty())
+            && (self.pushes != Pushes::Reply || !self.own_requests.is_empty())
         {
             if self.pushes != Pushes::Drop {
                 let shown = self.config.format.push(&value);
                 self.erase_notice();
                 self.print(shown);
             }
-        } else if let Some(greeting) = self.greeting.pop_front() {
-            self.greeted(now, greeting, &value);
+        } else if let Some(request) = self.own_requests.pop_front() {
+            self.handshake_reply(now, request, &value);
         } else if self.command.is_some() {
             self.reply(now, value);
         } else {
@@ -562,7 +566,7 @@ impl Session {
         if self.subscribed || command.expects_confirmations() {
             if link::is_pubsub_message(&value, self.resp3) {
                 let Some(entered) = command.confirmed_by(&value) else {
-                    // A message that came in between.
+                    // A published message that arrived before the confirmation.
                     return;
                 };
                 self.subscribed |= entered;
@@ -578,7 +582,7 @@ impl Session {
         self.next_round(now);
     }
 
-    /// What a reply changes about the connection.
+    /// Updates the state of the connection after a reply.
     fn apply(&mut self, change: Change) {
         match change {
             Change::None => {}
@@ -609,7 +613,7 @@ impl Session {
         }
     }
 
-    /// After a reply: pauses, repeats, or ends the command.
+    /// After a reply: waits, repeats the command, or ends it.
     fn next_round(&mut self, now: Mono) {
         let Some(command) = &mut self.command else { return };
         if self.config.interval > Duration::ZERO && !command.paused {
@@ -623,7 +627,7 @@ impl Session {
         }
     }
 
-    /// Ends the command at hand.
+    /// Ends the current command.
     fn finish(&mut self, now: Mono, well: bool) {
         let Some(command) = self.command.take() else {
             if !self.config.interactive && !well {
@@ -650,8 +654,8 @@ impl Session {
         }
     }
 
-    /// Goes back to awaiting messages, if there are subscriptions and nothing else to do.
-    fn read_on(&mut self) {
+    /// Waits for messages again, if there are subscriptions and no command.
+    fn resume_reading(&mut self) {
         if self.subscribed
             && !self.typing
             && self.waiting() == Waiting::Line
@@ -699,19 +703,19 @@ impl Session {
     }
 }
 
-/// A command that took so long is told how long it took.
+/// If a command takes at least this long, its duration is printed.
 const SLOW: Duration = Duration::from_millis(500);
 
 const NOTICE: &str = "Reading messages... (press Ctrl-C to quit or any key to type command)";
 
 enum Repetition {
-    /// So many times, said by so many words in front.
+    /// The number of repetitions, and the number of words before the command.
     Times(i64, usize),
-    /// A number that no command can be repeated by.
+    /// An invalid number of repetitions.
     Invalid,
 }
 
-/// `5 incr x` runs five times.
+/// Parses a repetition: `5 incr x` runs five times.
 fn repetition(args: &[Vec<u8>]) -> Repetition {
     let Some(first) = args.first().filter(|_| args.len() > 1) else {
         return Repetition::Times(1, 0);

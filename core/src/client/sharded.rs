@@ -1,10 +1,10 @@
-//! A client that shards by itself: it knows all servers, and computes from each key which of them has
-//! it, as applications do that have no proxy before their servers.
+//! A client-side sharding client: it computes from each key which server has it, as applications
+//! without a proxy do.
 //!
-//! With [`Rule::Random`] it uses the servers as one queue: it pushes to any of them and pops from any.
-//! With every other rule it sets and gets keys. What it reads must be what it wrote: a key that was
-//! written and is not found any more has *missed*, which is what happens to the keys that move when
-//! a server joins or leaves.
+//! With [`Rule::Random`] it uses the servers as one queue: it pushes to any of them and pops from
+//! any. With every other rule it sets and gets keys, and verifies what it reads. A read of a key
+//! that was written but is not found is a *miss*; misses occur for keys that move when a server is
+//! added or removed.
 
 use std::collections::VecDeque;
 
@@ -18,29 +18,29 @@ use crate::sharding::{Node, Place, Rule, Sharding};
 use crate::sorted::SortedSet;
 use crate::time::{Duration, Mono, Now, earliest};
 
-/// What a [`Sharded`] client does.
+/// Configuration of a [`Sharded`] client.
 #[derive(Clone, Debug)]
 pub struct ShardedConfig {
-    /// The servers, under the names that the rule hashes.
+    /// The servers, with the names that the rule hashes.
     pub nodes: Vec<(Node, Endpoint)>,
-    /// How keys are spread over them.
+    /// The rule that maps keys to servers.
     pub rule: Rule,
-    /// The prefixes of its keys, used in turn; `key:` if there are none.
+    /// The prefixes of its keys, used in turn; `key:` if empty.
     pub prefixes: Vec<String>,
-    /// Commands a second, on average; none at 0.
+    /// Commands per second, on average; 0 for none.
     pub per_second: f64,
-    /// How many keys are in use.
+    /// The number of its keys.
     pub keys: u64,
-    /// How long to wait for a reply, or for a connection, before giving the connection up.
+    /// The timeout for a reply, or for connecting. Afterwards the connection is closed.
     pub patience: Duration,
-    /// How long to wait before connecting again.
+    /// The delay before it reconnects.
     pub retry: Duration,
-    /// Two clients with one seed send the same commands.
+    /// The random seed: two clients with the same seed send the same commands.
     pub seed: u64,
 }
 
 impl ShardedConfig {
-    /// Ten commands a second over 200 keys.
+    /// Ten commands per second over 200 keys.
     pub fn new(nodes: Vec<(Node, Endpoint)>, rule: Rule, seed: u64) -> Self {
         ShardedConfig {
             nodes,
@@ -55,22 +55,22 @@ impl ShardedConfig {
     }
 }
 
-/// What the sharding cost and gained, besides [`TrafficStats`].
+/// Statistics of the sharding, in addition to [`TrafficStats`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardedStats {
-    /// Commands sent to each server, in their order.
+    /// Commands sent to each server, in the order of the servers.
     pub sent: Vec<u64>,
-    /// Keys read that had been written and were found.
+    /// Reads of written keys that were found.
     pub hits: u64,
-    /// Keys read that had been written and were not found: they are on another server.
+    /// Reads of written keys that were not found, because they are on another server.
     pub misses: u64,
     /// Elements popped from the queue.
     pub popped: u64,
-    /// Replies that cannot be: the value of another key, or an element that was popped before.
+    /// Invalid replies: the value of another key, or an element that was already popped.
     pub wrong: u64,
 }
 
-/// The client. See the module.
+/// A client-side sharding client. See the module.
 #[derive(Clone, Debug)]
 pub struct Sharded {
     config: ShardedConfig,
@@ -78,11 +78,11 @@ pub struct Sharded {
     stats: TrafficStats,
     own: ShardedStats,
     rng: Rng,
-    peers: Peers<Endpoint, Question>,
+    peers: Peers<Endpoint, InFlight>,
     outputs: VecDeque<Output>,
-    /// For each key, whether a write of it was acknowledged.
+    /// For each key, whether a write of it has been acknowledged.
     written: Vec<bool>,
-    /// Elements of the queue that were pushed and not popped yet.
+    /// Elements that were pushed to the queue and not popped yet.
     queued: SortedSet<u64>,
     pushed: u64,
     pace: Pace,
@@ -90,26 +90,26 @@ pub struct Sharded {
     now: Mono,
 }
 
-/// What a reply answers.
+/// The command that a reply belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Question {
+enum InFlight {
     Set(u64),
     Get(u64),
     Push,
     Pop,
 }
 
-/// The list that is the queue on every server.
+/// The list that serves as the queue on every server.
 const QUEUE: &str = "queue";
 
-/// Elements that may wait in the queue before it is only popped from.
-const MOST_QUEUED: usize = 1_000;
+/// The maximum length of the queue; then elements are only popped.
+const MAX_QUEUED: usize = 1_000;
 
-/// Replies that may be awaited from one server; while so many are, it is sent nothing more.
-const MOST_PENDING: usize = 16;
+/// The maximum number of commands in flight to one server; then no more are sent to it.
+const MAX_IN_FLIGHT: usize = 16;
 
 impl Sharded {
-    /// A client that begins at [`Input::Start`].
+    /// A client that starts at [`Input::Start`].
     pub fn new(config: ShardedConfig) -> Self {
         let pace = Pace::new(config.per_second);
         let mut client = Sharded {
@@ -126,65 +126,64 @@ impl Sharded {
             now: Mono::ZERO,
             config,
         };
-        client.spread();
+        client.rebuild_sharding();
         client
     }
 
-    /// What it does.
+    /// Its configuration.
     pub fn config(&self) -> &ShardedConfig {
         &self.config
     }
 
-    /// What it has seen of its connections and replies.
+    /// Statistics of its connections and replies.
     pub fn stats(&self) -> &TrafficStats {
         &self.stats
     }
 
-    /// What it has seen of the sharding.
+    /// Statistics of the sharding.
     pub fn sharding_stats(&self) -> &ShardedStats {
         &self.own
     }
 
-    /// Which server has a key.
+    /// The mapping of keys to servers.
     pub fn sharding(&self) -> &Sharding {
         &self.sharding
     }
 
-    /// Whether the connection to each server stands, in their order.
+    /// Whether it is connected to each server, in the order of the servers.
     pub fn connected(&self) -> impl Iterator<Item = bool> {
         let up = |at| self.peers.get(at).is_some_and(Peer::is_up);
         self.config.nodes.iter().map(move |(_, at)| up(at))
     }
 
-    /// Commands whose reply it waits for.
+    /// The number of commands in flight.
     pub fn pending(&self) -> usize {
         self.peers.iter().map(|(_, peer)| peer.in_flight().count()).sum()
     }
 
-    /// The keys that it uses.
+    /// All of its keys.
     pub fn keys(&self) -> impl Iterator<Item = String> {
         (0..self.config.keys).map(|n| self.key(n))
     }
 
-    /// Sends faster or slower from now on; not at all at 0.
+    /// Changes the rate in commands per second; 0 stops it.
     pub fn set_rate(&mut self, per_second: f64) {
         self.pace.set(per_second, self.now, &mut self.rng);
     }
 
-    /// One more server, which gets its share of the keys from now on. False if there is one of that
-    /// name already.
+    /// Adds a server, which gets its share of the keys from now on. False if the name exists
+    /// already.
     pub fn add(&mut self, node: Node, at: Endpoint) -> bool {
         if self.config.nodes.iter().any(|(known, _)| known.name == node.name) {
             return false;
         }
         self.config.nodes.push((node, at));
-        self.spread();
+        self.rebuild_sharding();
         self.connect_all();
         true
     }
 
-    /// One server less; its keys belong to the others from now on. False if there is none of that
-    /// name.
+    /// Removes a server, whose keys go to the others from now on. False if there is no such name.
     pub fn remove(&mut self, name: &[u8]) -> bool {
         let Some(place) = self.config.nodes.iter().position(|(known, _)| known.name == name) else {
             return false;
@@ -201,12 +200,12 @@ impl Sharded {
         if !self.config.nodes.iter().any(|(_, other)| *other == at) {
             self.peers.close(&at);
         }
-        self.spread();
-        self.happened();
+        self.rebuild_sharding();
+        self.handle_events();
         true
     }
 
-    fn spread(&mut self) {
+    fn rebuild_sharding(&mut self) {
         let nodes = self.config.nodes.iter().map(|(node, _)| node.clone()).collect();
         self.sharding = Sharding::new(nodes, self.config.rule.clone(), None);
         self.own.sent.resize(self.config.nodes.len(), 0);
@@ -233,19 +232,19 @@ impl Sharded {
     }
 
     fn send_one(&mut self) {
-        // Drawn whether or not it is sent, so that what comes later does not depend on the past.
+        // Drawn even if it is not sent, so that later draws do not depend on that.
         let (reads, n) = (self.rng.below(3) > 0, self.rng.below(self.config.keys.max(1)));
         let key = self.key(n);
         let (words, question) = match (&self.config.rule, reads) {
-            (Rule::Random, false) if self.queued.len() < MOST_QUEUED => {
+            (Rule::Random, false) if self.queued.len() < MAX_QUEUED => {
                 let element = self.pushed.to_string();
-                (vec!["LPUSH".to_owned(), QUEUE.to_owned(), element], Question::Push)
+                (vec!["LPUSH".to_owned(), QUEUE.to_owned(), element], InFlight::Push)
             }
-            (Rule::Random, _) => (vec!["RPOP".to_owned(), QUEUE.to_owned()], Question::Pop),
-            (_, true) => (vec!["GET".to_owned(), key.clone()], Question::Get(n)),
+            (Rule::Random, _) => (vec!["RPOP".to_owned(), QUEUE.to_owned()], InFlight::Pop),
+            (_, true) => (vec!["GET".to_owned(), key.clone()], InFlight::Get(n)),
             (_, false) => {
                 let value = format!("{key}={:08x}", self.rng.u64() as u32);
-                (vec!["SET".to_owned(), key.clone(), value], Question::Set(n))
+                (vec!["SET".to_owned(), key.clone(), value], InFlight::Set(n))
             }
         };
         let node = self.sharding.pick(key.as_bytes(), &mut self.rng);
@@ -257,7 +256,7 @@ impl Sharded {
         let room = self
             .peers
             .get(&at)
-            .is_some_and(|peer| peer.is_up() && peer.in_flight().count() < MOST_PENDING);
+            .is_some_and(|peer| peer.is_up() && peer.in_flight().count() < MAX_IN_FLIGHT);
         if !room || self.peers.request(self.now, &at, &words, question).is_err() {
             self.stats.skipped += 1;
             return;
@@ -266,13 +265,13 @@ impl Sharded {
         if let Some(sent) = self.own.sent.get_mut(node as usize) {
             *sent += 1;
         }
-        if question == Question::Push {
+        if question == InFlight::Push {
             self.queued.insert(self.pushed);
             self.pushed += 1;
         }
     }
 
-    fn answered(&mut self, at: &Endpoint, question: Question, value: &Value) {
+    fn answered(&mut self, at: &Endpoint, question: InFlight, value: &Value) {
         if let Value::Error(text) = value.plain() {
             self.stats.errors += 1;
             self.stats.last_error = Some(String::from_utf8_lossy(text).into_owned());
@@ -280,14 +279,14 @@ impl Sharded {
         }
         self.stats.replies += 1;
         match question {
-            Question::Push => {}
-            Question::Set(n) => {
+            InFlight::Push => {}
+            InFlight::Set(n) => {
                 if let Some(written) = self.written.get_mut(n as usize) {
                     *written = true;
                 }
             }
-            Question::Get(n) => self.got(at, n, value),
-            Question::Pop => {
+            InFlight::Get(n) => self.got(at, n, value),
+            InFlight::Pop => {
                 let element = value.bytes().and_then(|bytes| core::str::from_utf8(bytes).ok());
                 let Some(element) = element.and_then(|text| text.parse().ok()) else { return };
                 self.own.popped += 1;
@@ -305,15 +304,16 @@ impl Sharded {
             return;
         }
         let Some(written) = self.written.get_mut(n as usize) else { return };
-        // What was asked before the servers changed says nothing of how it is now.
+        // A reply to a command from before the servers changed says nothing about the present
+        // mapping.
         let Place::Node(node) = self.sharding.locate(key.as_bytes()) else { return };
         if self.config.nodes.get(node as usize).is_some_and(|(_, now)| now == at) {
             self.own.misses += u64::from(core::mem::take(written));
         }
     }
 
-    /// Takes in what happened on the connections.
-    fn happened(&mut self) {
+    /// Handles the events of the connections.
+    fn handle_events(&mut self) {
         while let Some((at, event)) = self.peers.poll_event() {
             match event {
                 Event::Connected { .. } => self.stats.connects += 1,
@@ -340,7 +340,7 @@ impl Sharded {
 
     fn due(&mut self) {
         self.peers.wake(self.now);
-        self.happened();
+        self.handle_events();
         if let Some(due) = self.pace.due(self.now) {
             self.send_one();
             self.pace.sent(due, self.now, &mut self.rng);
@@ -364,7 +364,7 @@ impl Machine for Sharded {
             }
             input => {
                 self.peers.handle(self.now, &input);
-                self.happened();
+                self.handle_events();
             }
         }
         self.due();

@@ -1,8 +1,8 @@
-//! A client that is busy: it sends a mix of commands at a given rate, looks at the replies, and
-//! comes back when its connection is lost. It stands for the applications that use a server.
+//! A client that generates traffic: it sends a mix of commands at a given rate, checks the replies,
+//! and reconnects. It represents the applications that use a server.
 //!
-//! It connects to one server, or asks Sentinels where the master is: at its start, whenever its
-//! connection is lost, and when the server that it was sent to turns out to be a replica.
+//! It connects to one server, or asks Sentinels for the master: at its start, after its connection
+//! is lost, and when the server turns out to be a replica.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,45 +17,45 @@ use crate::resp::value::Value;
 use crate::rng::Rng;
 use crate::time::{Duration, Mono, Now, earliest};
 
-/// How long a WAIT waits for replicas, in milliseconds; the commands behind it wait with it.
+/// The timeout of WAIT in milliseconds; commands after it wait as long.
 const WAIT_MS: &str = "500";
 
-/// What a [`Traffic`] client does.
+/// Configuration of a [`Traffic`] client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrafficConfig {
-    /// The server. If Sentinels are asked, where the master was last.
+    /// The server. With Sentinels, the last known master.
     pub target: Endpoint,
-    /// The Sentinels to ask for the master, and its name; none if the server is the target.
+    /// The Sentinels to ask for the master, and the master's name; without them the target is used.
     #[serde(default)]
     pub sentinels: Option<Sentinels>,
     /// Commands sent first on every connection: AUTH, SELECT, CLIENT SETNAME.
     pub greeting: Vec<Vec<String>>,
-    /// Commands a second, on average; the gaps between them vary as those of independent users
-    /// do. None at 0.
+    /// Commands per second, on average, with random gaps like those of independent users; 0 for
+    /// none.
     pub per_second: f64,
-    /// How often each command is chosen, in relation to the others.
+    /// The weights of the commands.
     pub mix: Mix,
-    /// The key in which it leaves its marks; without one it leaves none.
+    /// The key in which it sets its marks; without a key there are none.
     pub marks: Option<String>,
-    /// How many replicas are to acknowledge each mark: a WAIT for so many follows it. None at 0.
+    /// How many replicas have to acknowledge each mark, by a WAIT after it; 0 for no WAIT.
     #[serde(default)]
     pub wait: u32,
-    /// How many keys of each kind are in use.
+    /// The number of keys of each type.
     pub keys: u64,
-    /// Bytes of a value that is set.
+    /// The length of the values that are set, in bytes.
     pub value_len: u32,
-    /// Commands that may wait for their reply at once; when so many do, none is added.
+    /// The maximum number of commands in flight; when it is reached, commands are skipped.
     pub pending: u32,
-    /// How long to wait for a reply, or for a connection, before giving the connection up.
+    /// The timeout for a reply, or for connecting. Afterwards the connection is closed.
     pub patience: Duration,
-    /// How long to wait before connecting again.
+    /// The delay before it reconnects.
     pub retry: Duration,
-    /// Two clients with one seed send the same commands.
+    /// The random seed: two clients with the same seed send the same commands.
     pub seed: u64,
 }
 
 impl TrafficConfig {
-    /// Twenty commands a second over a hundred keys, mostly reading.
+    /// Twenty commands per second over a hundred keys, mostly reads.
     pub fn new(target: Endpoint, seed: u64) -> Self {
         TrafficConfig {
             target,
@@ -75,16 +75,16 @@ impl TrafficConfig {
     }
 }
 
-/// Sentinels, and the master that they are asked for.
+/// Sentinels, and the name of the master to ask them for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sentinels {
-    /// Where they are. Each is tried in turn.
+    /// Their addresses, which are tried in turn.
     pub at: Vec<Endpoint>,
     /// The name of the master.
     pub master: String,
 }
 
-/// Weights of the commands.
+/// Relative weights of the commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mix {
     /// `GET key:N`
@@ -102,11 +102,11 @@ pub struct Mix {
 }
 
 impl Mix {
-    /// Reading only: what a client of a replica does.
+    /// Only reads, for a client of a replica.
     pub const READS: Mix = Mix { get: 1, set: 0, incr: 0, mark: 0, mget: 0 };
-    /// Writing only, with marks that tell later which writes are where.
+    /// Only writes, with marks that show later which server has which write.
     pub const WRITES: Mix = Mix { get: 0, set: 2, incr: 1, mark: 3, mget: 0 };
-    /// Writing, and reading several keys at once: what a client of a proxy does.
+    /// Writes, and reads of several keys at once, for a client of a proxy.
     pub const SEVERAL: Mix = Mix { get: 1, set: 3, incr: 0, mark: 0, mget: 2 };
 }
 
@@ -116,47 +116,47 @@ impl Default for Mix {
     }
 }
 
-/// What a [`Traffic`] client has seen.
+/// Statistics of a [`Traffic`] client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrafficStats {
     /// Commands sent.
     pub sent: u64,
-    /// Replies that were no errors.
+    /// Replies that were not errors.
     pub replies: u64,
     /// Replies that were errors.
     pub errors: u64,
-    /// Commands whose reply never came: the connection went first.
+    /// Commands whose connection was lost before their reply.
     pub lost: u64,
-    /// Commands not sent because too many were waiting, or because there was no connection.
+    /// Commands that were not sent because too many were in flight, or there was no connection.
     pub skipped: u64,
-    /// Connections made.
+    /// Connections established.
     pub connects: u64,
-    /// Connections that could not be made, broke, or were given up.
+    /// Connections that could not be established, broke, or timed out.
     pub failures: u64,
     /// The last error reply.
     pub last_error: Option<String>,
-    /// The last reason for a failed connection.
+    /// The error of the last failed connection.
     pub last_failure: Option<NetError>,
-    /// From sending to reply.
+    /// The latencies of the replies.
     pub latency: Latencies,
 }
 
-/// Times between a command and its reply.
+/// Latencies: times between a command and its reply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Latencies {
     /// The latest.
     pub last: Duration,
     /// The longest.
     pub max: Duration,
-    /// All together; divide by the count of replies and errors for the mean.
+    /// The sum; divide it by the number of replies and errors for the mean.
     pub total: Duration,
-    /// How many took less than 2ⁱ microseconds, and not less than half of that.
+    /// A histogram: bucket i counts those below 2ⁱ microseconds, and not below half of that.
     pub buckets: [u64; 32],
 }
 
 impl Latencies {
-    /// A time that the given share of replies (0.5, 0.99) did not exceed, to within a factor of
-    /// two. Zero before the first reply.
+    /// The latency that the given share of replies (0.5, 0.99) did not exceed, to within a factor
+    /// of two. Zero before the first reply.
     pub fn quantile(&self, share: f64) -> Duration {
         let count: u64 = self.buckets.iter().sum();
         let rank = (count as f64 * share).ceil() as u64;
@@ -170,7 +170,7 @@ impl Latencies {
         Duration::ZERO
     }
 
-    /// Counts one more.
+    /// Adds a latency.
     pub(super) fn add(&mut self, took: Duration) {
         self.last = took;
         self.max = self.max.max(took);
@@ -183,7 +183,7 @@ impl Latencies {
     }
 }
 
-/// The client. See the module.
+/// A traffic client. See the module.
 #[derive(Clone, Debug)]
 pub struct Traffic {
     config: TrafficConfig,
@@ -192,9 +192,9 @@ pub struct Traffic {
     marks: Arc<Marks>,
     rng: Rng,
     peers: Peers<Lane, Pending>,
-    /// When to look for the server again; `None` while there is a connection, and before the start.
+    /// When to connect again; `None` while there is a connection, and before the start.
     retry: Option<Mono>,
-    /// The Sentinel to ask next.
+    /// The index of the Sentinel to ask next.
     sentinel: usize,
     outputs: VecDeque<Output>,
     pace: Pace,
@@ -202,26 +202,26 @@ pub struct Traffic {
     now: Mono,
 }
 
-/// Which connection.
+/// The connections of a client.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Lane {
     Server,
     Sentinel,
 }
 
-/// What waits for a reply.
+/// A command in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pending {
-    /// A command of the mix, with the mark that it leaves.
+    /// A command of the mix, and the number of its mark.
     Command(Option<u64>),
-    /// The WAIT behind a mark.
+    /// The WAIT after a mark.
     Wait(u64),
-    /// The question where the master is.
+    /// The request for the master's address.
     Where,
 }
 
 impl Traffic {
-    /// A client that begins at [`Input::Start`].
+    /// A client that starts at [`Input::Start`].
     pub fn new(config: TrafficConfig) -> Self {
         let pace = Pace::new(config.per_second);
         Traffic {
@@ -238,59 +238,59 @@ impl Traffic {
         }
     }
 
-    /// What it has seen so far.
+    /// Its statistics so far.
     pub fn stats(&self) -> &TrafficStats {
         &self.stats
     }
 
-    /// Which of its marks are acknowledged.
+    /// Its marks.
     pub fn marks(&self) -> &Marks {
         &self.marks
     }
 
-    /// What it does.
+    /// Its configuration.
     pub fn config(&self) -> &TrafficConfig {
         &self.config
     }
 
-    /// Whether its connection stands.
+    /// Whether it is connected.
     pub fn is_connected(&self) -> bool {
         self.peers.get(&Lane::Server).is_some_and(Peer::is_up)
     }
 
-    /// Commands whose reply it waits for.
+    /// The number of commands in flight.
     pub fn pending(&self) -> usize {
         self.peers.get(&Lane::Server).map_or(0, |server| server.in_flight().count())
     }
 
-    /// Sends faster or slower from now on; not at all at 0. The driver must look at
+    /// Changes the rate in commands per second; 0 stops it. The driver must look at
     /// [`Machine::poll_timeout`] again afterwards.
     pub fn set_rate(&mut self, per_second: f64) {
         self.pace.set(per_second, self.now, &mut self.rng);
     }
 
-    /// Has each mark acknowledged by so many replicas from now on; by none at 0.
+    /// Sets how many replicas have to acknowledge each mark; 0 for no WAIT.
     pub fn set_wait(&mut self, replicas: u32) {
         self.config.wait = replicas;
     }
 
-    /// Turns to another server. The connection that stands is given up.
+    /// Switches to another server. The current connection is closed.
     pub fn set_target(&mut self, target: Endpoint) {
         self.config.target = target;
         if self.peers.close(&Lane::Server) {
             self.retry = Some(self.now);
         }
-        self.happened();
+        self.handle_events();
     }
 
-    /// Connects: to the server, or to a Sentinel that knows where it is.
+    /// Connects to the server, or to a Sentinel in order to find it.
     fn connect(&mut self) {
         self.retry = None;
         let Some(sentinels) = &self.config.sentinels else { return self.connect_server() };
         let Some(at) = sentinels.at.get(self.sentinel % sentinels.at.len().max(1)) else { return };
         let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", &sentinels.master];
         self.peers.connect(self.now, Lane::Sentinel, self.peer(at.clone()));
-        // A new connection takes a request.
+        // A new connection always accepts a request.
         let _ = self.peers.request(self.now, &Lane::Sentinel, &words, Pending::Where);
     }
 
@@ -309,8 +309,8 @@ impl Traffic {
         }
     }
 
-    /// Takes in what happened on the connections.
-    fn happened(&mut self) {
+    /// Handles the events of the connections.
+    fn handle_events(&mut self) {
         while let Some((lane, event)) = self.peers.poll_event() {
             match event {
                 Event::Connected { .. } if lane == Lane::Server => {
@@ -339,7 +339,7 @@ impl Traffic {
         }
     }
 
-    /// A Sentinel has told where the master is, or that it knows of none.
+    /// Handles a Sentinel's reply: the master's address, or that it does not know the master.
     fn learn_master(&mut self, value: &Value) {
         self.peers.close(&Lane::Sentinel);
         let text = |value: &Value| value.bytes().map(|b| String::from_utf8_lossy(b).into_owned());
@@ -389,14 +389,14 @@ impl Traffic {
         };
         self.stats.errors += 1;
         self.stats.last_error = Some(String::from_utf8_lossy(text).into_owned());
-        // The Sentinels may know of another master by now.
+        // The Sentinels may know of a new master.
         if text.starts_with(b"READONLY") && self.config.sentinels.is_some() {
             self.peers.close(&Lane::Server);
         }
     }
 
     fn send_one(&mut self) {
-        // Drawn whether or not it is sent, so that what comes later does not depend on the past.
+        // Drawn even if it is not sent, so that later draws do not depend on that.
         let (command, mark) = self.command();
         let room = self.pending() < self.config.pending.max(1) as usize;
         let (now, token) = (self.now, Pending::Command(mark));
@@ -414,16 +414,16 @@ impl Traffic {
         }
     }
 
-    /// Asks for the replicas' acknowledgement of the mark that was sent just now.
+    /// Sends a WAIT for the mark that was just sent.
     fn send_wait(&mut self, mark: u64) {
         if self.config.wait > 0 {
             let words = ["WAIT", &self.config.wait.to_string(), WAIT_MS];
-            // If the connection does not take it, the mark stays unconfirmed.
+            // If the connection does not accept it, the mark stays unconfirmed.
             let _ = self.peers.request(self.now, &Lane::Server, &words, Pending::Wait(mark));
         }
     }
 
-    /// A command of the mix, and the mark that it leaves.
+    /// A random command of the mix, and the number of its mark.
     fn command(&mut self) -> (Vec<String>, Option<u64>) {
         let Mix { get, set, incr, mark, mget } = self.config.mix;
         let sum = [get, set, incr, mark, mget].into_iter().map(u64::from).sum();
@@ -455,7 +455,7 @@ impl Traffic {
 
     fn due(&mut self) {
         self.peers.wake(self.now);
-        self.happened();
+        self.handle_events();
         if self.retry.is_some_and(|at| at <= self.now) {
             self.connect();
         }
@@ -485,7 +485,7 @@ impl Machine for Traffic {
             }
             input => {
                 self.peers.handle(self.now, &input);
-                self.happened();
+                self.handle_events();
             }
         }
         self.due();
@@ -510,8 +510,8 @@ mod tests {
     use crate::machine::{Address, Close};
     use crate::time::Wall;
 
-    /// Runs a client for so many virtual seconds against a peer that answers `reply` to each
-    /// command after a delay, or never; returns what it asked for besides sending.
+    /// Runs a client for some virtual seconds against a server that sends `reply` to each command
+    /// after a delay, or never; returns the outputs other than sending.
     fn run(
         traffic: &mut Traffic,
         seconds: u64,
@@ -590,7 +590,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_server_is_given_up_and_tried_again() {
+    fn a_silent_server_times_out_and_is_connected_to_again() {
         let mut traffic = Traffic::new(config());
         let asked = run(&mut traffic, 10, None, 0);
         let stats = traffic.stats();
@@ -614,7 +614,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_left_once_each_and_remembered_when_acknowledged() {
+    fn each_mark_is_set_once_and_recorded_when_acknowledged() {
         let mix = Mix::WRITES;
         let marks = Some("marks".to_string());
         let mut traffic = Traffic::new(TrafficConfig { mix, marks, ..config() });
@@ -632,7 +632,7 @@ mod tests {
         for (replicas, confirmed) in [("2", true), ("1", false)] {
             let (mix, marks) = (Mix { mark: 1, ..Mix::READS }, Some("marks".to_string()));
             let mut traffic = Traffic::new(TrafficConfig { mix, marks, wait: 2, ..config() });
-            // SETBIT is answered with the same: a number.
+            // SETBIT gets the same reply as WAIT, which is a number, too.
             run(&mut traffic, 10, Some(format!(":{replicas}\r\n").as_bytes()), 3);
             let marks = traffic.marks();
             assert!(marks.count() > 20, "{marks:?}");
@@ -642,7 +642,7 @@ mod tests {
     }
 
     #[test]
-    fn another_target_is_turned_to_at_once() {
+    fn a_new_target_is_connected_to_at_once() {
         let mut traffic = Traffic::new(config());
         run(&mut traffic, 1, Some(b"+OK\r\n"), 3);
         let other = Endpoint::Ip(([10, 0, 0, 2], 6380).into());

@@ -1,4 +1,4 @@
-//! What is known of a node besides its address and its slots.
+//! Node flags, such as `master` and `fail?`.
 
 use core::fmt;
 
@@ -17,17 +17,17 @@ impl NodeFlags {
     pub const PFAIL: NodeFlags = NodeFlags(1 << 2);
     /// The majority of the primaries could not reach it.
     pub const FAIL: NodeFlags = NodeFlags(1 << 3);
-    /// Its name is not known yet: it has not answered to its first message.
+    /// The handshake with it has not ended: its ID is not known yet.
     pub const HANDSHAKE: NodeFlags = NodeFlags(1 << 5);
     /// Its address is not known.
     pub const NOADDR: NodeFlags = NodeFlags(1 << 6);
-    /// It is to be sent MEET messages.
+    /// A MEET is to be sent to it.
     pub const MEET: NodeFlags = NodeFlags(1 << 7);
     /// A primary that replicas may migrate to.
     pub const MIGRATE_TO: NodeFlags = NodeFlags(1 << 8);
     /// A replica that does not start elections.
     pub const NOFAILOVER: NodeFlags = NodeFlags(1 << 9);
-    /// It understands extensions of PING.
+    /// It understands the extensions of PING.
     pub const EXTENSIONS: NodeFlags = NodeFlags(1 << 10);
 
     const NAMES: [(NodeFlags, &str); 8] = [
@@ -47,7 +47,7 @@ impl NodeFlags {
         self.0 & flags.0 != 0
     }
 
-    /// These flags and those.
+    /// The union of both sets of flags.
     pub const fn and(self, flags: NodeFlags) -> NodeFlags {
         NodeFlags(self.0 | flags.0)
     }
@@ -73,7 +73,7 @@ impl NodeFlags {
 }
 
 impl fmt::Display for NodeFlags {
-    /// As `CLUSTER NODES` prints them: `myself,master`.
+    /// The flags as `CLUSTER NODES` prints them: `myself,master`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut names = Self::NAMES.iter().filter(|(flag, _)| self.any(*flag)).peekable();
         if names.peek().is_none() {

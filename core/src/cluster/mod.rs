@@ -1,13 +1,13 @@
 //! Redis Cluster: slot ownership, failure detection and failover.
 //!
 //! * [`bus`]: the messages between nodes and their binary form;
-//! * [`NodesConf`]: the file in which a node keeps what it knows;
+//! * [`NodesConf`]: the file `nodes.conf`, in which a node saves its view of the cluster;
 //! * [`Cluster`]: the state machine of one node. It takes messages, times and a short description
 //!   ([`Local`]) of the server that it belongs to, and gives [`Effect`]s;
-//! * [`SlotSet`], [`NodeId`], [`NodeFlags`]: the words that all of these use.
+//! * [`SlotSet`], [`NodeId`], [`NodeFlags`]: types that all of these use.
 //!
-//! Connections, commands and keys are not here: the server carries the effects out, asks
-//! [`Cluster::route`] where a command belongs, and answers `CLUSTER`.
+//! Connections, commands and keys are not handled here: the server carries out the effects, asks
+//! [`Cluster::route`] which node has to serve a command, and answers `CLUSTER`.
 
 pub mod bus;
 mod flags;
@@ -22,5 +22,5 @@ pub use nodes_conf::{Damaged, Direction, NodeLine, NodesConf, OpenSlot};
 pub use slot_set::SlotSet;
 pub use state::{Cluster, Effect, LinkId, Local, PreferredEndpoint, Settings};
 
-/// How far the port of the bus is from the port for clients, unless `cluster-port` says otherwise.
+/// What is added to the port for clients to get the bus port, unless `cluster-port` is set.
 pub const BUS_PORT_OFFSET: u16 = 10_000;

@@ -1,4 +1,4 @@
-//! The names of nodes.
+//! Node IDs.
 
 use core::fmt;
 
@@ -6,33 +6,33 @@ use serde::{Serialize, Serializer};
 
 use crate::rng::Rng;
 
-/// The name of a node, or of a shard: forty characters, lower-case hexadecimal digits when Redis or
-/// Limpid made it up.
+/// The ID of a node or of a shard: forty characters; lower-case hexadecimal digits if Redis or
+/// Limpid generated it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId([u8; NodeId::LEN]);
 
 impl NodeId {
-    /// Characters of a name.
+    /// Length of an ID in characters.
     pub const LEN: usize = 40;
 
-    /// A new name.
+    /// Generates a new ID.
     pub fn random(rng: &mut Rng) -> NodeId {
         NodeId(rng.hex40())
     }
 
-    /// The name that these bytes spell. As in Redis, any lower-case letters and digits will do.
+    /// Parses an ID. As in Redis, any lower-case letters and digits are accepted.
     pub fn parse(bytes: &[u8]) -> Option<NodeId> {
         let bytes: [u8; NodeId::LEN] = bytes.try_into().ok()?;
         let fits = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         bytes.iter().all(fits).then_some(NodeId(bytes))
     }
 
-    /// The name as text.
+    /// The ID as text.
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// The name as bytes.
+    /// The ID as bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

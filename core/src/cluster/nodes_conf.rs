@@ -1,32 +1,32 @@
-//! `nodes.conf`: what a node knows of its cluster, kept over restarts.
+//! `nodes.conf`: a node's view of its cluster, which survives restarts.
 //!
-//! One line a node, in the form of `CLUSTER NODES`, and one line of variables. The file is Redis's:
-//! each program reads what the other wrote. It is replaced as a whole, so that a reader finds the
-//! old file or the new one.
+//! One line for each node, in the format of `CLUSTER NODES`, and one line of variables. The format
+//! is that of Redis, and each program reads the other's files. The file is replaced atomically, so
+//! that a reader finds either the old or the new one.
 
 use core::fmt::{self, Write};
 
 use super::{NodeFlags, NodeId, SlotSet};
 use crate::sharding::Slot;
 
-/// What stands in `nodes.conf`.
+/// The contents of `nodes.conf`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodesConf {
     /// The nodes.
     pub nodes: Vec<NodeLine>,
     /// The largest epoch that was seen.
     pub current_epoch: u64,
-    /// The epoch in which this node voted last.
+    /// The epoch of this node's last vote.
     pub last_vote_epoch: u64,
-    /// Slots whose keys were arriving to change hands at one moment. A variable of Limpid's own, which
-    /// Redis passes over.
+    /// Slots whose keys were arriving in an atomic slot migration (see `state::handover`). A
+    /// variable of Limpid's own, which Redis ignores.
     pub arriving: SlotSet,
 }
 
 /// A line of `nodes.conf`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeLine {
-    /// The node's name.
+    /// The node's ID.
     pub id: NodeId,
     /// Its address; may be empty.
     pub ip: String,
@@ -38,40 +38,40 @@ pub struct NodeLine {
     pub bus_port: u16,
     /// Its host name for clients; may be empty.
     pub hostname: String,
-    /// Its name for people; may be empty.
+    /// Its human-readable name; may be empty.
     pub human_nodename: String,
-    /// Its shard, if the file says.
+    /// The ID of its shard, if the file names it.
     pub shard: Option<NodeId>,
     /// Its flags.
     pub flags: NodeFlags,
-    /// Its primary.
+    /// The ID of its primary.
     pub master: Option<NodeId>,
     /// When it was sent the ping that it has not answered, in milliseconds since 1970; else 0.
     pub ping_sent: u64,
     /// When its last pong came, in milliseconds since 1970; else 0.
     pub pong_received: u64,
-    /// The epoch of its slots, or of its primary's.
+    /// The config epoch of its slots, or of its primary's slots.
     pub config_epoch: u64,
-    /// Whether there is a connection to it. Written only.
+    /// Whether there is a connection to it. Written, but ignored when read.
     pub connected: bool,
     /// Its slots.
     pub slots: SlotSet,
-    /// Slots that are on their way; of the node itself only.
+    /// Its slots that are being migrated or imported; only in the line of the node itself.
     pub open: Vec<OpenSlot>,
 }
 
-/// A slot on its way from one node to another.
+/// A slot that is being moved between two nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenSlot {
     /// Which slot.
     pub slot: Slot,
-    /// In which direction.
+    /// The direction of the move.
     pub direction: Direction,
     /// The other node.
     pub node: NodeId,
 }
 
-/// In which direction a slot moves.
+/// The direction in which a slot moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// `MIGRATING`: to the other node.
@@ -80,12 +80,12 @@ pub enum Direction {
     From,
 }
 
-/// A line that says nothing sensible. The server does not start with it.
+/// A line that cannot be parsed. The server refuses to start with such a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damaged {
     /// The line's number, from 1.
     pub number: usize,
-    /// The line; empty if it is what is missing.
+    /// The line; empty if a line is missing.
     pub line: String,
     /// What is wrong with it.
     pub reason: &'static str,
@@ -100,7 +100,7 @@ impl fmt::Display for Damaged {
 impl std::error::Error for Damaged {}
 
 impl NodesConf {
-    /// Reads the file. `None` if it is empty: there is no configuration yet.
+    /// Parses the file. `None` if it is empty: there is no configuration yet.
     pub fn parse(text: &str) -> Result<Option<NodesConf>, Damaged> {
         if text.trim().is_empty() {
             return Ok(None);
@@ -117,7 +117,7 @@ impl NodesConf {
                 Some(_) => {
                     let node = NodeLine::parse(&words).map_err(damaged)?;
                     if conf.nodes.iter().any(|other| other.id == node.id) {
-                        return Err(damaged("a node stands there twice"));
+                        return Err(damaged("a node appears twice"));
                     }
                     conf.nodes.push(node);
                 }
@@ -145,7 +145,7 @@ impl NodesConf {
                 self.last_vote_epoch = value?;
             } else if name.eq_ignore_ascii_case(ARRIVING) {
                 self.arriving =
-                    SlotSet::from_text(text, ',').ok_or("the arriving slots are no slots")?;
+                    SlotSet::from_text(text, ',').ok_or("the arriving slots are not slots")?;
             }
         }
         Ok(())
@@ -168,12 +168,12 @@ impl fmt::Display for NodesConf {
     }
 }
 
-/// The variable that tells [`NodesConf::arriving`].
+/// The variable that stores [`NodesConf::arriving`].
 const ARRIVING: &str = "limpidArriving";
 
 impl NodeLine {
-    /// Writes the line without an end. Only in the file does it name the shard and what clients
-    /// need not know.
+    /// Writes the line without a line end. The shard and the fields that clients do not need are
+    /// only written with `in_file`.
     pub fn write(&self, f: &mut impl Write, in_file: bool) -> fmt::Result {
         write!(f, "{} {}:{}@{}", self.id, self.ip, self.port, self.bus_port)?;
         if in_file || !self.hostname.is_empty() {
@@ -229,7 +229,7 @@ impl NodeLine {
             master: match *master {
                 "-" => None,
                 name => {
-                    Some(NodeId::parse(name.as_bytes()).ok_or("the primary is no node's name")?)
+                    Some(NodeId::parse(name.as_bytes()).ok_or("the primary is not a node's name")?)
                 }
             },
             ping_sent: ping.parse().map_err(|_| "the time of the ping is not a number")?,
@@ -306,7 +306,7 @@ fn parse_flags(text: &str) -> Result<NodeFlags, &'static str> {
     })
 }
 
-/// As much of a line as a log shall show.
+/// The start of a line, short enough for a log.
 fn shortened(line: &str) -> String {
     line.chars().take(200).collect()
 }
@@ -380,7 +380,7 @@ vars currentEpoch 6 lastVoteEpoch 5
             let line = text.lines().nth(damaged.number - 1).expect("a line");
             assert!(line.starts_with(&damaged.line), "{damaged}");
         }
-        // Whatever is cut off, reading it ends in good order.
+        // A truncated file is parsed or refused, but never panics.
         for end in 0..FILE.len() {
             let _ = NodesConf::parse(&FILE[..end]);
         }

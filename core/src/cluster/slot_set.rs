@@ -6,8 +6,8 @@ use crate::sharding::Slot;
 
 /// A set of slots: the bitmap of the bus protocol.
 ///
-/// Clones share the bitmap until one of them changes; an empty set has none. So a cluster of many
-/// nodes, and the checkpoints of many clusters, keep few bitmaps.
+/// Clones share the bitmap until one of them changes, and an empty set has none. So the nodes of a
+/// large cluster, and the checkpoints of many clusters, keep few bitmaps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlotSet {
     bits: Option<Arc<[u64; WORDS]>>,
@@ -17,7 +17,7 @@ pub struct SlotSet {
 const WORDS: usize = Slot::COUNT as usize / 64;
 
 impl SlotSet {
-    /// Bytes of the bitmap on the wire.
+    /// Length of the bitmap on the wire, in bytes.
     pub const BYTES: usize = Slot::COUNT as usize / 8;
 
     /// A set without slots.
@@ -25,12 +25,12 @@ impl SlotSet {
         SlotSet { bits: None, len: 0 }
     }
 
-    /// How many slots there are.
+    /// The number of slots in the set.
     pub fn len(&self) -> usize {
         self.len.into()
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -42,7 +42,7 @@ impl SlotSet {
         self.bits.as_ref().is_some_and(|bits| bits[word] >> bit & 1 == 1)
     }
 
-    /// Adds a slot. Returns whether it is new.
+    /// Adds a slot. Returns whether it was not in the set before.
     pub fn insert(&mut self, slot: Slot) -> bool {
         if self.contains(slot) {
             return false;
@@ -54,7 +54,7 @@ impl SlotSet {
         true
     }
 
-    /// Takes a slot out. Returns whether it was there.
+    /// Removes a slot. Returns whether it was in the set.
     pub fn remove(&mut self, slot: Slot) -> bool {
         if !self.contains(slot) {
             return false;
@@ -91,7 +91,7 @@ impl SlotSet {
         })
     }
 
-    /// The first slot from this one on that is in the set, or that is not. Whole words are skipped: most
+    /// The first slot from `from` on whose membership is `is_member`. Skips whole words, since most
     /// sets are a few long ranges.
     fn next(&self, from: u16, is_member: bool) -> Option<Slot> {
         let (mut index, mut seen) = (usize::from(from / 64), !0 << (from % 64));
@@ -106,7 +106,7 @@ impl SlotSet {
         None
     }
 
-    /// The slots as text: `0-99` and `101`, with a separator between them.
+    /// The slots as text, `0-99` and `101`, joined by `separator`.
     pub fn to_text(&self, separator: &str) -> String {
         let range = |(first, last): (Slot, Slot)| match first == last {
             true => first.to_string(),
@@ -115,7 +115,7 @@ impl SlotSet {
         self.ranges().map(range).collect::<Vec<_>>().join(separator)
     }
 
-    /// The slots of a text as [`SlotSet::to_text`] writes it; `None` if it is no such text.
+    /// Parses the text that [`SlotSet::to_text`] writes; `None` if it is not valid.
     pub fn from_text(text: &str, separator: char) -> Option<SlotSet> {
         let mut slots = SlotSet::new();
         for word in text.split(separator) {
@@ -128,7 +128,7 @@ impl SlotSet {
         Some(slots)
     }
 
-    /// The slots of this set that are not in another.
+    /// The slots of this set that are not in `other`.
     pub fn without(&self, other: &SlotSet) -> SlotSet {
         let (Some(mine), Some(others)) = (&self.bits, &other.bits) else { return self.clone() };
         let mut bits = [0; WORDS];
@@ -138,7 +138,7 @@ impl SlotSet {
         SlotSet::from_words(bits)
     }
 
-    /// The bitmap on the wire: slot 0 is the lowest bit of the first byte.
+    /// Reads the bitmap from the wire: slot 0 is the lowest bit of the first byte.
     pub fn from_bytes(bytes: &[u8; SlotSet::BYTES]) -> SlotSet {
         let mut bits = [0; WORDS];
         for (word, bytes) in bits.iter_mut().zip(bytes.as_chunks::<8>().0) {
@@ -152,7 +152,7 @@ impl SlotSet {
         SlotSet { bits: (len > 0).then(|| Arc::new(bits)), len }
     }
 
-    /// Appends the bitmap as it stands on the wire.
+    /// Appends the bitmap in its wire format.
     pub fn write(&self, out: &mut Vec<u8>) {
         match &self.bits {
             Some(bits) => out.extend(bits.iter().flat_map(|word| word.to_le_bytes())),
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bitmap_is_that_of_the_wire() {
+    fn the_bitmap_has_the_wire_format() {
         let slots = set([0, 9, 16383]);
         let mut bytes = Vec::new();
         slots.write(&mut bytes);

@@ -1,13 +1,13 @@
-//! Which replica goes to which master, so that they do not share a host.
+//! Anti-affinity: assigns replicas to masters on other hosts.
 
 use crate::rng::Rng;
 
 use super::node::Node;
 
-/// What a replica on its master's host counts.
+/// The penalty for a replica on its master's host.
 const WITH_MASTER: usize = 10_000;
 
-/// The nodes of one host after another, one of each in turn, as indices.
+/// The indices of all nodes, taking one node of each host in turn.
 pub(super) fn interleaved(nodes: &[Node]) -> Vec<usize> {
     let mut hosts: Vec<(&str, Vec<usize>)> = Vec::new();
     for (index, node) in nodes.iter().enumerate() {
@@ -22,11 +22,11 @@ pub(super) fn interleaved(nodes: &[Node]) -> Vec<usize> {
         .collect()
 }
 
-/// Swaps the masters of replicas at random as long as that does not make it worse.
+/// Swaps the masters of random replicas as long as that does not worsen the score.
 pub(super) fn optimize(nodes: &mut [Node], seed: u64) {
     let mut rng = Rng::new(seed);
     for _ in 0..500 * nodes.len() {
-        let (score, offenders) = judge(nodes);
+        let (score, offenders) = evaluate(nodes);
         if score == 0 || offenders.is_empty() {
             return;
         }
@@ -36,16 +36,16 @@ pub(super) fn optimize(nodes: &mut [Node], seed: u64) {
             .collect();
         let Some(second) = pick(&mut rng, &others) else { return };
         swap(nodes, first, second);
-        if judge(nodes).0 > score {
+        if evaluate(nodes).0 > score {
             swap(nodes, first, second);
         }
     }
 }
 
-/// How bad the arrangement is: 0 is perfect, [`WITH_MASTER`] and more means that a replica shares
-/// its master's host.
+/// The penalty of the arrangement: 0 is perfect; [`WITH_MASTER`] or more means that a replica
+/// shares its master's host.
 pub(super) fn score(nodes: &[Node]) -> usize {
-    judge(nodes).0
+    evaluate(nodes).0
 }
 
 /// Whether a score means that a replica shares its master's host.
@@ -53,9 +53,9 @@ pub(super) fn shares_with_master(score: usize) -> bool {
     score >= WITH_MASTER
 }
 
-/// The score, and the replicas that make it bad.
-fn judge(nodes: &[Node]) -> (usize, Vec<usize>) {
-    // By host and master: whether the master is there, and its replicas there.
+/// The score, and the replicas that contribute to it.
+fn evaluate(nodes: &[Node]) -> (usize, Vec<usize>) {
+    // For each host and master: whether the master is on the host, and which of its replicas are.
     let mut groups: Vec<(&str, &str, bool, Vec<usize>)> = Vec::new();
     for (index, node) in nodes.iter().enumerate() {
         let host = node.place.host.as_str();

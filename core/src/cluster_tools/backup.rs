@@ -1,76 +1,77 @@
-//! `backup`: an RDB file of every master, and `nodes.json`, which describes the nodes.
+//! `backup`: saves an RDB file of every master, and `nodes.json`, which describes the nodes.
 
-use super::desk::{Desk, Trouble};
-use super::fleet::{Fleet, place_of};
+use super::io::{ConnectionError, Io};
+use super::manager::{ClusterManager, place_from_args};
 use super::node::Node;
 use super::options::Options;
 use super::{Failed, Outcome};
 
-pub(super) async fn backup(desk: Desk, args: &[String], options: Options) -> Outcome {
+pub(super) async fn backup(io: Io, args: &[String], options: Options) -> Outcome {
     let [known, directory] = args else { return Err(Failed) };
-    let place = place_of(&desk, core::slice::from_ref(known))?;
-    let mut fleet = Fleet::new(desk, options);
-    fleet.load_from(&place).await?;
-    let well = fleet.check(true).await?;
-    let desk = &fleet.desk;
+    let place = place_from_args(&io, core::slice::from_ref(known))?;
+    let mut manager = ClusterManager::new(io, options);
+    manager.load_from(&place).await?;
+    let well = manager.check(true).await?;
+    let io = &manager.io;
     let mut complete = true;
-    for node in fleet.nodes.iter().filter(|node| !node.is_replica() && !node.slots.is_empty()) {
+    for node in manager.nodes.iter().filter(|node| !node.is_replica() && !node.slots.is_empty()) {
         let place = &node.place;
-        desk.info(format!(">>> Node {place} -> Saving RDB..."));
+        io.info(format!(">>> Node {place} -> Saving RDB..."));
         let path = format!("{directory}/redis-node-{}-{}-{}.rdb", place.host, place.port, node.id);
-        complete &= fetch(desk, place, path).await;
+        complete &= fetch(io, place, path).await;
     }
     let path = format!("{directory}/nodes.json");
-    desk.print(format!("Saving cluster configuration to: {path}\n"));
-    if let Err(reason) = desk.save(path.clone(), fleet.as_json().into_bytes()).await {
+    io.print(format!("Saving cluster configuration to: {path}\n"));
+    if let Err(reason) = io.save(path.clone(), manager.as_json().into_bytes()).await {
         complete = false;
-        desk.error(format!("Could not save nodes to: {path}: {reason}"));
+        io.error(format!("Could not save nodes to: {path}: {reason}"));
     }
     if !complete {
-        return desk.fail("[ERR] Failed to back cluster!");
+        return io.fail("[ERR] Failed to back cluster!");
     }
     if !well {
-        desk.warn(
+        io.warn(
             "*** Cluster seems to have some problems, please be aware of it if you're going to \
              restore this backup.",
         );
     }
-    desk.success(format!("[OK] Backup created into: {directory}"));
+    io.success(format!("[OK] Backup created into: {directory}"));
     Ok(())
 }
 
-/// Saves a node's data. Says whether that went well.
-async fn fetch(desk: &Desk, from: &super::Place, path: String) -> bool {
-    let dump = match desk.dump(from).await {
+/// Saves a node's data. Returns whether that succeeded.
+async fn fetch(io: &Io, from: &super::Place, path: String) -> bool {
+    let dump = match io.dump(from).await {
         Ok(replies) => replies,
-        Err(Trouble::NotConnected(reason) | Trouble::Lost(reason)) => {
-            desk.complain(format!("SYNC with master failed: {reason}"));
+        Err(ConnectionError::NotConnected(reason) | ConnectionError::Lost(reason)) => {
+            io.print_error(format!("SYNC with master failed: {reason}"));
             return false;
         }
     };
     let Some(bytes) = dump.first().and_then(|value| value.bytes()) else { return false };
     let length = bytes.len();
-    desk.complain(format!("SYNC sent to master, writing {length} bytes to '{path}'"));
-    match desk.save(path.clone(), bytes.to_vec()).await {
+    io.print_error(format!("SYNC sent to master, writing {length} bytes to '{path}'"));
+    match io.save(path.clone(), bytes.to_vec()).await {
         Ok(()) => {
-            desk.complain("Transfer finished with success.");
+            io.print_error("Transfer finished with success.");
             true
         }
         Err(reason) => {
-            desk.complain(format!("Error opening '{path}': {reason}"));
+            io.print_error(format!("Error opening '{path}': {reason}"));
             false
         }
     }
 }
 
-impl Fleet {
+impl ClusterManager {
     fn as_json(&self) -> String {
         let nodes: Vec<String> = self.nodes.iter().map(json).collect();
         format!("[\n{}\n]", nodes.join(",\n"))
     }
 }
 
-/// A node of `nodes.json`: a line for each field. Ids, addresses and flags need no escaping.
+/// A node as an object of `nodes.json`, with one line for each field. IDs, addresses and flags need
+/// no escaping.
 fn json(node: &Node) -> String {
     let replicate = node.replicates.as_ref().map_or("null".into(), |id| format!("\"{id}\""));
     let slots: Vec<String> =

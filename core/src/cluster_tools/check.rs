@@ -1,42 +1,42 @@
-//! `check`, `info` and `fix`: what a cluster looks like, and what is wrong with it.
+//! `check`, `info` and `fix`: inspect a cluster and repair it.
 
 use crate::cluster::SlotSet;
 use crate::resp::value::Value;
 use crate::sharding::Slot;
 
-use super::desk::{Desk, error_text, words};
-use super::fleet::Fleet;
+use super::io::{Io, error_text, words};
+use super::manager::ClusterManager;
 use super::options::{Dialect, Options};
 use super::{Failed, Outcome};
 
-pub(super) async fn check(desk: Desk, args: &[String], options: Options) -> Outcome {
-    let mut fleet = Fleet::load(desk, args, options).await?;
-    if fleet.desk.dialect() == Dialect::Cli {
-        fleet.tell_of_masters().await?;
+pub(super) async fn check(io: Io, args: &[String], options: Options) -> Outcome {
+    let mut manager = ClusterManager::load(io, args, options).await?;
+    if manager.io.dialect() == Dialect::Cli {
+        manager.show_masters().await?;
     }
-    if fleet.check(true).await? { Ok(()) } else { Err(Failed) }
+    if manager.check(true).await? { Ok(()) } else { Err(Failed) }
 }
 
-pub(super) async fn info(desk: Desk, args: &[String], options: Options) -> Outcome {
-    Fleet::load(desk, args, options).await?.tell_of_masters().await
+pub(super) async fn info(io: Io, args: &[String], options: Options) -> Outcome {
+    ClusterManager::load(io, args, options).await?.show_masters().await
 }
 
-pub(super) async fn fix(desk: Desk, args: &[String], options: Options) -> Outcome {
-    let mut fleet = Fleet::load(desk, args, options).await?;
-    fleet.fixes = true;
-    if fleet.desk.dialect() == Dialect::Cli {
-        fleet.tell_of_masters().await?;
+pub(super) async fn fix(io: Io, args: &[String], options: Options) -> Outcome {
+    let mut manager = ClusterManager::load(io, args, options).await?;
+    manager.fixes = true;
+    if manager.io.dialect() == Dialect::Cli {
+        manager.show_masters().await?;
     }
-    if fleet.check(true).await? { Ok(()) } else { Err(Failed) }
+    if manager.check(true).await? { Ok(()) } else { Err(Failed) }
 }
 
-impl Fleet {
-    /// A line for each master, with its keys, slots and replicas, and the sum.
-    pub(super) async fn tell_of_masters(&self) -> Outcome {
+impl ClusterManager {
+    /// Prints a line for each master, with its keys, slots and replicas, and the totals.
+    pub(super) async fn show_masters(&self) -> Outcome {
         let asked: Vec<_> = self
             .masters()
             .into_iter()
-            .map(|index| (index, self.desk.send(&self.nodes[index].place, words("DBSIZE"))))
+            .map(|index| (index, self.io.send(&self.nodes[index].place, words("DBSIZE"))))
             .collect();
         let (mut keys, masters) = (0, asked.len());
         for (index, sent) in asked {
@@ -45,12 +45,12 @@ impl Fleet {
                 Ok(Value::Integer(size)) => size,
                 Ok(reply) => {
                     let error = error_text(&reply).unwrap_or_default();
-                    return self.desk.replied_with_error(&node.place, &error);
+                    return self.io.replied_with_error(&node.place, &error);
                 }
-                Err(trouble) => return Err(self.desk.told_of(&node.place, &trouble)),
+                Err(trouble) => return Err(self.io.report_trouble(&node.place, &trouble)),
             };
             keys += size;
-            self.desk.print(format!(
+            self.io.print(format!(
                 "{} ({}...) -> {size} keys | {} slots | {} slaves.\n",
                 node.place,
                 node.short_id(),
@@ -58,33 +58,33 @@ impl Fleet {
                 node.replicas.unwrap_or(0)
             ));
         }
-        self.desk.success(format!("[OK] {keys} keys in {masters} masters."));
+        self.io.success(format!("[OK] {keys} keys in {masters} masters."));
         let average = keys as f64 / f64::from(Slot::COUNT);
-        self.desk.print(format!("{average:.2} keys per slot on average.\n"));
+        self.io.print(format!("{average:.2} keys per slot on average.\n"));
         Ok(())
     }
 
-    /// Looks for what is wrong, and mends it if that was asked for. Says whether all is well.
+    /// Checks the cluster, and repairs it if `fixes` is set. Returns whether it is healthy.
     pub(super) async fn check(&mut self, shows: bool) -> Outcome<bool> {
         let first = self.place(0);
-        self.desk.info(format!(">>> Performing Cluster Check (using node {first})"));
+        self.io.info(format!(">>> Performing Cluster Check (using node {first})"));
         if shows {
             self.show();
         }
         let mut well = true;
         if self.is_consistent().await {
-            self.desk.success("[OK] All nodes agree about slots configuration.");
+            self.io.success("[OK] All nodes agree about slots configuration.");
         } else {
-            self.found("[ERR] Nodes don't agree about configuration!".into());
+            self.record_error("[ERR] Nodes don't agree about configuration!".into());
             well = false;
         }
-        self.desk.info(">>> Check for open slots...");
+        self.io.info(">>> Check for open slots...");
         let open = self.open_slots();
         if !open.is_empty() {
             well = false;
             let list: Vec<String> = open.iter().map(|slot| slot.to_string()).collect();
             let list = list.join(",");
-            self.desk.error(format!("[WARNING] The following slots are open: {list}."));
+            self.io.error(format!("[WARNING] The following slots are open: {list}."));
             if self.fixes {
                 well = true;
                 for slot in open.iter() {
@@ -92,13 +92,16 @@ impl Fleet {
                 }
             }
         }
-        self.desk.info(">>> Check slots coverage...");
+        self.io.info(">>> Check slots coverage...");
         let covered: SlotSet =
             self.masters().into_iter().flat_map(|index| self.nodes[index].slots.iter()).collect();
         if covered.len() == usize::from(Slot::COUNT) {
-            self.desk.success(format!("[OK] All {} slots covered.", Slot::COUNT));
+            self.io.success(format!("[OK] All {} slots covered.", Slot::COUNT));
         } else {
-            self.found(format!("[ERR] Not all {} slots are covered by nodes.\n", Slot::COUNT));
+            self.record_error(format!(
+                "[ERR] Not all {} slots are covered by nodes.\n",
+                Slot::COUNT
+            ));
             well = false;
             if self.fixes {
                 well = self.fix_coverage(&covered).await?;
@@ -110,12 +113,12 @@ impl Fleet {
         Ok(well)
     }
 
-    fn found(&mut self, error: String) {
-        self.desk.error(&error);
+    fn record_error(&mut self, error: String) {
+        self.io.error(&error);
         self.errors.push(error);
     }
 
-    /// The slots that are on their way by what the nodes say; says which nodes do.
+    /// The slots that any node reports as migrating or importing; prints which node reports what.
     fn open_slots(&mut self) -> SlotSet {
         let mut open = SlotSet::new();
         let mut found = Vec::new();
@@ -132,12 +135,12 @@ impl Fleet {
                 });
             }
         }
-        found.into_iter().for_each(|error| self.found(error));
+        found.into_iter().for_each(|error| self.record_error(error));
         open
     }
 
     async fn check_owners(&mut self) -> Outcome<bool> {
-        self.desk.info(">>> Check for multiple slot owners...");
+        self.io.info(">>> Check for multiple slot owners...");
         let (mut well, mut left) = (true, 0);
         for slot in Slot::all() {
             let owners = self.owners(slot);
@@ -145,19 +148,19 @@ impl Fleet {
                 continue;
             }
             let count = owners.len();
-            self.desk.error(format!("[WARNING] Slot {slot} has {count} owners:"));
+            self.io.error(format!("[WARNING] Slot {slot} has {count} owners:"));
             owners.iter().for_each(|owner| {
-                self.desk.error(format!("    {}", self.nodes[*owner].place));
+                self.io.error(format!("    {}", self.nodes[*owner].place));
             });
             if !self.fixes {
                 (well, left) = (false, left + 1);
             } else if self.fix_owners(slot, owners).await.is_err() {
                 let message = format!("Failed to fix multiple owners for slot {slot}");
-                return self.desk.fail(message);
+                return self.io.fail(message);
             }
         }
         if left == 0 {
-            self.desk.success("[OK] No multiple owners found.");
+            self.io.success("[OK] No multiple owners found.");
         }
         Ok(well)
     }

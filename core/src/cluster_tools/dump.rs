@@ -1,24 +1,23 @@
-//! The data of a node as SYNC sends it.
+//! Parser for the RDB file that a node sends in reply to SYNC.
 
-/// An RDB file on its way: `$<length>` and the file, or `$EOF:<mark>`, the file and the mark.
-/// Replies to the commands before SYNC come first.
+/// An RDB file that is being received: `$<length>` and the file, or `$EOF:<mark>`, the file and the
+/// mark. One-line replies to earlier commands come first.
 #[derive(Clone, Debug, Default)]
 pub struct Dump {
     buffer: Vec<u8>,
-    /// Lines that are replies to what was sent before.
+    /// One-line replies that are still to be skipped.
     skip: usize,
-    /// What follows the `$`, once it is known.
+    /// The text between `$` and the line end, once it has arrived.
     head: Option<String>,
 }
 
 impl Dump {
-    /// A file that comes after so many replies of one line.
+    /// A parser that first skips so many one-line replies.
     pub fn after(replies: usize) -> Dump {
         Dump { skip: replies, ..Dump::default() }
     }
 
-    /// Takes bytes that have arrived. Gives the file when it is whole, or what the node said
-    /// instead.
+    /// Takes bytes that have arrived. Returns the file when it is complete, or the node's error.
     pub fn feed(&mut self, bytes: &[u8]) -> Option<Result<Vec<u8>, String>> {
         self.buffer.extend_from_slice(bytes);
         while self.head.is_none() {
@@ -26,7 +25,7 @@ impl Dump {
             let line: Vec<u8> = self.buffer.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line).trim().to_owned();
             match line.strip_prefix('$') {
-                // Empty lines come while the file is being made.
+                // The primary sends empty lines while it creates the file.
                 _ if line.is_empty() => {}
                 _ if self.skip > 0 => self.skip -= 1,
                 Some(head) => self.head = Some(head.to_owned()),
@@ -41,7 +40,7 @@ impl Dump {
             (Some(_), _) => return None,
             (None, Ok(length)) if self.buffer.len() >= length => length,
             (None, Ok(_)) => return None,
-            (None, Err(_)) => return Some(Err(format!("a length is expected, not {head}"))),
+            (None, Err(_)) => return Some(Err(format!("a length was expected, not {head}"))),
         };
         self.buffer.truncate(length);
         Some(Ok(core::mem::take(&mut self.buffer)))

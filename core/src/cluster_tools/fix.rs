@@ -1,4 +1,4 @@
-//! What `fix` does about slots that are open, have no owner, or have several.
+//! `fix`: repairs slots that are open, have no owner, or have several.
 
 use crate::cluster::SlotSet;
 use crate::resp::value::Value;
@@ -6,12 +6,12 @@ use crate::rng::Rng;
 use crate::sharding::Slot;
 
 use super::create::add_slots;
-use super::desk::words;
-use super::fleet::Fleet;
-use super::slots::Moving;
+use super::io::words;
+use super::manager::ClusterManager;
+use super::slots::MoveOptions;
 use super::{Failed, Outcome};
 
-/// Slots without an owner, and the node that each is to be given to.
+/// Slots without an owner, by the number of nodes that have keys in them, with these nodes.
 #[derive(Default)]
 struct Uncovered {
     without_keys: Vec<Slot>,
@@ -19,21 +19,21 @@ struct Uncovered {
     in_many: Vec<(Slot, Vec<usize>)>,
 }
 
-impl Fleet {
-    /// Gives every slot without an owner one: where its keys are.
+impl ClusterManager {
+    /// Gives every uncovered slot an owner: a node that has keys in it, if there is one.
     pub(super) async fn fix_coverage(&mut self, covered: &SlotSet) -> Outcome<bool> {
         self.refuse_if_unreachable("slots coverage")?;
-        self.desk.info(">>> Fixing slots coverage...");
+        self.io.info(">>> Fixing slots coverage...");
         let uncovered = self.sort_uncovered(covered).await?;
         let total = usize::from(Slot::COUNT) - covered.len();
         let mut fixed = 0;
         if !uncovered.without_keys.is_empty() {
             let list = list(uncovered.without_keys.iter());
             let what = "The following uncovered slots have no keys across the cluster:";
-            self.desk.print(format!("{what}\n{list}\n"));
+            self.io.print(format!("{what}\n{list}\n"));
             let question = "Fix these slots by covering with a random node?";
-            if self.desk.confirm(question).await {
-                let mut rng = Rng::new(self.desk.seed().await);
+            if self.io.confirm(question).await {
+                let mut rng = Rng::new(self.io.seed().await);
                 for slot in uncovered.without_keys {
                     let masters = self.masters();
                     let any = rng.below((masters.len() as u64).max(1)) as usize;
@@ -46,8 +46,8 @@ impl Fleet {
         if !uncovered.in_one.is_empty() {
             let list = list(uncovered.in_one.iter().map(|(slot, _)| slot));
             let what = "The following uncovered slots have keys in just one node:";
-            self.desk.print(format!("{what}\n{list}\n"));
-            if self.desk.confirm("Fix these slots by covering with those nodes?").await {
+            self.io.print(format!("{what}\n{list}\n"));
+            if self.io.confirm("Fix these slots by covering with those nodes?").await {
                 for (slot, owner) in uncovered.in_one {
                     self.cover(slot, owner).await?;
                     fixed += 1;
@@ -57,8 +57,8 @@ impl Fleet {
         if !uncovered.in_many.is_empty() {
             let list = list(uncovered.in_many.iter().map(|(slot, _)| slot));
             let what = "The following uncovered slots have keys in multiple nodes:";
-            self.desk.print(format!("{what}\n{list}\n"));
-            if self.desk.confirm("Fix these slots by moving keys into a single node?").await {
+            self.io.print(format!("{what}\n{list}\n"));
+            if self.io.confirm("Fix these slots by moving keys into a single node?").await {
                 for (slot, holders) in uncovered.in_many {
                     self.gather_slot(slot, &holders).await?;
                     fixed += 1;
@@ -78,8 +78,8 @@ impl Fleet {
                 .map(|slot| words(&format!("CLUSTER COUNTKEYSINSLOT {slot}")))
                 .collect();
             let place = self.place(index);
-            let replies = self.desk.send_all(&place, commands).replies().await;
-            let replies = replies.map_err(|trouble| self.desk.told_of(&place, &trouble))?;
+            let replies = self.io.send_all(&place, commands).replies().await;
+            let replies = replies.map_err(|trouble| self.io.report_trouble(&place, &trouble))?;
             counts.push((index, replies));
         }
         for (number, slot) in missing.into_iter().enumerate() {
@@ -100,39 +100,39 @@ impl Fleet {
 
     async fn cover(&mut self, slot: Slot, owner: usize) -> Outcome {
         let place = self.place(owner);
-        self.desk.info(format!(">>> Covering slot {slot} with {place}"));
-        self.own(slot, owner).await
+        self.io.info(format!(">>> Covering slot {slot} with {place}"));
+        self.assign_owner(slot, owner).await
     }
 
-    /// Makes the holder of most keys the owner, and moves the others' keys there.
+    /// Makes the node with the most keys the owner, and moves the other nodes' keys there.
     async fn gather_slot(&mut self, slot: Slot, holders: &[usize]) -> Outcome {
         let Some(target) = self.holder_of_most(slot, holders).await? else { return Err(Failed) };
         let place = self.place(target);
-        self.desk.info(format!(">>> Covering slot {slot} moving keys to {place}"));
-        self.own(slot, target).await?;
+        self.io.info(format!(">>> Covering slot {slot} moving keys to {place}"));
+        self.assign_owner(slot, target).await?;
         let id = self.nodes[target].id.clone();
         for source in holders.iter().copied().filter(|source| *source != target) {
             let from = self.place(source);
-            // Only a slot that is served can be read, so it is opened for a moment.
+            // Keys can only be read in a slot that is served, so the slot is opened temporarily.
             self.state(source, slot, &format!("IMPORTING {id}")).await?;
-            let how = Moving { cold: true, ..Moving::default() };
+            let how = MoveOptions { cold: true, ..MoveOptions::default() };
             if let Err(reason) = self.move_slot(source, target, slot, how).await {
-                return self.desk.replied_with_error(&from, &reason);
+                return self.io.replied_with_error(&from, &reason);
             }
             self.state(source, slot, "STABLE").await?;
         }
         Ok(())
     }
 
-    /// Assigns a slot that has no owner, with an epoch that wins.
-    async fn own(&mut self, slot: Slot, owner: usize) -> Outcome {
+    /// Makes a node the owner of a slot without one, in a new epoch that wins over other claims.
+    async fn assign_owner(&mut self, slot: Slot, owner: usize) -> Outcome {
         let place = self.place(owner);
         let del = words(&format!("CLUSTER DELSLOTS {slot}"));
-        // It fails where the slot is unassigned, as it should be.
-        self.desk.reply(&place, del).await?;
-        self.desk.expect(&place, add_slots(core::iter::once(slot))).await?;
+        // DELSLOTS fails if the slot is unassigned, which is the normal case.
+        self.io.reply(&place, del).await?;
+        self.io.expect(&place, add_slots(core::iter::once(slot))).await?;
         self.state(owner, slot, "STABLE").await?;
-        self.desk.expect(&place, words("CLUSTER BUMPEPOCH")).await?;
+        self.io.expect(&place, words("CLUSTER BUMPEPOCH")).await?;
         self.nodes[owner].slots.insert(slot);
         Ok(())
     }
@@ -141,7 +141,7 @@ impl Fleet {
         let place = self.place(index);
         match self.set_slot(&place, slot, state).await {
             Ok(()) => Ok(()),
-            Err(error) => self.desk.replied_with_error(&place, &error),
+            Err(error) => self.io.replied_with_error(&place, &error),
         }
     }
 
@@ -156,10 +156,10 @@ impl Fleet {
         Ok(best.map(|(_, index)| index))
     }
 
-    /// Closes a slot that is on its way between nodes, by finishing or undoing the move.
+    /// Closes an open slot by finishing or undoing its migration.
     pub(super) async fn fix_open_slot(&mut self, slot: Slot) -> Outcome {
         self.refuse_if_unreachable("open slots")?;
-        self.desk.info(format!(">>> Fixing open slot {slot}"));
+        self.io.info(format!(">>> Fixing open slot {slot}"));
         let owners = self.owners(slot);
         let mut owner = owners.first().copied().filter(|_| owners.len() == 1);
         let (mut migrating, mut importing) = (Vec::new(), Vec::new());
@@ -173,7 +173,7 @@ impl Fleet {
                 let place = node.place.clone();
                 if self.keys_in_slot(&place, slot).await? > 0 {
                     let what = format!("*** Found keys about slot {slot} in non-owner node");
-                    self.desk.warn(format!("{what} {place}!"));
+                    self.io.warn(format!("{what} {place}!"));
                     importing.push(index);
                 }
             }
@@ -184,16 +184,16 @@ impl Fleet {
         };
         let (migrating_text, importing_text) = (places(&migrating), places(&importing));
         if !migrating.is_empty() {
-            self.desk.print(format!("Set as migrating in: {migrating_text}\n"));
+            self.io.print(format!("Set as migrating in: {migrating_text}\n"));
         }
         if !importing.is_empty() {
-            self.desk.print(format!("Set as importing in: {importing_text}\n"));
+            self.io.print(format!("Set as importing in: {importing_text}\n"));
         }
         if owner.is_none() {
             let elected = self.elect_owner(slot, &owners).await?;
             for index in owners.iter().filter(|index| **index != elected) {
                 let del = words(&format!("CLUSTER DELSLOTS {slot}"));
-                self.desk.reply(&self.place(*index), del).await?;
+                self.io.reply(&self.place(*index), del).await?;
                 let id = self.nodes[elected].id.clone();
                 self.state(*index, slot, &format!("IMPORTING {id}")).await?;
                 self.nodes[*index].slots.remove(slot);
@@ -210,16 +210,15 @@ impl Fleet {
     }
 
     async fn elect_owner(&mut self, slot: Slot, owners: &[usize]) -> Outcome<usize> {
-        self.desk
-            .info(">>> No single clear owner for the slot, selecting an owner by # of keys...");
+        self.io.info(">>> No single clear owner for the slot, selecting an owner by # of keys...");
         let among = if owners.is_empty() { self.masters() } else { owners.to_vec() };
         let Some(elected) = self.holder_of_most(slot, &among).await? else {
-            return self.desk.fail("[ERR] Can't select a slot owner. Impossible to fix.");
+            return self.io.fail("[ERR] Can't select a slot owner. Impossible to fix.");
         };
         let place = self.place(elected);
-        self.desk.warn(format!("*** Configuring {place} as the slot owner"));
+        self.io.warn(format!("*** Configuring {place} as the slot owner"));
         self.state(elected, slot, "STABLE").await?;
-        self.own(slot, elected).await?;
+        self.assign_owner(slot, elected).await?;
         Ok(elected)
     }
 
@@ -230,21 +229,21 @@ impl Fleet {
         migrating: &[usize],
         importing: &[usize],
     ) -> Outcome {
-        let warm = Moving::default();
+        let warm = MoveOptions::default();
         match (migrating, importing) {
             ([source], [target]) => {
                 let (from, to) = (self.place(*source), self.place(*target));
-                self.desk.info(format!(">>> Case 1: Moving slot {slot} from {from} to {to}"));
+                self.io.info(format!(">>> Case 1: Moving slot {slot} from {from} to {to}"));
                 self.moved(*source, *target, slot, warm).await
             }
             ([], [_, ..]) => {
                 let (to, id) = (self.place(owner), self.nodes[owner].id.clone());
-                self.desk
+                self.io
                     .info(format!(">>> Case 2: Moving all the {slot} slot keys to its owner {to}"));
                 for source in importing.iter().copied().filter(|source| *source != owner) {
-                    self.moved(source, owner, slot, Moving { cold: true, ..warm }).await?;
+                    self.moved(source, owner, slot, MoveOptions { cold: true, ..warm }).await?;
                     let from = self.place(source);
-                    self.desk.info(format!(">>> Setting {slot} as STABLE in {from}"));
+                    self.io.info(format!(">>> Setting {slot} as STABLE in {from}"));
                     self.state(source, slot, "STABLE").await?;
                 }
                 for index in self.masters().into_iter().filter(|index| *index != owner) {
@@ -255,18 +254,18 @@ impl Fleet {
             ([source], [_, _, ..]) => self.close_among_many(slot, owner, *source, importing).await,
             ([source], []) => {
                 let place = self.place(*source);
-                // Elsewhere its keys would be left behind.
+                // Other nodes must not be left with keys of the slot.
                 if *source != owner && self.keys_in_slot(&place, slot).await? > 0 {
                     return self.cannot_fix(owner, migrating, importing);
                 }
-                self.desk.info(format!(">>> Case 4: Closing slot {slot} on {place}"));
+                self.io.info(format!(">>> Case 4: Closing slot {slot} on {place}"));
                 self.state(*source, slot, "STABLE").await
             }
             _ => self.cannot_fix(owner, migrating, importing),
         }
     }
 
-    /// One node gives the slot away and several expect it.
+    /// Closes a slot with one migrating and several importing nodes.
     async fn close_among_many(
         &mut self,
         slot: Slot,
@@ -284,13 +283,13 @@ impl Fleet {
             importing.iter().copied().find(|index| to.as_ref() == Some(&self.nodes[*index].id));
         if let Some(target) = target {
             let (from, to) = (self.place(source), self.place(target));
-            self.desk.info(format!(
+            self.io.info(format!(
                 ">>> Case 3: Moving slot {slot} from {from} to {to} and closing it on all the \
                  other importing nodes."
             ));
-            self.moved(source, target, slot, Moving::default()).await?;
+            self.moved(source, target, slot, MoveOptions::default()).await?;
         } else {
-            self.desk.info(format!(
+            self.io.info(format!(
                 ">>> Case 3: Closing slot {slot} on both migrating and importing nodes."
             ));
             self.state(source, slot, "STABLE").await?;
@@ -301,10 +300,10 @@ impl Fleet {
         Ok(())
     }
 
-    async fn moved(&mut self, from: usize, to: usize, slot: Slot, how: Moving) -> Outcome {
+    async fn moved(&mut self, from: usize, to: usize, slot: Slot, how: MoveOptions) -> Outcome {
         match self.move_slot(from, to, slot, how).await {
             Ok(()) => Ok(()),
-            Err(reason) => self.desk.replied_with_error(&self.place(from), &reason),
+            Err(reason) => self.io.replied_with_error(&self.place(from), &reason),
         }
     }
 
@@ -313,7 +312,7 @@ impl Fleet {
             let places: Vec<_> = those.iter().map(|index| self.place(*index).to_string()).collect();
             places.join(",")
         };
-        self.desk.fail(format!(
+        self.io.fail(format!(
             "[ERR] Sorry, redis-cli can't fix this slot yet (work in progress). Slot is set as \
              migrating in {}, as importing in {}, owner is {}",
             places(from),
@@ -322,18 +321,19 @@ impl Fleet {
         ))
     }
 
-    /// Leaves a slot that several nodes claim to the one with most keys.
+    /// Gives a slot that several nodes claim to the one with the most keys.
     pub(super) async fn fix_owners(&mut self, slot: Slot, owners: Vec<usize>) -> Outcome {
-        self.desk.info(format!(">>> Fixing multiple owners for slot {slot}..."));
+        self.io.info(format!(">>> Fixing multiple owners for slot {slot}..."));
         let Some(owner) = self.holder_of_most(slot, &owners).await? else { return Err(Failed) };
         let (place, id) = (self.place(owner), self.nodes[owner].id.clone());
-        self.desk.info(format!(">>> Setting slot {slot} owner: {place}"));
-        self.own(slot, owner).await?;
+        self.io.info(format!(">>> Setting slot {slot} owner: {place}"));
+        self.assign_owner(slot, owner).await?;
         for index in owners.into_iter().filter(|index| *index != owner) {
             let del = words(&format!("CLUSTER DELSLOTS {slot}"));
-            self.desk.reply(&self.place(index), del).await?;
+            self.io.reply(&self.place(index), del).await?;
             self.state(index, slot, &format!("IMPORTING {id}")).await?;
-            self.moved(index, owner, slot, Moving { cold: true, ..Moving::default() }).await?;
+            self.moved(index, owner, slot, MoveOptions { cold: true, ..MoveOptions::default() })
+                .await?;
             self.state(index, slot, "STABLE").await?;
             self.nodes[index].slots.remove(slot);
         }
@@ -348,7 +348,7 @@ impl Fleet {
         if count == 0 || self.options.fix_with_unreachable_masters {
             return Ok(());
         }
-        self.desk.warn(format!(
+        self.io.warn(format!(
             "*** Fixing {what} with {count} unreachable masters is dangerous: redis-cli will \
              assume that slots about masters that are not reachable are not covered, and will try \
              to reassign them to the reachable nodes. This can cause data loss and is rarely what \
@@ -359,7 +359,7 @@ impl Fleet {
     }
 }
 
-/// Slots as the tool lists them: `[0-5],[7]`.
+/// Slots in the tool's notation: `[0-5],[7]`.
 fn list<'s>(slots: impl Iterator<Item = &'s Slot>) -> String {
     let slots: SlotSet = slots.copied().collect();
     let range = |(first, last): (Slot, Slot)| match first == last {

@@ -1,37 +1,37 @@
-//! `import`: the keys of a server that is no cluster move into one.
+//! `import`: moves the keys of a standalone server into a cluster.
 
 use crate::resp::value::Value;
 use crate::sharding::Slot;
 
-use super::desk::{Desk, Login, Place, error_text, text, words};
-use super::fleet::Fleet;
+use super::io::{Io, Login, Place, error_text, text, words};
+use super::manager::ClusterManager;
 use super::options::Options;
 use super::{Failed, Outcome};
 
-pub(super) async fn import(desk: Desk, args: &[String], options: Options) -> Outcome {
+pub(super) async fn import(io: Io, args: &[String], options: Options) -> Outcome {
     let Some(from) = options.from.clone() else {
         let what = "Option '--cluster-from' is required for subcommand 'import'.";
-        return desk.fail(format!("[ERR] {what}"));
+        return io.fail(format!("[ERR] {what}"));
     };
     let Some(source) = Place::parse(&from) else {
-        return desk.fail(
+        return io.fail(
             "[ERR] Invalid --cluster-from host. You need to pass a valid address (ie. \
              120.0.0.1:7000).",
         );
     };
     let password = match options.from_askpass {
-        true => Some(desk.ask("Please input import source node password: ").await?),
+        true => Some(io.ask("Please input import source node password: ").await?),
         false => options.from_pass.clone(),
     };
     let login =
         Login { user: options.from_user.clone(), password: password.map(String::into_bytes) };
-    let target = super::fleet::place_of(&desk, args)?;
-    desk.info(format!(">>> Importing data from {source} to cluster {target}"));
-    let mut fleet = Fleet::load(desk, args, options).await?;
-    if !fleet.check(true).await? {
+    let target = super::manager::place_from_args(&io, args)?;
+    io.info(format!(">>> Importing data from {source} to cluster {target}"));
+    let mut manager = ClusterManager::load(io, args, options).await?;
+    if !manager.check(true).await? {
         return Err(Failed);
     }
-    let outside = fleet.desk.with_login(login);
+    let outside = manager.io.with_login(login);
     let info = outside.expect(&source, words("INFO")).await?;
     if text(&info).lines().any(|line| line.trim() == "cluster_enabled:1") {
         return outside.fail("[ERR] The source node should not be a cluster node.");
@@ -45,7 +45,7 @@ pub(super) async fn import(desk: Desk, args: &[String], options: Options) -> Out
         let reply = outside.expect(&source, scan).await?;
         let Some([next, keys]) = reply.items() else { return Err(Failed) };
         for key in keys.items().unwrap_or_default().iter().filter_map(Value::bytes) {
-            fleet.import_key(&outside, &source, key).await?;
+            manager.import_key(&outside, &source, key).await?;
         }
         cursor = text(next);
         if cursor == "0" {
@@ -54,14 +54,14 @@ pub(super) async fn import(desk: Desk, args: &[String], options: Options) -> Out
     }
 }
 
-impl Fleet {
-    async fn import_key(&self, outside: &Desk, source: &Place, key: &[u8]) -> Outcome {
+impl ClusterManager {
+    async fn import_key(&self, outside: &Io, source: &Place, key: &[u8]) -> Outcome {
         let Some(owner) = self.owners(Slot::of(key)).first().copied() else {
             return Err(Failed);
         };
         let to = self.place(owner);
         let shown = String::from_utf8_lossy(key);
-        self.desk.print(format!("Migrating {shown} to {to}: "));
+        self.io.print(format!("Migrating {shown} to {to}: "));
         let mut command = words(&format!("MIGRATE {} {}", to.host, to.port));
         command.push(key.to_vec());
         command.extend(words(&format!("0 {}", self.options.timeout)));
@@ -71,12 +71,12 @@ impl Fleet {
         if self.options.replace {
             command.push(b"REPLACE".to_vec());
         }
-        command.extend(self.desk.login().migrate_option());
+        command.extend(self.io.login().migrate_option());
         let reply = outside.reply(source, command).await?;
         match error_text(&reply) {
-            None => self.desk.print("OK\n"),
+            None => self.io.print("OK\n"),
             Some(error) => {
-                self.desk.error(format!("Source {source} replied with error:\n{error}"));
+                self.io.error(format!("Source {source} replied with error:\n{error}"));
             }
         }
         Ok(())

@@ -1,14 +1,14 @@
-//! A node, as the tools know it.
+//! A cluster node as the tools see it.
 
 use std::collections::BTreeMap;
 
 use crate::cluster::SlotSet;
 use crate::sharding::Slot;
 
-use super::desk::Place;
+use super::io::Place;
 use super::options::Dialect;
 
-/// A node of the cluster.
+/// A node as it describes itself in CLUSTER NODES, or as another node describes it.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) id: String,
@@ -16,24 +16,24 @@ pub(crate) struct Node {
     /// The port of the bus; 0 if it is not known.
     pub(crate) bus_port: u16,
     pub(crate) flags: Vec<String>,
-    /// The id of the master that it replicates.
+    /// The ID of the master that it replicates.
     pub(crate) replicates: Option<String>,
     pub(crate) slots: SlotSet,
-    /// Slots on their way to another node, with its id.
+    /// Slots that are migrating, with the ID of the target.
     pub(crate) migrating: BTreeMap<u16, String>,
-    /// Slots on their way from another node, with its id.
+    /// Slots that are being imported, with the ID of the source.
     pub(crate) importing: BTreeMap<u16, String>,
     pub(crate) epoch: u64,
-    /// Whether the link to it stood.
+    /// Whether the node that was asked is connected to it.
     pub(crate) connected: bool,
-    /// How many replicas it has, once that is known.
+    /// The number of its replicas, once it has been counted.
     pub(crate) replicas: Option<usize>,
-    /// What it is to become has not been sent to it yet.
+    /// Whether its planned role or slots have not been sent to it yet.
     pub(crate) is_planned: bool,
 }
 
 impl Node {
-    /// The node of a line of CLUSTER NODES.
+    /// Parses a line of CLUSTER NODES.
     pub(crate) fn parse(line: &str) -> Option<Node> {
         let mut words = line.split(' ');
         let id = words.next()?.to_owned();
@@ -63,13 +63,13 @@ impl Node {
             is_planned: false,
         };
         for word in words {
-            node.slot_word(word);
+            node.parse_slots(word);
         }
         Some(node)
     }
 
-    /// `5`, `0-100`, `[5->-id]`, `[5-<-id]`
-    fn slot_word(&mut self, word: &str) {
+    /// Parses `5`, `0-100`, `[5->-id]` or `[5-<-id]`.
+    fn parse_slots(&mut self, word: &str) {
         if let Some(open) = word.strip_prefix('[').and_then(|word| word.strip_suffix(']')) {
             if let Some((slot, id)) = open.split_once("->-") {
                 self.migrating.extend(slot.parse::<u16>().map(|slot| (slot, id.to_owned())));
@@ -94,12 +94,12 @@ impl Node {
         self.replicates.is_some() || self.has_flag("slave")
     }
 
-    /// The first eight characters of its id.
+    /// The first eight characters of its ID.
     pub(super) fn short_id(&self) -> &str {
         self.id.get(..8).unwrap_or(&self.id)
     }
 
-    /// The lines that describe it.
+    /// The lines that the tools print for it.
     pub(super) fn describe(&self, indent: usize, dialect: Dialect) -> String {
         let pad = " ".repeat(indent);
         let role = if self.is_replica() { 'S' } else { 'M' };

@@ -1,10 +1,10 @@
-//! The command line of the tools.
+//! The command line of the cluster tools.
 
 use std::collections::VecDeque;
 
 use super::trib;
 
-/// Whose tool it is: what it prints, and how it is called.
+/// The program that is imitated, which decides about output and options.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Dialect {
     /// `redis-cli --cluster` of Redis 7.
@@ -15,7 +15,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// What `help` prints.
+    /// The output of `help`.
     pub fn help(self) -> String {
         match self {
             Dialect::Cli => cli_help(),
@@ -24,39 +24,39 @@ impl Dialect {
     }
 }
 
-/// Which tool.
+/// The tools.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Name {
-    /// Builds a cluster of empty nodes.
+    /// Builds a cluster from empty nodes.
     Create,
-    /// Looks for disagreement, open slots and slots without an owner.
+    /// Checks for nodes that disagree, open slots and uncovered slots.
     Check,
-    /// Tells the masters with their keys, slots and replicas.
+    /// Prints the masters with their numbers of keys, slots and replicas.
     Info,
-    /// Mends what `check` finds.
+    /// Repairs what `check` finds.
     Fix,
-    /// Moves slots.
+    /// Moves slots to a master.
     Reshard,
-    /// Moves slots until every master has its share.
+    /// Moves slots so that every master gets its share.
     Rebalance,
-    /// Lets a node join.
+    /// Adds a node to the cluster.
     AddNode,
-    /// Takes a node out.
+    /// Removes a node from the cluster.
     DelNode,
     /// Sends a command to every node.
     Call,
-    /// Sets `cluster-node-timeout` everywhere.
+    /// Sets `cluster-node-timeout` in every node.
     SetTimeout,
-    /// Moves the keys of a server that is no cluster.
+    /// Moves the keys of a standalone server into the cluster.
     Import,
-    /// Saves the data of every master and a description of the nodes.
+    /// Saves the data of every master, and a description of the nodes.
     Backup,
-    /// Prints how to use the others.
+    /// Prints the usage of the other tools.
     Help,
 }
 
-/// A tool of `redis-cli --cluster`: its name, how many arguments (negative: at least so many), what
-/// they are, and its options.
+/// A tool of `redis-cli --cluster`: its name, the number of its arguments (if negative: the
+/// minimum), their description, and its options.
 struct Row {
     name: &'static str,
     tool: Name,
@@ -148,49 +148,49 @@ const ROWS: &[Row] = &[
 /// The options of all tools, with Redis's defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Do not ask.
+    /// Do not ask for confirmation.
     pub yes: bool,
-    /// Replicas for each master.
+    /// Number of replicas of each master.
     pub replicas: usize,
-    /// Source nodes of a resharding, or the server to import from.
+    /// Source nodes of `reshard`, or the source server of `import`.
     pub from: Option<String>,
-    /// The user at that server.
+    /// The user for the source server.
     pub from_user: Option<String>,
-    /// The password at that server.
+    /// The password for the source server.
     pub from_pass: Option<String>,
-    /// Ask for that password.
+    /// Prompt for the password for the source server.
     pub from_askpass: bool,
-    /// The node that is to have the slots.
+    /// The node that gets the slots.
     pub to: Option<String>,
-    /// How many slots.
+    /// The number of slots to move.
     pub slots: Option<usize>,
-    /// `node=weight` of a rebalancing.
+    /// The weights of `rebalance`, as `node=weight`.
     pub weights: Vec<String>,
-    /// Patience of MIGRATE, in milliseconds.
+    /// The timeout of MIGRATE in milliseconds.
     pub timeout: u64,
-    /// Keys that one MIGRATE takes along.
+    /// The number of keys in one MIGRATE.
     pub pipeline: u64,
-    /// Percent by which a master's share may be off.
+    /// The imbalance in percent below which a master is left alone.
     pub threshold: f32,
-    /// Masters without slots get their share.
+    /// Give a share to masters without slots, too.
     pub use_empty_masters: bool,
-    /// Only say what would be moved.
+    /// Only print what would be moved.
     pub simulate: bool,
-    /// Overwrite keys of the target.
+    /// Overwrite keys that the target has already.
     pub replace: bool,
-    /// Leave the keys at their source.
+    /// Copy the keys instead of moving them.
     pub copy: bool,
-    /// The new node becomes a replica.
+    /// Add the new node as a replica.
     pub replica: bool,
-    /// Of this master.
+    /// The master of the new replica.
     pub master_id: Option<String>,
-    /// Look for slots that several nodes claim.
+    /// Check for slots that several nodes claim.
     pub search_multiple_owners: bool,
-    /// Mend although masters cannot be reached.
+    /// Repair even if masters cannot be reached.
     pub fix_with_unreachable_masters: bool,
-    /// Only to masters.
+    /// `call`: only to masters.
     pub only_masters: bool,
-    /// Only to replicas.
+    /// `call`: only to replicas.
     pub only_replicas: bool,
 }
 
@@ -224,8 +224,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Takes a `--cluster-...` option of redis-cli, as [`Invocation::option`] does. It may stand
-    /// before `--cluster`.
+    /// Parses a `--cluster-...` option that comes before `--cluster`; otherwise like
+    /// [`Invocation::option`].
     pub fn take(&mut self, name: &str, rest: &mut VecDeque<String>) -> bool {
         match name.strip_prefix("--cluster-") {
             Some("weight") => {
@@ -240,8 +240,8 @@ impl Options {
         }
     }
 
-    /// Takes an option by its name without dashes and prefix. `None` if there is no such option or
-    /// its value is missing.
+    /// Sets an option by its name without dashes and prefix. `None` if it is unknown or its value
+    /// is missing.
     pub(super) fn set(&mut self, name: &str, rest: &mut VecDeque<String>) -> Option<()> {
         match name {
             "yes" => self.yes = true,
@@ -271,14 +271,14 @@ impl Options {
     }
 }
 
-/// A number as C's `atoi` reads it.
+/// A number, parsed like C's `atoi`.
 fn number(rest: &mut VecDeque<String>) -> Option<usize> {
     let word = rest.pop_front()?;
     let digits = word.bytes().take_while(u8::is_ascii_digit).count();
     Some(word.get(..digits).and_then(|digits| digits.parse().ok()).unwrap_or(0))
 }
 
-/// Which tool to run, on what and how.
+/// A parsed command line: the tool, its arguments and its options.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Invocation {
     /// The tool.
@@ -290,12 +290,12 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// What follows `--cluster` on a command line of redis-cli: a name, and arguments up to the next
-    /// option. Takes them from `rest`.
+    /// Parses what follows `--cluster` on the command line of redis-cli: a name, and arguments up
+    /// to the next option. Removes them from `rest`.
     ///
     /// # Errors
     ///
-    /// What to say instead of running anything.
+    /// The error message to print.
     pub fn take(rest: &mut VecDeque<String>) -> Result<Invocation, String> {
         let name = rest.pop_front().unwrap_or_default();
         let row = ROWS.iter().find(|row| row.name == name);
@@ -305,17 +305,17 @@ impl Invocation {
         Ok(it)
     }
 
-    /// Takes a `--cluster-...` option of redis-cli, whose values are taken from `rest`. False if
-    /// there is no such option, or a value is missing.
+    /// Parses a `--cluster-...` option of redis-cli, whose values are removed from `rest`. False if
+    /// the option is unknown, or a value is missing.
     pub fn option(&mut self, name: &str, rest: &mut VecDeque<String>) -> bool {
         self.options.take(name, rest)
     }
 
-    /// The end of the command line: arguments may stand behind the options as well.
+    /// Ends the parsing: arguments are accepted behind the options as well.
     ///
     /// # Errors
     ///
-    /// What to say instead of running anything.
+    /// The error message to print.
     pub fn complete(&mut self, rest: &mut VecDeque<String>) -> Result<(), String> {
         if self.args.is_empty() {
             self.take_args(rest);

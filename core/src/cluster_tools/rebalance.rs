@@ -1,58 +1,60 @@
-//! `rebalance`: every master gets its share of the slots, by weight.
+//! `rebalance`: moves slots so that every master gets its share, by weight.
 
 use crate::sharding::Slot;
 
-use super::desk::Desk;
-use super::fleet::Fleet;
+use super::io::Io;
+use super::manager::ClusterManager;
 use super::options::Options;
 use super::reshard;
-use super::slots::Moving;
+use super::slots::MoveOptions;
 use super::{Failed, Outcome};
 
-/// A master of a rebalancing.
+/// A master that takes part in a rebalancing.
 struct Share {
     index: usize,
     weight: f32,
-    /// The slots that it has too many (or, negative, too few).
+    /// The number of surplus slots; negative if slots are missing.
     balance: i64,
 }
 
-pub(super) async fn rebalance(desk: Desk, args: &[String], options: Options) -> Outcome {
-    let mut fleet = Fleet::load(desk, args, options).await?;
-    let weights = fleet.weights()?;
-    let mut shares: Vec<Share> = fleet
+pub(super) async fn rebalance(io: Io, args: &[String], options: Options) -> Outcome {
+    let mut manager = ClusterManager::load(io, args, options).await?;
+    let weights = manager.weights()?;
+    let mut shares: Vec<Share> = manager
         .masters()
         .into_iter()
-        .filter(|index| fleet.options.use_empty_masters || !fleet.nodes[*index].slots.is_empty())
+        .filter(|index| {
+            manager.options.use_empty_masters || !manager.nodes[*index].slots.is_empty()
+        })
         .map(|index| Share { index, weight: weights[index], balance: 0 })
         .collect();
-    fleet.check(false).await?;
-    if !fleet.errors.is_empty() {
-        return fleet.desk.fail("*** Please fix your cluster problems before rebalancing");
+    manager.check(false).await?;
+    if !manager.errors.is_empty() {
+        return manager.io.fail("*** Please fix your cluster problems before rebalancing");
     }
     let total: f32 = shares.iter().map(|share| share.weight).sum();
-    if !fleet.set_balances(&mut shares, total) {
-        let threshold = fleet.options.threshold;
-        fleet.desk.warn(format!(
+    if !manager.set_balances(&mut shares, total) {
+        let threshold = manager.options.threshold;
+        manager.io.warn(format!(
             "*** No rebalancing needed! All nodes are within the {threshold:.2}% threshold."
         ));
         return Ok(());
     }
     shares.sort_by_key(|share| share.balance);
     let count = shares.len();
-    fleet.desk.info(format!(">>> Rebalancing across {count} nodes. Total weight = {total:.2}"));
-    if fleet.desk.is_verbose() {
+    manager.io.info(format!(">>> Rebalancing across {count} nodes. Total weight = {total:.2}"));
+    if manager.io.is_verbose() {
         for share in &shares {
-            let place = fleet.place(share.index);
-            fleet.desk.print(format!("{place} balance is {} slots\n", share.balance));
+            let place = manager.place(share.index);
+            manager.io.print(format!("{place} balance is {} slots\n", share.balance));
         }
     }
-    // Those that want slots stand in front, those that give them behind.
+    // Sorted by balance: masters that need slots come first, those with a surplus last.
     let (mut to, mut from) = (0, count.saturating_sub(1));
     while to < from {
         let slots = shares[to].balance.abs().min(shares[from].balance.abs());
         if slots > 0 {
-            fleet.hand_over(shares[from].index, shares[to].index, slots as usize).await?;
+            manager.move_surplus(shares[from].index, shares[to].index, slots as usize).await?;
         }
         shares[to].balance += slots;
         shares[from].balance -= slots;
@@ -70,28 +72,27 @@ pub(super) async fn rebalance(desk: Desk, args: &[String], options: Options) -> 
     Ok(())
 }
 
-impl Fleet {
-    /// The weight of each node: 1, or what was said.
+impl ClusterManager {
+    /// The weight of each node, by default 1.
     fn weights(&self) -> Outcome<Vec<f32>> {
         let mut weights = vec![1.0; self.nodes.len()];
         for word in &self.options.weights {
             let Some((name, weight)) = word.split_once('=') else {
-                self.desk.complain(format!("*** invalid input {word}"));
+                self.io.print_error(format!("*** invalid input {word}"));
                 return Err(Failed);
             };
-            // A weight of a replica is taken, as redis-cli does, and has no effect.
+            // As in redis-cli, a replica may be given a weight, which has no effect.
             let begins = name.to_ascii_lowercase();
             let known = self.nodes.iter().position(|node| node.id.starts_with(&begins));
             let Some(index) = known else {
-                return self.desk.fail(format!("*** No such master node {name}"));
+                return self.io.fail(format!("*** No such master node {name}"));
             };
             weights[index] = weight.parse().unwrap_or(0.0);
         }
         Ok(weights)
     }
 
-    /// Computes how many slots each master has too many or too few. Returns whether any is beyond
-    /// the threshold.
+    /// Computes each master's balance. Returns whether any exceeds the threshold.
     fn set_balances(&self, shares: &mut [Share], total: f32) -> bool {
         let threshold = self.options.threshold;
         let (mut reached, mut sum) = (false, 0);
@@ -110,7 +111,7 @@ impl Fleet {
                 expected > 1
             };
         }
-        // What rounding left over goes to those that want slots.
+        // The remainder of the rounding goes to masters that need slots.
         while sum > 0 && shares.iter().any(|share| share.balance <= 0) {
             for share in shares.iter_mut().filter(|share| share.balance <= 0) {
                 if sum > 0 {
@@ -122,23 +123,23 @@ impl Fleet {
         reached
     }
 
-    async fn hand_over(&mut self, source: usize, target: usize, slots: usize) -> Outcome {
+    async fn move_surplus(&mut self, source: usize, target: usize, slots: usize) -> Outcome {
         let (from, to) = (self.place(source), self.place(target));
-        self.desk.print(format!("Moving {slots} slots from {from} to {to}\n"));
+        self.io.print(format!("Moving {slots} slots from {from} to {to}\n"));
         let steps = reshard::plan(self, &[source], slots);
         if steps.len() != slots {
-            return self.desk.fail("*** Assertion failed: Reshard table != number of slots");
+            return self.io.fail("*** Assertion failed: Reshard table != number of slots");
         }
         let slots: Vec<Slot> = steps.into_iter().map(|(slot, _)| slot).collect();
         if self.options.simulate {
-            self.desk.print("#".repeat(slots.len()));
+            self.io.print("#".repeat(slots.len()));
         } else {
-            let how = Moving { quiet: true, ..Moving::default() };
+            let how = MoveOptions { quiet: true, ..MoveOptions::default() };
             if let Err(reason) = self.move_slots(source, target, &slots, how, "#").await {
-                return self.desk.fail(format!("*** clusterManagerMoveSlot: {reason}"));
+                return self.io.fail(format!("*** clusterManagerMoveSlot: {reason}"));
             }
         }
-        self.desk.print("\n");
+        self.io.print("\n");
         Ok(())
     }
 }

@@ -1,70 +1,70 @@
-//! `reshard`: slots move to one master from others.
+//! `reshard`: moves slots from several masters to one.
 
 use crate::sharding::Slot;
 
-use super::desk::Desk;
-use super::fleet::Fleet;
+use super::io::Io;
+use super::manager::ClusterManager;
 use super::options::{Dialect, Options};
-use super::slots::Moving;
+use super::slots::MoveOptions;
 use super::{Failed, Outcome};
 
-/// A slot and the index of the node that gives it.
-pub(super) type Step = (Slot, usize);
+/// A slot, and the index of its source node.
+pub(super) type PlannedMove = (Slot, usize);
 
-pub(super) async fn reshard(desk: Desk, args: &[String], options: Options) -> Outcome {
-    let mut fleet = Fleet::load(desk, args, options).await?;
-    fleet.check(true).await?;
-    if !fleet.errors.is_empty() {
-        fleet.desk.complain("*** Please fix your cluster problems before resharding");
+pub(super) async fn reshard(io: Io, args: &[String], options: Options) -> Outcome {
+    let mut manager = ClusterManager::load(io, args, options).await?;
+    manager.check(true).await?;
+    if !manager.errors.is_empty() {
+        manager.io.print_error("*** Please fix your cluster problems before resharding");
         return Err(Failed);
     }
-    let slots = fleet.how_many().await?;
-    let target = fleet.receiver().await?;
-    let sources = fleet.sources(target).await?;
+    let slots = manager.ask_slot_count().await?;
+    let target = manager.ask_target().await?;
+    let sources = manager.sources(target).await?;
     if sources.is_empty() {
-        fleet.desk.complain("*** No source nodes given, operation aborted.");
+        manager.io.print_error("*** No source nodes given, operation aborted.");
         return Err(Failed);
     }
-    fleet.desk.print(format!("\nReady to move {slots} slots.\n  Source nodes:\n"));
-    let dialect = fleet.desk.dialect();
-    let describe = |index: usize| fleet.nodes[index].describe(4, dialect);
-    sources.iter().for_each(|index| fleet.desk.print(describe(*index)));
-    fleet.desk.print(format!("  Destination node:\n{}", describe(target)));
-    let steps = plan(&fleet, &sources, slots);
-    fleet.desk.print("  Resharding plan:\n");
+    manager.io.print(format!("\nReady to move {slots} slots.\n  Source nodes:\n"));
+    let dialect = manager.io.dialect();
+    let describe = |index: usize| manager.nodes[index].describe(4, dialect);
+    sources.iter().for_each(|index| manager.io.print(describe(*index)));
+    manager.io.print(format!("  Destination node:\n{}", describe(target)));
+    let steps = plan(&manager, &sources, slots);
+    manager.io.print("  Resharding plan:\n");
     for (slot, source) in &steps {
-        let id = &fleet.nodes[*source].id;
-        fleet.desk.print(format!("    Moving slot {slot} from {id}\n"));
+        let id = &manager.nodes[*source].id;
+        manager.io.print(format!("    Moving slot {slot} from {id}\n"));
     }
-    if !fleet.options.yes {
+    if !manager.options.yes {
         let question = "Do you want to proceed with the proposed reshard plan (yes/no)? ";
-        if fleet.desk.ask(question).await? != "yes" {
+        if manager.io.ask(question).await? != "yes" {
             return Err(Failed);
         }
     }
     for steps in steps.chunk_by(|(_, a), (_, b)| a == b) {
         let source = steps[0].1;
         let slots: Vec<Slot> = steps.iter().map(|(slot, _)| *slot).collect();
-        let moved = fleet.move_slots(source, target, &slots, Moving::default(), "").await;
+        let moved = manager.move_slots(source, target, &slots, MoveOptions::default(), "").await;
         if let Err(reason) = moved {
             return match reason.is_empty() {
                 true => Err(Failed),
-                false => fleet.desk.fail(format!("clusterManagerMoveSlot failed: {reason}")),
+                false => manager.io.fail(format!("clusterManagerMoveSlot failed: {reason}")),
             };
         }
     }
     Ok(())
 }
 
-/// Which slots are taken from which node: of each as many as its share of all, rounded up for the
-/// largest.
-pub(super) fn plan(fleet: &Fleet, sources: &[usize], slots: usize) -> Vec<Step> {
+/// Which slots to take from which node: from each in proportion to its share of all slots, rounded
+/// up for the largest.
+pub(super) fn plan(manager: &ClusterManager, sources: &[usize], slots: usize) -> Vec<PlannedMove> {
     let mut sources = sources.to_vec();
-    sources.sort_by_key(|index| core::cmp::Reverse(fleet.nodes[*index].slots.len()));
-    let total: usize = sources.iter().map(|index| fleet.nodes[*index].slots.len()).sum();
-    let mut steps: Vec<Step> = Vec::new();
+    sources.sort_by_key(|index| core::cmp::Reverse(manager.nodes[*index].slots.len()));
+    let total: usize = sources.iter().map(|index| manager.nodes[*index].slots.len()).sum();
+    let mut steps: Vec<PlannedMove> = Vec::new();
     for (number, index) in sources.iter().enumerate() {
-        let owned = &fleet.nodes[*index].slots;
+        let owned = &manager.nodes[*index].slots;
         let share = slots as f32 / total as f32 * owned.len() as f32;
         let share = if number == 0 { share.ceil() } else { share.floor() } as usize;
         let left = slots - steps.len();
@@ -73,14 +73,14 @@ pub(super) fn plan(fleet: &Fleet, sources: &[usize], slots: usize) -> Vec<Step> 
     steps
 }
 
-impl Fleet {
-    async fn how_many(&self) -> Outcome<usize> {
+impl ClusterManager {
+    async fn ask_slot_count(&self) -> Outcome<usize> {
         if let Some(slots) = self.options.slots.filter(|slots| *slots > 0) {
             return Ok(slots);
         }
         let question = format!("How many slots do you want to move (from 1 to {})? ", Slot::COUNT);
         loop {
-            let answer = self.desk.ask(&question).await?;
+            let answer = self.io.ask(&question).await?;
             match answer.parse() {
                 Ok(slots) if (1..=usize::from(Slot::COUNT)).contains(&slots) => return Ok(slots),
                 _ => {}
@@ -88,16 +88,16 @@ impl Fleet {
         }
     }
 
-    async fn receiver(&self) -> Outcome<usize> {
+    async fn ask_target(&self) -> Outcome<usize> {
         if let Some(id) = &self.options.to {
             return self.master_named(id).ok_or(Failed);
         }
         loop {
-            let id = self.desk.ask("What is the receiving node ID? ").await?;
+            let id = self.io.ask("What is the receiving node ID? ").await?;
             match self.master_named(&id) {
                 Some(index) => return Ok(index),
                 // Redis 4 asks again.
-                None if self.desk.dialect() == Dialect::Trib => {}
+                None if self.io.dialect() == Dialect::Trib => {}
                 None => return Err(Failed),
             }
         }
@@ -121,43 +121,44 @@ impl Fleet {
             }
             return Ok(sources);
         }
-        self.desk.print(
+        self.io.print(
             "Please enter all the source node IDs.\n  \
              Type 'all' to use all the nodes as source nodes for the hash slots.\n  \
              Type 'done' once you entered all the source nodes IDs.\n",
         );
-        let blank = if self.desk.dialect() == Dialect::Trib { "" } else { " " };
+        let blank = if self.io.dialect() == Dialect::Trib { "" } else { " " };
         loop {
             let question = format!("Source node #{}:{blank}", sources.len() + 1);
-            let answer = self.desk.ask(&question).await?;
+            let answer = self.io.ask(&question).await?;
             match answer.as_str() {
                 "" => {}
                 "done" => return Ok(sources),
                 "all" => return Ok(everybody()),
                 id => match self.source_named(id, target) {
                     Ok(source) => sources.extend(source),
-                    Err(_) if self.desk.dialect() == Dialect::Trib => {}
+                    Err(_) if self.io.dialect() == Dialect::Trib => {}
                     Err(failed) => return Err(failed),
                 },
             }
         }
     }
 
-    /// The index of a source. None, and told, if it is the target; fails if there is no such master.
+    /// The index of a source node. Prints an error and returns `None` if it is the target; fails if
+    /// no master has this ID.
     fn source_named(&self, id: &str, target: usize) -> Outcome<Option<usize>> {
         let source = self.master_named(id).ok_or(Failed)?;
         if source == target {
-            self.desk.error("*** It is not possible to use the target node as source node.");
+            self.io.error("*** It is not possible to use the target node as source node.");
             return Ok(None);
         }
         Ok(Some(source))
     }
 
-    /// The index of the master with this id; that there is none is told.
+    /// The index of the master with this ID; prints an error if there is none.
     fn master_named(&self, id: &str) -> Option<usize> {
         let known = self.by_id(id).filter(|index| !self.nodes[*index].is_replica());
         if known.is_none() {
-            self.desk.error(format!(
+            self.io.error(format!(
                 "*** The specified node ({id}) is not known or not a master, please retry."
             ));
         }

@@ -1,4 +1,4 @@
-//! The tools on nodes that say what a test wants them to say.
+//! Tests of the tools against scripted nodes.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -23,33 +23,33 @@ fn cli(line: &str) -> Result<Invocation, String> {
     it.complete(&mut rest).map(|()| it)
 }
 
-/// What a tool prints, with nodes that answer by `reply`, and its status.
+/// Runs a tool against nodes that reply by `reply`; returns its output and its status.
 fn play(invocation: Invocation, reply: impl Fn(&Place, &str) -> Value) -> (String, Status) {
     let mut talk = conversation(invocation, Settings::default());
     let (mut printed, mut asked) = (Vec::new(), VecDeque::new());
     loop {
         while let Some((id, ask)) = talk.poll_request() {
             match ask {
-                Ask::Print(bytes) | Ask::Complain(bytes) => printed.extend(bytes),
+                Request::Print(bytes) | Request::PrintError(bytes) => printed.extend(bytes),
                 other => asked.push_back((id, other)),
             }
         }
         let Some((id, ask)) = asked.pop_front() else { break };
         let told = match ask {
-            Ask::Commands { to, commands } => {
+            Request::Commands { to, commands } => {
                 let line = |command: &Vec<Vec<u8>>| {
                     String::from_utf8_lossy(&command.join(&b' ')).into_owned()
                 };
                 let replies = commands.iter().map(|command| reply(&to, &line(command)));
-                Told::Replies(Ok(Arc::new(replies.collect())))
+                Response::Replies(Ok(Arc::new(replies.collect())))
             }
-            Ask::Line => Told::Line(None),
-            Ask::Seed => Told::Seed(1),
-            Ask::Save { .. } => Told::Saved(Ok(())),
-            _ => Told::Done,
+            Request::Line => Response::Line(None),
+            Request::Seed => Response::Seed(1),
+            Request::Save { .. } => Response::Saved(Ok(())),
+            _ => Response::Done,
         };
         talk.answer(id, told);
-        // A clone goes on in the same way.
+        // A clone continues in the same way.
         talk = talk.clone();
     }
     (String::from_utf8_lossy(&printed).into_owned(), talk.take_result().expect("it ended"))
@@ -59,7 +59,7 @@ fn id(letter: char) -> String {
     letter.to_string().repeat(40)
 }
 
-/// Three masters, of which the second gives slot 6000 to the third.
+/// A cluster of three masters, the second of which is migrating slot 6000 to the third.
 fn three(to: &Place, line: &str) -> Value {
     let nodes = [('a', 1, "0-5460"), ('b', 2, "5461-10922"), ('c', 3, "10923-16383")];
     Value::bulk(match line {
@@ -109,7 +109,7 @@ fn the_command_line_of_redis_4_is_read() {
 }
 
 #[test]
-fn a_check_tells_of_masters_and_of_open_slots() {
+fn check_prints_masters_and_open_slots() {
     let (printed, status) = play(cli("check h:1").unwrap(), three);
     assert_eq!(status, 1);
     assert!(
@@ -126,7 +126,7 @@ fn a_check_tells_of_masters_and_of_open_slots() {
 }
 
 #[test]
-fn a_simulated_rebalancing_says_what_it_would_move() {
+fn a_simulated_rebalance_prints_what_it_would_move() {
     let well = |to: &Place, line: &str| match three(to, line) {
         Value::Bulk(bytes) => {
             let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -144,7 +144,7 @@ fn a_simulated_rebalancing_says_what_it_would_move() {
     assert!(printed.contains("Moving 2730 slots from h:3 to h:2\n"), "{printed}");
 }
 
-/// The same masters without an open slot. When `moved`, slot 5461 belongs to the first.
+/// The same masters without an open slot. If `moved` is set, slot 5461 belongs to the first.
 fn three_at_rest(to: &Place, line: &str, moved: bool) -> Value {
     let (first, second) = if moved { ("0-5461", "5462-10922") } else { ("0-5460", "5461-10922") };
     let nodes = [('a', 1, first), ('b', 2, second), ('c', 3, "10923-16383")];
@@ -186,7 +186,7 @@ fn a_source_that_has_forgotten_a_move_does_not_make_it_fail_when_the_target_has_
         });
         assert_eq!(status, i32::from(!arrives), "{printed}");
         assert_eq!(
-            printed.contains("h:2 knows nothing of the move of 5461"),
+            printed.contains("h:2 has no record of the move of 5461"),
             !arrives,
             "{printed}"
         );
@@ -218,7 +218,7 @@ fn replicas_go_to_other_hosts() {
     };
     let mut nodes: Vec<Node> = (0..3).map(|n| node(["a", "b", "c"][n], None)).collect();
     (0..3).for_each(|n| nodes[n].id = format!("{n}"));
-    // Each on its master's host.
+    // Each replica starts on its master's host.
     nodes.extend((0..3).map(|n| node(["a", "b", "c"][n], Some(n))));
     assert_eq!(affinity::score(&nodes), 30_000);
     affinity::optimize(&mut nodes, 1);
@@ -234,7 +234,7 @@ fn replicas_go_to_other_hosts() {
 }
 
 #[test]
-fn a_dump_comes_with_a_length_or_with_a_mark() {
+fn a_dump_is_framed_by_a_length_or_an_eof_mark() {
     let mut dump = Dump::after(1);
     assert_eq!(dump.feed(b"+OK\r\n\n\n$5\r\nREDI"), None);
     assert_eq!(dump.feed(b"Smore"), Some(Ok(b"REDIS".to_vec())));

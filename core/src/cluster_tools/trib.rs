@@ -1,14 +1,14 @@
-//! The command line of `redis-trib.rb`, as Redis 4 had it.
+//! The command line of `redis-trib.rb` of Redis 4.
 
 use std::collections::VecDeque;
 
 use super::options::{Invocation, Name, Options};
 
-/// Reads the words behind `redis-trib.rb`: a command, its options, its arguments.
+/// Parses the words behind `redis-trib.rb`: a command, its options, its arguments.
 ///
 /// # Errors
 ///
-/// What to say instead of running anything.
+/// The error message to print.
 pub fn parse_trib(words: &[String]) -> Result<Invocation, String> {
     let mut words: VecDeque<String> = words.iter().cloned().collect();
     let command = words.pop_front().unwrap_or_else(|| "help".into());
@@ -36,7 +36,7 @@ pub fn parse_trib(words: &[String]) -> Result<Invocation, String> {
                 let weight = words.pop_front().ok_or_else(|| unknown(&word))?;
                 it.options.weights.push(weight);
             }
-            // Every master has the weight of its slots, which is what Redis 4 does without weights.
+            // Needs no action: without weights, Redis 4 gives every master the weight of its slots.
             Some("auto-weights") if name == Name::Rebalance => {}
             Some(option) => {
                 it.options.set(option, &mut words).ok_or_else(|| unknown(&word))?;
@@ -55,7 +55,7 @@ fn unknown(option: &str) -> String {
     format!("Unknown option '{option}', or its value is missing")
 }
 
-/// The commands of Redis 4 with their arguments and options.
+/// The commands of Redis 4, with their arguments and options.
 const COMMANDS: &[(&str, &str, &[&str])] = &[
     ("create", "host1:port1 ... hostN:portN", &["replicas <arg>"]),
     ("check", "host:port", &[]),

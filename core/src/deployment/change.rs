@@ -1,17 +1,17 @@
-//! What changed between two pictures of a deployment.
+//! Differences between two pictures of a deployment.
 
 use super::picture::{Deployment, Link, Node};
 
-/// A difference that a person wants to know of. Nodes are named by their addresses.
+/// A difference to show to a person. Nodes are named by their addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A node was discovered.
     Appeared(String),
-    /// It does not answer any more, for this reason.
+    /// It does not answer any more, with the error.
     Lost(String, String),
     /// It answers again.
     Returned(String),
-    /// Another process answers at its address: it was restarted.
+    /// It was restarted: another process answers at its address.
     Restarted(String),
     /// It became a primary.
     Promoted(String),
@@ -19,15 +19,16 @@ pub enum Change {
     Follows(String, Option<String>),
     /// It lost the link to its primary.
     LinkLost(String),
-    /// It gets the stream of its primary again.
+    /// It receives the replication stream of its primary again.
     LinkUp(String),
-    /// So many of its judges hold it to be down: number, all, and whether they agreed.
+    /// How many observers consider it to be down: their number, the number of all observers, and
+    /// whether they have agreed on it.
     Judged(String, usize, usize, bool),
-    /// It owns so many slots, after so many.
+    /// Its number of slots changed: the new number, and the old one.
     Slots(String, usize, usize),
 }
 
-/// What changed, in the order of the nodes.
+/// The differences between two pictures, in the order of the nodes.
 pub fn changes(before: &Deployment, after: &Deployment) -> Vec<Change> {
     let mut found = Vec::new();
     for node in &after.nodes {

@@ -1,11 +1,11 @@
-//! Which commands a node is asked for its report.
+//! The commands that are sent to a node for its report.
 
 use crate::resp::value::Value;
 
 use super::report::{Kind, Report, Watched, field};
 
-/// One round of questions to a node: [`Inquiry::next`] gives a command, [`Inquiry::answer`] takes its
-/// reply, until there is none left; then [`Inquiry::report`] is complete.
+/// A sequence of commands for one node: [`Inquiry::next`] gives a command and [`Inquiry::answer`]
+/// takes its reply, until there is none left. Then [`Inquiry::report`] is complete.
 #[derive(Clone, Debug)]
 pub struct Inquiry {
     report: Report,
@@ -17,21 +17,21 @@ enum Stage {
     Info,
     ClusterNodes,
     Masters,
-    /// The replicas of the master at this place.
+    /// The replicas of the master with this index.
     Replicas(usize),
-    /// The other Sentinels of the master at this place.
+    /// The other Sentinels of the master with this index.
     Sentinels(usize),
     Done,
 }
 
 impl Inquiry {
-    /// Questions to the node at an address.
+    /// An inquiry for the node at an address.
     pub fn new(address: &str) -> Self {
         let report = Report { address: address.to_owned(), ..Report::default() };
         Inquiry { report, stage: Stage::Info }
     }
 
-    /// The next command, or `None` when everything is answered.
+    /// The next command, or `None` after the last reply.
     pub fn next(&self) -> Option<Vec<String>> {
         let name = |place: usize| {
             self.report.masters.get(place).map_or_else(String::new, |m| m.name().to_owned())
@@ -47,18 +47,18 @@ impl Inquiry {
         })
     }
 
-    /// Takes the reply to the last command.
+    /// Takes the reply to the command from [`Inquiry::next`].
     ///
     /// # Errors
-    /// If the node refuses INFO or sends something else; the text is for a person. A refusal of the
-    /// other commands leaves its part empty.
+    /// If the node refuses INFO, or an unexpected reply arrives; the text is for a person. If other
+    /// commands are refused, their parts of the report stay empty.
     pub fn answer(&mut self, reply: &Value) -> Result<(), String> {
         let reply = reply.plain();
         self.stage = match self.stage {
             Stage::Info => {
                 self.report.info = match reply {
                     Value::Error(error) => return Err(String::from_utf8_lossy(error).into_owned()),
-                    other => text(other).ok_or("the reply to INFO is no text")?,
+                    other => text(other).ok_or("the reply to INFO is not a text")?,
                 };
                 match (self.report.kind(), self.report.in_cluster()) {
                     (Kind::Sentinel, _) => Stage::Masters,
@@ -96,7 +96,7 @@ impl Inquiry {
         Ok(())
     }
 
-    /// What the node answered.
+    /// The finished report.
     pub fn report(self) -> Report {
         self.report
     }
@@ -110,7 +110,7 @@ fn text(value: &Value) -> Option<String> {
     value.bytes().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// An array of tables, each of which is a map or a flat array of fields and values.
+/// Parses an array of tables, each of which is a map or a flat array of fields and values.
 fn tables(reply: &Value) -> Vec<Vec<(String, String)>> {
     let table = |value: &Value| -> Vec<(String, String)> {
         value.pairs().into_iter().filter_map(|(k, v)| Some((text(k)?, text(v)?))).collect()

@@ -1,14 +1,15 @@
-//! A deployment of real servers, as its nodes describe it.
+//! A deployment of real servers, as its nodes report it.
 //!
-//! * [`Report`] is what one node answered: INFO, and CLUSTER NODES or the tables of a Sentinel. It
-//!   names the other nodes, which is how a whole deployment is discovered from one address.
-//! * [`Inquiry`] says which commands to send next, so that a report is complete.
-//! * [`Deployment`] is the picture that the reports make together: roles, replication, slots, and
-//!   what the nodes hold of each other.
-//! * [`Change`] is a difference between two pictures: a failover, a broken link, slots that moved.
+//! * [`Report`] is what one node replied to INFO, and to CLUSTER NODES or a Sentinel's commands. It
+//!   names other nodes, by which a whole deployment is discovered from one address.
+//! * [`Inquiry`] gives the commands to send to a node for a complete report.
+//! * [`Deployment`] is the picture that all reports give: roles, replication, slots, and what the
+//!   nodes know about each other.
+//! * [`Change`] is a difference between two pictures, such as a failover, a broken link or moved
+//!   slots.
 //!
-//! Nothing here connects to anything: `limpid playground --attach` does, and the page draws it. All
-//! commands only read.
+//! Nothing here opens connections: `limpid playground --attach` does, and the page draws the
+//! picture. All commands are read-only.
 
 mod change;
 mod inquiry;

@@ -1,83 +1,83 @@
-//! The picture that the reports of all nodes make together.
+//! The picture of a deployment, computed from the reports of all nodes.
 
 use std::collections::BTreeMap;
 
 use super::report::{Kind, Report, address, field, has_flag};
 
-/// A deployment at one moment: its nodes in the order of their addresses.
+/// A deployment at one moment: its nodes, ordered by address.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Deployment {
     /// The nodes.
     pub nodes: Vec<Node>,
 }
 
-/// A node.
+/// A node of a deployment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// What it answered.
+    /// Its latest report.
     pub report: Report,
-    /// What kind of program it is; by what others say of it, if it has never answered.
+    /// The program it runs; if it has never answered, according to other nodes.
     pub kind: Kind,
     /// Whether it is a replica.
     pub is_replica: bool,
-    /// Its primary, by place in [`Deployment::nodes`], and how it stands to it.
+    /// Its primary, by index in [`Deployment::nodes`], and the state of the replication link.
     pub primary: Option<(usize, Link)>,
     /// Its replication offset, if it replicates.
     pub offset: Option<u64>,
-    /// Keys over all databases.
+    /// The number of keys in all databases.
     pub keys: u64,
-    /// Commands a second.
+    /// Commands per second.
     pub rate: u64,
-    /// What it holds of its cluster.
+    /// Its own view of its part in a cluster.
     pub cluster: Option<ClusterRole>,
-    /// What the others hold of it, if any watch it.
+    /// Whether other nodes consider it to be down, if any observe it.
     pub judged: Option<Judgement>,
 }
 
-/// How a replica stands to its primary, as it says itself.
+/// The state of a replica's link to its primary, as the replica reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// It has no connection.
+    /// Not connected.
     Down,
-    /// It gets a copy of the data.
+    /// A full synchronization is in progress.
     Sync,
-    /// It gets the stream, and is so many bytes behind, where both offsets are known.
+    /// Receiving the replication stream; with the lag in bytes, if both offsets are known.
     Online(Option<u64>),
 }
 
-/// A node's part in its cluster, as it sees it itself.
+/// A node's part in its cluster, as the node reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterRole {
-    /// Its id.
+    /// Its node ID.
     pub id: String,
-    /// The epoch of its configuration.
+    /// Its config epoch.
     pub epoch: u64,
-    /// Its slots, in ranges of first and last.
+    /// Its slots, as inclusive ranges.
     pub slots: Vec<(u16, u16)>,
 }
 
-/// What Sentinels, or the other nodes of the cluster, hold of a node, taken together.
+/// What the Sentinels, or the other nodes of the cluster, report about a node, added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
-    /// How many of those that answer watch it.
+    /// The number of observers that answer.
     pub watched_by: usize,
-    /// How many of them hold it to be down (SDOWN, PFAIL).
+    /// How many of them consider it to be down (SDOWN, PFAIL).
     pub down_for: usize,
-    /// Whether one of them holds that to be agreed (ODOWN, FAIL).
+    /// Whether any of them reports agreement on that (ODOWN, FAIL).
     pub objectively: bool,
-    /// Whether the judges are nodes of its cluster, and not Sentinels.
+    /// Whether the observers are nodes of its cluster, and not Sentinels.
     pub in_cluster: bool,
 }
 
 impl ClusterRole {
-    /// How many slots it has.
+    /// The number of its slots.
     pub fn slot_count(&self) -> usize {
         self.slots.iter().map(|(first, last)| usize::from(last - first) + 1).sum()
     }
 }
 
 impl Deployment {
-    /// The picture that these reports make. A node that is known under several addresses appears once.
+    /// Computes the picture. A node known by several addresses appears once.
     pub fn of(reports: &[Report]) -> Self {
         let (reports, places) = distinct(reports);
         let find = |address: &str| places.get(address).copied();
@@ -95,29 +95,29 @@ impl Deployment {
         Deployment { nodes }
     }
 
-    /// The node at an address.
+    /// Looks up a node by its address.
     pub fn node(&self, address: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.report.address == address)
     }
 
-    /// Whether there is a cluster.
+    /// Whether any node is in a cluster.
     pub fn has_cluster(&self) -> bool {
         self.nodes.iter().any(|node| node.cluster.is_some())
     }
 
-    /// Whether there are Sentinels.
+    /// Whether any node is a Sentinel.
     pub fn has_sentinels(&self) -> bool {
         self.nodes.iter().any(|node| node.kind == Kind::Sentinel)
     }
 }
 
-/// Each node once, with the place of every address under which it is known.
+/// The reports without duplicates, and for every known address the index of its report.
 fn distinct(reports: &[Report]) -> (Vec<Report>, BTreeMap<String, usize>) {
     let mut sorted: Vec<&Report> = reports.iter().collect();
     crate::sorted::sort_by(&mut sorted, |a, b| sort_key(&a.address).cmp(&sort_key(&b.address)));
     let (mut nodes, mut places) = (Vec::<Report>::new(), BTreeMap::new());
     for report in sorted {
-        // An answer of an earlier process at this address says nothing about the one that is asked now.
+        // A stored reply of an earlier process at this address does not describe the current one.
         let same = |known: &Report| {
             known.run_id().is_some()
                 && known.run_id() == report.run_id()
@@ -133,13 +133,13 @@ fn distinct(reports: &[Report]) -> (Vec<Report>, BTreeMap<String, usize>) {
     (nodes, places)
 }
 
-/// Addresses in the order of their ports as numbers.
+/// The sort key of an address, which orders ports as numbers.
 fn sort_key(address: &str) -> (&str, u16) {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
     (host, port.parse().unwrap_or(0))
 }
 
-/// What is known of a node by its own report.
+/// A node according to its own report only.
 fn alone(report: &Report) -> Node {
     let keys = report.info.lines().filter_map(|line| {
         let (name, value) = line.split_once(":keys=")?;
@@ -177,7 +177,7 @@ fn link(replica: &Report, primary_offset: Option<u64>) -> Link {
     match (replica.field("master_link_status"), replica.field("master_sync_in_progress")) {
         (Some("up"), _) => {
             let offset = replica.number::<u64>("slave_repl_offset");
-            // The two were asked at different moments, so the replica may seem to be ahead.
+            // The two reports are from different moments, so the replica may seem to be ahead.
             let behind = primary_offset.zip(offset).map(|(p, r)| p.saturating_sub(r));
             Link::Online(behind)
         }
@@ -186,7 +186,7 @@ fn link(replica: &Report, primary_offset: Option<u64>) -> Link {
     }
 }
 
-/// Adds what Sentinels and the nodes of clusters that answer hold of each other.
+/// Adds what Sentinels and cluster nodes report about each other.
 fn judge(nodes: &mut [Node], reports: &[Report], find: &dyn Fn(&str) -> Option<usize>) {
     let mut vote = |address: &str, down: bool, agreed: bool, in_cluster: bool| {
         if let Some(node) = find(address).and_then(|at| nodes.get_mut(at)) {
@@ -212,7 +212,7 @@ fn judge(nodes: &mut [Node], reports: &[Report], find: &dyn Fn(&str) -> Option<u
             vote(&node.place.to_string(), pfail || fail, fail, true);
         }
     }
-    // A Sentinel that has never answered says nothing of its kind.
+    // A Sentinel that has never answered is recognized by the reports of others.
     for at in sentinels.iter().filter_map(|address| find(address)) {
         if let Some(node) = nodes.get_mut(at).filter(|node| node.report.info.is_empty()) {
             node.kind = Kind::Sentinel;
@@ -221,17 +221,17 @@ fn judge(nodes: &mut [Node], reports: &[Report], find: &dyn Fn(&str) -> Option<u
 }
 
 impl super::report::Watched {
-    /// Where the Sentinel sends clients: `host:port`.
+    /// The address that the Sentinel gives to clients: `host:port`.
     pub fn address(&self) -> String {
         address(&self.master).unwrap_or_default()
     }
 
-    /// A field of the master's table.
+    /// A field of the master.
     pub fn field(&self, name: &str) -> &str {
         field(&self.master, name).unwrap_or_default()
     }
 
-    /// The flags that the Sentinel gives to the master or a replica at an address.
+    /// The flags that the Sentinel reports for the master or replica at an address.
     pub fn flags_of(&self, at: &str) -> Option<&str> {
         let all = [&self.master].into_iter().chain(&self.replicas);
         all.into_iter()

@@ -1,19 +1,19 @@
-//! What one node answered.
+//! The replies of one node.
 
 use serde::{Deserialize, Serialize};
 
 use crate::cluster_tools::ClusterNode;
 
-/// What one node answered, as text: the page shows it as it is.
+/// The replies of one node, as text, since the page shows them unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Where it is reached: `host:port`.
+    /// Its address, `host:port`.
     pub address: String,
-    /// Why it does not answer now. The rest is what it answered last.
+    /// Why it does not answer now. The other fields are from its last answer.
     pub error: Option<String>,
     /// The reply to INFO; empty if it has never answered.
     pub info: String,
-    /// The reply to CLUSTER NODES; empty outside of cluster mode.
+    /// The reply to CLUSTER NODES; empty if cluster mode is off.
     pub cluster_nodes: String,
     /// The masters that a Sentinel monitors.
     pub masters: Vec<Watched>,
@@ -30,7 +30,7 @@ pub struct Watched {
     pub sentinels: Vec<Vec<(String, String)>>,
 }
 
-/// What kind of program a node is.
+/// The program that a node runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// A server.
@@ -46,7 +46,7 @@ impl Report {
         Report { address: address.to_owned(), error, ..Report::default() }
     }
 
-    /// What kind of program it is.
+    /// The program that it runs.
     pub fn kind(&self) -> Kind {
         match self.field("redis_mode") {
             Some("sentinel") => Kind::Sentinel,
@@ -62,12 +62,12 @@ impl Report {
             .find_map(|(field, value)| (field == name).then_some(value))
     }
 
-    /// A field of INFO that is a number.
+    /// A numeric field of INFO.
     pub fn number<T: core::str::FromStr>(&self, name: &str) -> Option<T> {
         self.field(name)?.parse().ok()
     }
 
-    /// The id of the running process, by which a node is recognized under another address.
+    /// The run ID of the process, which identifies a node known by several addresses.
     pub fn run_id(&self) -> Option<&str> {
         self.field("run_id")
     }
@@ -77,19 +77,19 @@ impl Report {
         self.field("cluster_enabled") == Some("1")
     }
 
-    /// The primary that it follows: `host:port`.
+    /// The address of its primary, `host:port`.
     pub fn primary(&self) -> Option<String> {
         (self.field("role") == Some("slave"))
             .then(|| Some(format!("{}:{}", self.field("master_host")?, self.field("master_port")?)))
             .flatten()
     }
 
-    /// The nodes of the cluster as this one sees them.
+    /// All nodes of the cluster, according to this node.
     pub(super) fn members(&self) -> impl Iterator<Item = ClusterNode> + '_ {
         self.cluster_nodes.lines().filter_map(|line| ClusterNode::parse(line.trim_end()))
     }
 
-    /// The addresses of all other nodes that it names, each once.
+    /// The addresses of all other nodes that the report names, without duplicates.
     pub fn named(&self) -> Vec<String> {
         let mut named: Vec<String> = self.primary().into_iter().collect();
         // slave0:ip=127.0.0.1,port=6380,state=online,...
@@ -125,18 +125,18 @@ impl Watched {
     }
 }
 
-/// A field of a table of `SENTINEL`.
+/// A field of a table in a reply of SENTINEL.
 pub(super) fn field<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
     fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
 }
 
-/// Where a server or a Sentinel of a table is: `host:port`.
+/// The address of the server or Sentinel that a table describes: `host:port`.
 pub(super) fn address(fields: &[(String, String)]) -> Option<String> {
     let (ip, port) = (field(fields, "ip")?, field(fields, "port")?);
     (!ip.is_empty() && port != "0").then(|| format!("{ip}:{port}"))
 }
 
-/// Whether a table has one of the comma-separated flags.
+/// Whether a table has a flag in its comma-separated `flags`.
 pub(super) fn has_flag(fields: &[(String, String)], flag: &str) -> bool {
     field(fields, "flags").is_some_and(|flags| flags.split(',').any(|known| known == flag))
 }

@@ -1,4 +1,5 @@
-//! Reports of a primary with replicas and Sentinels, and of a cluster, in the words of Redis 7.
+//! Tests with reports of a primary with replicas and Sentinels, and of a cluster, in the format of
+//! Redis 7.
 
 use super::*;
 use crate::resp::value::Value;
@@ -88,7 +89,7 @@ fn a_node_with_two_addresses_appears_once() {
 }
 
 #[test]
-fn what_sentinels_hold_of_a_server_is_counted() {
+fn sentinels_that_report_a_server_as_down_are_counted() {
     let deployment = Deployment::of(&[
         primary("127.0.0.1:6379", 100),
         sentinel("127.0.0.1:26379", "s_down,o_down,master"),
@@ -98,14 +99,14 @@ fn what_sentinels_hold_of_a_server_is_counted() {
     let judged = deployment.node("127.0.0.1:6379").and_then(|node| node.judged);
     let wanted = Judgement { watched_by: 2, down_for: 1, objectively: true, in_cluster: false };
     assert_eq!(judged, Some(wanted));
-    // It has never answered, but the Sentinels know what it is.
+    // It has never answered, but the Sentinels identify it.
     let silent = deployment.node("127.0.0.1:26380").map(|node| node.kind);
     assert_eq!(silent, Some(Kind::Sentinel));
     assert!(deployment.has_sentinels() && !deployment.has_cluster());
 }
 
 #[test]
-fn nodes_of_a_cluster_have_slots_and_judge_each_other() {
+fn cluster_nodes_have_slots_and_report_each_other_as_down() {
     let node = |address: &str, nodes: &str| {
         let mut report =
             server(address, &format!("id-{address}"), "role:master\r\ncluster_enabled:1\r\n");
@@ -131,7 +132,7 @@ fn nodes_of_a_cluster_have_slots_and_judge_each_other() {
 }
 
 #[test]
-fn a_failover_is_told_as_changes() {
+fn a_failover_gives_changes() {
     let before = Deployment::of(&[
         primary("127.0.0.1:6379", 100),
         replica("127.0.0.1:6380", 6379, "up", 100),

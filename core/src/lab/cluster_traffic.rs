@@ -1,4 +1,4 @@
-//! A client that keeps a cluster busy, as a program of a World.
+//! The cluster traffic client as a program of a World.
 
 use crate::client::{self, ClusterTrafficConfig, Routing};
 use crate::sim::{Console, Launch, LaunchError};
@@ -6,15 +6,15 @@ use crate::time::Now;
 
 use super::traffic::{endpoint, parse_port, parse_rate, runs_client};
 
-/// A [`client::ClusterTraffic`] into which one can type `rate <commands a second>`.
+/// A [`client::ClusterTraffic`] that accepts the typed line `rate <commands a second>`.
 #[derive(Clone, Debug)]
 pub struct ClusterTraffic {
     client: client::ClusterTraffic,
 }
 
 impl ClusterTraffic {
-    /// `cluster-traffic --node <host>[:<port>] [--rate <commands a second>]
-    /// [--routing learned|redirected] [--wait <replicas>]`; `--node` may come several times.
+    /// Parses `cluster-traffic --node <host>[:<port>] [--rate <commands a second>] [--routing
+    /// learned|redirected] [--wait <replicas>]`; `--node` can be repeated.
     pub(super) fn launch(launch: &Launch<'_>) -> Result<Self, LaunchError> {
         let (mut nodes, mut rate, mut routing) = (Vec::new(), None, Routing::Learned);
         let mut wait = 0;
@@ -35,14 +35,14 @@ impl ClusterTraffic {
                         "redirected" => Routing::Redirected,
                         _ => {
                             let text =
-                                format!("'{value}' is no routing; use learned or redirected");
+                                format!("'{value}' is not a routing; use learned or redirected");
                             return Err(LaunchError(text));
                         }
                     };
                 }
                 "--wait" => {
                     wait = value.parse().map_err(|_| {
-                        LaunchError(format!("'{value}' is no number of replicas for --wait"))
+                        LaunchError(format!("'{value}' is not a number of replicas for --wait"))
                     })?;
                 }
                 _ => {
@@ -62,7 +62,7 @@ impl ClusterTraffic {
         Ok(ClusterTraffic { client: client::ClusterTraffic::new(config) })
     }
 
-    /// The client: what it does and what it has seen.
+    /// The client, with its configuration and statistics.
     pub fn client(&self) -> &client::ClusterTraffic {
         &self.client
     }

@@ -1,10 +1,10 @@
-//! keepalived: an address that several hosts share, and that one of them has at a time (VRRP).
+//! keepalived: an address shared by several hosts, one of which has it at a time (VRRP).
 //!
-//! The host that has the address says so to the others once a second. When nothing has come from it
-//! for three seconds, the one with the highest priority among those that are left takes the address.
-//! The packets are those of VRRP version 2. They go to the addresses of `unicast_peer`, over TCP, for a
-//! World has no datagrams; the receiver echoes each, so that the sender notices a connection on
-//! which nothing arrives any more and makes a new one, and no packet comes long after its time.
+//! The host that has the address advertises that every second. If no advertisement has arrived for
+//! three seconds, the remaining host with the highest priority takes the address. The packets are
+//! those of VRRP version 2. They are sent to the addresses of `unicast_peer`, over TCP, since a
+//! World has no datagrams. The receiver echoes each packet, so that the sender detects a broken
+//! connection and opens a new one, and no packet arrives long after it was sent.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,42 +16,42 @@ use crate::sim::{Launch, LaunchError, Process, WorldRequest, resolve_path};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Mono, Now};
 
-/// Where packets are sent to: the number of the protocol, for want of a port.
+/// The port for packets: the protocol number of VRRP, which itself has no ports.
 const PORT: u16 = 112;
-/// Bytes of a packet: header, one address, authentication data.
+/// Length of a packet in bytes: header, one address, authentication data.
 const PACKET: usize = 20;
-/// The priority by which the owner of the address says that it gives it up.
-const GOES: u8 = 0;
+/// The priority with which a master announces that it gives up the address.
+const STOP_PRIORITY: u8 = 0;
 
-/// A keepalived with one `vrrp_instance`.
+/// A keepalived process with one `vrrp_instance`.
 #[derive(Clone, Debug)]
 pub struct Keepalived {
     config: Config,
-    /// The address of its host.
+    /// The address of the host itself.
     own: Ipv4Addr,
     state: State,
-    /// When the next packet is due, or when the silence has lasted too long.
+    /// When the next advertisement is due (master), or the silence has lasted too long (backup).
     due: Mono,
-    /// Connections to the others, as far as they stand.
+    /// Connections to the other keepalived processes.
     peers: Vec<PeerLink>,
-    /// Connections from the others.
+    /// Connections from the other keepalived processes.
     accepted: SortedMap<ConnId, Accepted>,
     connections: u64,
     outputs: VecDeque<Output>,
     world_requests: VecDeque<WorldRequest>,
 }
 
-/// Whether it has the address.
+/// Whether the process has the shared address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
     Master,
     Backup,
 }
 
-/// What `keepalived.conf` says.
+/// The settings in `keepalived.conf`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Config {
-    /// The name of the instance.
+    /// The name of the `vrrp_instance`.
     name: String,
     begins: State,
     router_id: u8,
@@ -67,7 +67,7 @@ struct PeerLink {
     to: Ipv4Addr,
     conn: Option<(ConnId, Outbox)>,
     up: bool,
-    /// Packets that have not come back.
+    /// Number of packets that have not been echoed.
     unanswered: u32,
 }
 
@@ -76,12 +76,12 @@ struct PeerLink {
 struct Accepted {
     from: Ipv4Addr,
     outbox: Outbox,
-    /// What has arrived of a packet.
+    /// The bytes of an incomplete packet.
     part: Vec<u8>,
 }
 
 impl Keepalived {
-    /// `keepalived [-f <file>]`.
+    /// Parses `keepalived [-f <file>]`.
     pub(super) fn launch(launch: &Launch<'_>) -> Result<Self, LaunchError> {
         let file = match launch.args {
             [] => "/etc/keepalived/keepalived.conf",
@@ -107,7 +107,7 @@ impl Keepalived {
         })
     }
 
-    /// The address that it shares.
+    /// The shared address.
     pub fn address(&self) -> Ipv4Addr {
         self.config.address
     }
@@ -133,7 +133,7 @@ impl Keepalived {
         self.config.interval * 3 + self.skew()
     }
 
-    /// So that the one with the highest priority is the first.
+    /// The skew time, so that the host with the highest priority takes over first.
     fn skew(&self) -> Duration {
         self.config.interval * (256 - u32::from(self.config.priority)) / 256
     }
@@ -156,12 +156,12 @@ impl Keepalived {
         self.due = now + self.silence();
     }
 
-    /// Tells all others that this host has the address.
+    /// Sends an advertisement to all others.
     fn advertise(&mut self, priority: u8) {
         let packet = Packet { router_id: self.config.router_id, priority };
         let bytes = packet.encode(self.config.address, self.config.interval);
         for peer in &mut self.peers {
-            // Three that are not sent back are lost, and so is what would follow on this connection.
+            // After three packets without an echo the connection is considered broken.
             if peer.unanswered >= 3
                 && let Some((conn, _)) = peer.conn.take()
             {
@@ -192,8 +192,8 @@ impl Keepalived {
         }
     }
 
-    /// A packet of another one.
-    fn hear(&mut self, now: Mono, from: Ipv4Addr, packet: Packet) {
+    /// Handles a packet of another keepalived.
+    fn receive_packet(&mut self, now: Mono, from: Ipv4Addr, packet: Packet) {
         if packet.router_id != self.config.router_id {
             return;
         }
@@ -201,12 +201,11 @@ impl Keepalived {
         let own = self.config.priority;
         let above = (packet.priority, from) > (own, self.own);
         match self.state {
-            State::Backup if packet.priority == GOES => self.due = now + self.skew(),
-            // A lower one is not listened to, and when it has been silent long enough for that, the
-            // higher one takes its place.
+            State::Backup if packet.priority == STOP_PRIORITY => self.due = now + self.skew(),
+            // A master with a lower priority is ignored, so this host takes over after the silence.
             State::Backup if above || packet.priority == own => self.due = now + self.silence(),
             State::Backup => {}
-            State::Master if packet.priority == GOES => self.advertise(own),
+            State::Master if packet.priority == STOP_PRIORITY => self.advertise(own),
             State::Master if above => {
                 let why = format!(
                     "Master received advert from {from} with higher priority {}, ours {own}",
@@ -221,7 +220,8 @@ impl Keepalived {
                 );
                 self.log(text);
                 self.advertise(own);
-                // A host that was cut off may have taken it meanwhile.
+                // A host that was partitioned may have taken the address meanwhile, so take it
+                // back.
                 self.world_requests.push_back(WorldRequest::Claim(self.config.address));
             }
         }
@@ -242,7 +242,7 @@ impl Keepalived {
             }
             for bytes in packets {
                 match Packet::decode(&bytes) {
-                    Some(packet) => self.hear(now, from, packet),
+                    Some(packet) => self.receive_packet(now, from, packet),
                     None => self.log(format!("({}) Invalid VRRP packet", self.config.name)),
                 }
             }
@@ -295,7 +295,7 @@ impl Machine for Keepalived {
             Input::Signal(Signal::Terminate | Signal::Interrupt) => {
                 if self.state == State::Master {
                     self.log(format!("({}) sent 0 priority", self.config.name));
-                    self.advertise(GOES);
+                    self.advertise(STOP_PRIORITY);
                     self.world_requests.push_back(WorldRequest::Release(self.config.address));
                 }
                 self.log("Stopped Keepalived".to_owned());
@@ -343,7 +343,7 @@ impl Process for Keepalived {
     }
 }
 
-/// What a packet says besides the address.
+/// The variable fields of a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Packet {
     router_id: u8,
@@ -351,7 +351,7 @@ struct Packet {
 }
 
 impl Packet {
-    /// As RFC 3768 has it.
+    /// Encodes a packet by RFC 3768.
     fn encode(self, shared: Ipv4Addr, interval: Duration) -> [u8; PACKET] {
         let seconds = u8::try_from(interval.as_secs()).unwrap_or(u8::MAX);
         let mut bytes = [0; PACKET];
@@ -371,8 +371,8 @@ impl Packet {
 }
 
 impl Config {
-    /// Reads what stands in `vrrp_instance`; the rest of the file is about what a World has not. The
-    /// error tells the line.
+    /// Parses the `vrrp_instance`; the rest of the file configures what a World does not have. An
+    /// error comes with its line number.
     fn parse(text: &str) -> Result<Self, (usize, String)> {
         let mut config = Config {
             name: String::new(),
@@ -433,20 +433,20 @@ impl Config {
             "virtual_router_id" => self.router_id = number(1)?,
             "priority" => self.priority = number(1)?,
             "advert_int" => self.interval = Duration::from_secs(number(1)?.into()),
-            // What a World does without: interface, garp_master_delay, mcast_src_ip.
+            // Settings without a meaning in a World: interface, garp_master_delay, mcast_src_ip.
             _ => {}
         }
         Ok(())
     }
 }
 
-/// An address, perhaps with the length of its prefix.
+/// An address, with or without the length of its prefix.
 fn ip(text: &str) -> Result<Ipv4Addr, String> {
     let address = text.split('/').next().unwrap_or_default();
     address.parse().map_err(|_| format!("'{text}' is no IPv4 address"))
 }
 
-/// The checksum of the Internet protocols.
+/// The Internet checksum (RFC 1071).
 fn checksum(bytes: &[u8]) -> u16 {
     let words = bytes
         .chunks(2)

@@ -1,20 +1,18 @@
-//! What to put into a world: topologies, the programs that run in them, traffic, terminals, and
-//! (later) shells and lessons.
+//! The contents of a World: topologies, the programs that run in them, traffic, terminals and
+//! shells.
 //!
-//! * [`sandbox`] makes scenarios of servers with clients that keep them busy, [`replicas`],
-//!   [`chain`] and [`machines`] such in which servers replicate, [`cluster`] clusters, which
-//!   [`busy_cluster`] keeps busy, [`sharding`] and
-//!   (with the feature `proxies`) `twemproxy` and others such in which keys are spread;
-//! * [`programs`] is what a [`World`](crate::sim::World) starts processes with:
-//!   [`SERVER`], [`CLI`] and [`TRAFFIC`], [`SHARDING`], [`NUTCRACKER`],
-//!   [`PREDIXY`] and [`KEEPALIVED`];
-//! * [`Terminal`] is a redis-cli with its screen, [`Traffic`] a client that is busy;
-//! * `Worlds` (with the feature `shell`) is an experiment that is repeated in many Worlds inside one,
-//!   and counted;
-//! * [`wire`] decodes what goes over the connections of a World;
-//! * [`as_in_page`] is what the page makes of a scenario, and [`Link`] how an address names a session
-//!   in it;
-//! * [`parity`] is a session with faults of every kind: its hash is the same on every platform.
+//! * [`sandbox`] builds scenarios of independent servers with clients, [`replicas`], [`chain`] and
+//!   [`machines`] with replication, [`cluster`] and [`busy_cluster`] with a cluster, [`sharding`]
+//!   and (with the feature `proxies`) `twemproxy` and others with keys spread over servers;
+//! * [`programs`] starts the processes of a [`World`](crate::sim::World): [`SERVER`], [`CLI`],
+//!   [`TRAFFIC`], [`SHARDING`], [`NUTCRACKER`], [`PREDIXY`] and [`KEEPALIVED`];
+//! * [`Terminal`] is a redis-cli with its screen, [`Traffic`] a client that generates traffic;
+//! * `Worlds` (with the feature `shell`) repeats an experiment in many Worlds inside a World, and
+//!   counts the results;
+//! * [`wire`] decodes the messages on the connections of a World;
+//! * [`as_in_page`] changes a scenario as the page does, and [`Link`] is the page's address of a
+//!   session;
+//! * [`parity`] is a session with faults of every kind, whose hash is the same on every platform.
 
 mod cluster_traffic;
 mod clusters;

@@ -1,5 +1,5 @@
-//! What the page makes of a scenario, and the link that opens a session in it: a program that runs Worlds
-//! elsewhere can run the page's, and say how to see there what has happened.
+//! Links to the page: a program that runs Worlds elsewhere can run the page's scenarios, and print
+//! the link that shows a session in the page.
 
 use core::fmt;
 use std::net::Ipv4Addr;
@@ -9,11 +9,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::sim::{HostSpec, LinkSpec, Scenario, Timed};
 use crate::time::{Duration, Mono};
 
-/// The host on which a person's terminals run.
+/// The host of the person's terminals.
 pub const SHELL: &str = "you";
 
-/// The scenario with links that are slow enough to be watched, as between two regions, and with the
-/// host of the person who watches.
+/// The scenario as the page runs it: with links slow enough to be watched, as between two regions,
+/// and with the person's host.
 pub fn as_in_page(mut scenario: Scenario) -> Scenario {
     scenario.link = LinkSpec {
         latency: Duration::from_millis(10),
@@ -24,22 +24,22 @@ pub fn as_in_page(mut scenario: Scenario) -> Scenario {
     scenario
 }
 
-/// A session as the fragment of the page's address, without `#`:
+/// A session as the fragment of the page's URL, without `#`:
 /// `v=1&topology=sentinels-3&seed=7&at=1500ns&do=1.2s+crash+redis-1&do=…`.
 #[derive(Clone, Copy, Debug)]
 pub struct Link<'l> {
-    /// The topology, as the page names it.
+    /// The name of the topology in the page.
     pub topology: &'l str,
     /// The seed.
     pub seed: u64,
-    /// The moment to show.
+    /// The time to show.
     pub at: Mono,
-    /// What was done.
+    /// The actions of the session.
     pub actions: &'l [Timed],
 }
 
 impl Link<'_> {
-    /// The version of its form.
+    /// The version of the format.
     pub const VERSION: &'static str = "1";
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for Link<'_> {
     }
 }
 
-/// Text as the value of a field of a fragment.
+/// Escapes text for the value of a field in a fragment.
 pub fn escape(text: &str) -> String {
     const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
         .remove(b'-')

@@ -1,5 +1,5 @@
-//! A session with faults of every kind. It is the same natively and in a browser, byte for byte:
-//! the tests run it in both and compare the hashes.
+//! A session with faults of every kind. The tests run it natively and in a browser and compare the
+//! hashes, which have to be equal.
 
 use crate::sim::{Record, Session, Timed};
 use crate::time::{Duration, Mono};
@@ -7,10 +7,10 @@ use crate::time::{Duration, Mono};
 use super::programs::programs;
 use super::topology::sandbox;
 
-/// How long the session is.
+/// The duration of the session.
 pub const LENGTH: Duration = Duration::from_secs(30);
 
-/// What is done to the sandbox, and when.
+/// The actions of the session with their times.
 const ACTIONS: &str = "\
     50ms run client-1 t1 redis-cli -h redis-1
     100ms type t1 set greeting hello
@@ -55,10 +55,10 @@ const ACTIONS: &str = "\
     23s loss * * 0%
 ";
 
-/// Kinds of things that happen to single messages.
+/// The faults that hit single messages.
 const TO_MESSAGES: [&str; 4] = ["drop", "duplicate", "delay", "hold"];
 
-/// The session at its end.
+/// Runs the session to its end.
 pub fn session(seed: u64) -> Session {
     let timed = |line: &str| line.parse::<Timed>().ok();
     let record =
@@ -66,8 +66,8 @@ pub fn session(seed: u64) -> Session {
     let mut session = Session::from_record(record, programs);
     let end = Mono::ZERO + LENGTH;
     session.advance(Mono::ZERO + Duration::from_secs(24), u64::MAX);
-    // Which messages are in flight depends on all that happened before, so what is done to them
-    // is found out on the way.
+    // Which messages are in flight depends on everything before, so the faults on messages are
+    // chosen along the way.
     for round in 0..24 {
         let flying = session.world().in_flight().map(|message| message.id).next();
         if let Some(message) = flying {
@@ -91,7 +91,7 @@ pub fn session(seed: u64) -> Session {
     session
 }
 
-/// The hash over all that happens in the session, with a rewind in between that must not show.
+/// The hash over all events of the session, with a rewind in between that must not change it.
 pub fn parity_hash() -> u64 {
     let mut session = session(7);
     let end = session.now();

@@ -1,4 +1,4 @@
-//! The programs that a World can start, by their names.
+//! The programs that a World can start, by name.
 
 use std::sync::{Arc, OnceLock};
 
@@ -24,12 +24,13 @@ pub const SERVER: &str = "redis-server";
 pub const SENTINEL: &str = "redis-sentinel";
 /// The interactive client.
 pub const CLI: &str = "redis-cli";
-/// A client that makes traffic: `traffic -h <host> [-p <port>] [--rate <commands a second>]`.
+/// A traffic client: `traffic -h <host> [-p <port>] [--rate <commands a second>]`.
 pub const TRAFFIC: &str = "traffic";
-/// A client that shards by itself, with the feature `proxies`: `sharding-client --node <host> ... [--rule <rule>]`.
+/// A client-side sharding client, with the feature `proxies`: `sharding-client --node <host> ...
+/// [--rule <rule>]`.
 pub const SHARDING: &str = "sharding-client";
-/// A client that makes traffic in a cluster:
-/// `cluster-traffic --node <host>[:<port>]... [--rate <commands a second>] [--routing learned|redirected]`.
+/// A traffic client for a cluster:
+/// `cluster-traffic --node <host>... [--rate <commands a second>] [--routing learned|redirected]`.
 pub const CLUSTER_TRAFFIC: &str = "cluster-traffic";
 /// An experiment in many Worlds, with the feature `shell`:
 /// `worlds [--sentinels <count>] [--down <percent>] [--count <Worlds>]`.
@@ -38,20 +39,21 @@ pub(crate) const WORLDS: &str = "worlds";
 pub const NUTCRACKER: &str = "nutcracker";
 /// predixy, with the feature `proxies`: `predixy <file>`.
 pub const PREDIXY: &str = "predixy";
-/// What moves an address to another host when the one that has it dies, with the feature `proxies`:
-/// `keepalived [-f <file>]`.
+/// keepalived, which moves an address to another host when its host fails, with the feature
+/// `proxies`: `keepalived [-f <file>]`.
 pub const KEEPALIVED: &str = "keepalived";
 
 /// The cluster tools of Redis 4, with the feature `shell`.
 #[cfg(feature = "shell")]
 pub(crate) const TRIB: &str = "redis-trib.rb";
 
-/// The programs that an installed machine has in `/usr/local/bin`, besides those of its shell.
+/// The programs in `/usr/local/bin` of an installed machine, besides the tools of its shell.
 #[cfg(feature = "shell")]
 pub(crate) const EXECUTABLES: &[&str] =
     &[SERVER, SENTINEL, CLI, TRIB, NUTCRACKER, PREDIXY, KEEPALIVED];
 
-/// Starts a program: the [`Programs`](crate::sim::Programs) of every World of the lab.
+/// Starts a program by its name. This is the [`Programs`](crate::sim::Programs) of the lab's
+/// Worlds.
 pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
     #[cfg(feature = "shell")]
     if let Some(program) = shell::program(launch) {
@@ -88,12 +90,12 @@ pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
                 WORLDS,
             ]
             .join(", ");
-            Err(LaunchError(format!("{other}: command not found; there are {known}")))
+            Err(LaunchError(format!("{other}: command not found; available are {known}")))
         }
     }
 }
 
-/// What redis-cli knows of commands before it has asked a server.
+/// The documentation of the commands that redis-cli has before it asks a server.
 pub fn help() -> Arc<Help> {
     static HELP: OnceLock<Arc<Help>> = OnceLock::new();
     let of_table = || {
@@ -105,13 +107,13 @@ pub fn help() -> Arc<Help> {
     HELP.get_or_init(of_table).clone()
 }
 
-/// `redis-server [file] [--directive value ...]`.
+/// Starts `redis-server [file] [--directive value ...]`.
 fn server(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
     let Configured { file, text, arguments } = Configured::of(launch)?;
     let mut config = Config::parse(&text, arguments, &mut |path| read(launch, path))
         .map_err(|error| LaunchError(error.to_string()))?;
     config.file = file;
-    // It starts in its `dir`, as natively.
+    // Its working directory is `dir`, as natively.
     let directory = resolve_path(launch.dir, &config.front().dir);
     if !launch.disk.is_dir(&directory) {
         let dir = &config.front().dir;
@@ -123,7 +125,7 @@ fn server(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
     Ok(background(server))
 }
 
-/// `redis-sentinel file [--directive value ...]`, or `redis-server file --sentinel`.
+/// Starts `redis-sentinel file [--directive value ...]`, or `redis-server file --sentinel`.
 fn sentinel(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
     let Configured { file, text, arguments } = Configured::of(launch)?;
     let arguments: Vec<String> =
@@ -138,7 +140,7 @@ fn sentinel(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
         .map_err(|error| LaunchError(error.to_string()))
 }
 
-/// A program that serves clients as a process: `daemonize` and `logfile` are as configured.
+/// A server program as a process that respects `daemonize` and `logfile`.
 fn background<S>(program: Front<S>) -> Box<dyn Process>
 where
     S: Service,
@@ -151,13 +153,13 @@ where
     daemon(program, background)
 }
 
-/// What a program with a configuration was started with.
+/// The configuration that a program was started with.
 struct Configured<'l> {
-    /// The path of its file.
+    /// The path of its configuration file.
     file: Option<String>,
-    /// What is in it.
+    /// The contents of that file.
     text: Vec<u8>,
-    /// The arguments behind it.
+    /// The arguments after the file.
     arguments: &'l [String],
 }
 

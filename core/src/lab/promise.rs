@@ -1,9 +1,9 @@
-//! What an acknowledged write promises: what a server that holds it must show.
+//! Promises: what a server that has an acknowledged write must show.
 //!
-//! A terminal remembers its writes as promises, so that an observer of a World can ask any
-//! server, at any time, whether it still keeps them. Only writes whose effect can be told from
-//! their reply are remembered: those on strings, hashes, sets, sorted sets and the ends of lists
-//! that set, add, count or delete. What expires by itself promises nothing.
+//! A terminal records its writes as promises, so that an observer of a World can check on any
+//! server, at any time, whether the server has them. Only writes whose effect follows from their
+//! reply are recorded: those on strings, hashes, sets, sorted sets and the ends of lists that set,
+//! add, count or delete. A key that expires promises nothing.
 
 use std::collections::VecDeque;
 
@@ -15,27 +15,27 @@ use crate::server::{Server, table};
 use crate::store::{Entry, ValueRef};
 use crate::time::Mono;
 
-/// What must be found at a key.
+/// What a key must contain.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Promise {
-    /// A string of this value.
+    /// A string with this value.
     Value(Vec<u8>),
     /// A hash with this field and value.
     Field(Vec<u8>, Vec<u8>),
     /// A set or sorted set with this member.
     Member(Vec<u8>),
-    /// A string or list of this length at least.
+    /// A string or list of at least this length.
     Length(u64),
-    /// Nothing.
+    /// No value.
     Absent,
 }
 
-/// A write that was acknowledged.
+/// An acknowledged write.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Write {
     /// When the acknowledgement arrived.
     pub at: Mono,
-    /// Its number among the writes of its terminal.
+    /// Its sequence number among the writes of its terminal.
     pub number: u64,
     /// The server's name or address, and its port.
     pub server: (String, u16),
@@ -43,43 +43,43 @@ pub struct Write {
     pub db: usize,
     /// The key.
     pub key: Vec<u8>,
-    /// The command in short.
+    /// The command, shortened.
     pub line: String,
     /// What it promises.
     pub promise: Promise,
-    /// Whether a later write of the same terminal took its place.
+    /// Whether a later write of the same terminal replaced it.
     pub replaced: bool,
 }
 
-/// The writes of one terminal.
+/// The acknowledged writes of one terminal.
 #[derive(Clone, Default, Debug)]
 pub struct Writes {
-    /// How many were acknowledged.
+    /// Number of acknowledged writes.
     pub count: u64,
-    /// The latest, oldest first.
+    /// The latest writes, oldest first.
     pub list: VecDeque<Write>,
-    /// Commands of a transaction that has not been executed yet.
+    /// The commands of a transaction that has not been executed yet.
     queued: Vec<Vec<Vec<u8>>>,
 }
 
-/// How a server stands to a promise.
+/// Whether a server keeps a promise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kept {
-    /// It keeps it.
+    /// The server has the write.
     Yes,
-    /// It has nothing of it, or what was there before.
+    /// The server does not have it, or has an older value.
     No,
-    /// Another client has written there since.
+    /// Another client has overwritten it since.
     Overwritten,
 }
 
 impl Writes {
-    /// Writes that are remembered.
+    /// The maximum number of recorded writes.
     const MOST: usize = 256;
-    /// Characters of a command that are remembered.
+    /// The maximum length of a recorded command, in characters.
     const LINE: usize = 60;
 
-    /// Takes note of a command and its reply.
+    /// Records a command if its reply shows that it wrote something.
     pub(super) fn answered(&mut self, now: Mono, answer: Answer) {
         let Target::Tcp(host, port) = answer.target else { return };
         let place = (host, port, usize::try_from(answer.db).unwrap_or_default());
@@ -148,7 +148,7 @@ impl Writes {
         }
     }
 
-    /// How a server stands to a write of this list.
+    /// Whether a server has a write of this list.
     pub fn kept(&self, server: &Server, write: &Write) -> Kept {
         let entry = server.keyspace().peek(write.db, &write.key);
         if write.promise.is_kept(entry) {
@@ -159,7 +159,7 @@ impl Writes {
             Promise::Field(..) => write.promise.found(entry),
             Promise::Member(_) | Promise::Length(_) | Promise::Absent => false,
         };
-        // The effect of an earlier write of the same terminal counts as older, on any server.
+        // On any server, the effect of an earlier write of the same terminal counts as older.
         let earlier = self.list.iter().filter(|w| w.replaced && w.db == write.db);
         let is_older = there
             && earlier.filter(|w| w.key == write.key).any(|earlier| earlier.promise.is_kept(entry));
@@ -167,15 +167,15 @@ impl Writes {
     }
 }
 
-/// What a command did, as far as its reply tells.
+/// The effect of a command, as far as its reply shows it.
 enum Effect {
     /// No write.
     None,
-    /// All keys are gone.
+    /// All keys were deleted.
     Everything,
-    /// A write of which one cannot tell what it left.
+    /// A write whose effect is not known.
     Unclear,
-    /// Keys, with what stands there now.
+    /// The keys with their new contents.
     Promises(Vec<(Vec<u8>, Promise)>),
 }
 
@@ -241,7 +241,7 @@ fn is_number(text: &[u8]) -> bool {
 }
 
 impl Promise {
-    /// Whether this one, made later about the same key, leaves nothing of the other.
+    /// Whether this promise, made later for the same key, replaces another.
     fn replaces(&self, other: &Promise) -> bool {
         match (self, other) {
             (Promise::Field(a, _), Promise::Field(b, _)) => a == b,
@@ -269,7 +269,7 @@ impl Promise {
         }
     }
 
-    /// Whether there is something at the place that the promise is about.
+    /// Whether the key contains anything that the promise could be about.
     fn found(&self, entry: Option<&Entry>) -> bool {
         match (self, entry.map(Entry::value)) {
             (Promise::Field(field, _), Some(ValueRef::Hash(hash))) => hash.get(field).is_some(),
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_tell_what_a_write_left() {
+    fn promises_follow_from_replies() {
         let writes = writes(&[
             ("GET a", Value::Null),
             ("SET a 1", ok()),
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_flushed_promises_nothing() {
+    fn a_flush_removes_all_promises() {
         assert!(writes(&[("SET a 1", ok()), ("FLUSHALL", ok())]).list.is_empty());
     }
 }

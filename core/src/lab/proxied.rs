@@ -1,5 +1,5 @@
-//! Scenarios in which keys are spread, by clients or by proxies. Servers are at 10.0.0.n, clients at
-//! 10.0.1.n, Sentinels at 10.0.2.n, proxies at 10.0.3.n.
+//! Scenarios in which clients or proxies spread keys over servers. Servers are at 10.0.0.n, clients
+//! at 10.0.1.n, Sentinels at 10.0.2.n, proxies at 10.0.3.n.
 
 use std::net::Ipv4Addr;
 
@@ -12,15 +12,16 @@ use super::two_masters;
 
 /// The port of twemproxy in its examples.
 const NUTCRACKER_PORT: u16 = 22_121;
-/// The port of predixy unless it is told another.
+/// The default port of predixy.
 const PREDIXY_PORT: u16 = 7_617;
-/// How many seconds predixy may hold a request back while a primary is replaced.
+/// How many seconds predixy may hold a request while a failover is in progress.
 const PATIENCE: u8 = 20;
 
-/// Three servers and a fourth that is not used yet, and clients that shard by themselves, one by each
-/// rule: `ring` by ketama, `modulo` by the hash modulo three, `table` by business, and `queue`, which
-/// pushes to any server and pops from any. (`fnv1a_64`, the default of twemproxy, puts keys that differ in
-/// their last characters close together, so that a few such keys leave whole servers empty.)
+/// Three servers in use and a fourth in reserve, and clients that shard by themselves, one for each
+/// rule: `ring` by ketama, `modulo` by the hash modulo three, `table` by prefix, and `queue`, which
+/// pushes to any server and pops from any. (`fnv1a_64`, the default of twemproxy, puts keys that
+/// differ in their last characters close together on the ring, so that a few such keys leave whole
+/// servers empty.)
 pub fn sharding() -> Scenario {
     let nodes = |n: u8| (1..=n).flat_map(|n| ["--node".to_owned(), format!("redis-{n}")]);
     let client = |ip: u8, name: &str, options: &[&str]| {
@@ -42,8 +43,8 @@ pub fn sharding() -> Scenario {
     scenario("sharding".into(), (1..=4).map(server).chain(clients))
 }
 
-/// twemproxy, `proxy-1`, in front of `redis-1` to `redis-3`, with clients that read several keys at
-/// once; `redis-4` is not used yet.
+/// twemproxy, `proxy-1`, in front of `redis-1` to `redis-3`, with clients that also read several
+/// keys at once; `redis-4` is in reserve.
 pub fn twemproxy() -> Scenario {
     let clients = (1..=3).map(|n| client(n, "proxy-1", NUTCRACKER_PORT, PATIENCE));
     let hosts = (1..=4).map(server).chain([nutcracker_host(1)]).chain(clients);
@@ -53,8 +54,8 @@ pub fn twemproxy() -> Scenario {
 /// The address that two twemproxies share.
 const SHARED: &str = "10.0.3.100";
 
-/// Two twemproxies, `proxy-1` and `proxy-2`, in front of the same three servers, and clients that ask
-/// at an address that keepalived gives to one of the two.
+/// Two twemproxies, `proxy-1` and `proxy-2`, in front of the same three servers, and clients that
+/// connect to an address which keepalived assigns to one of the two.
 pub fn twemproxies() -> Scenario {
     let clients = (1..=3).map(|n| client(n, SHARED, NUTCRACKER_PORT, 2));
     let proxies = [(1, "MASTER", 100, 2), (2, "BACKUP", 90, 1)];
@@ -74,10 +75,10 @@ pub fn twemproxies() -> Scenario {
     scenario("twemproxies".into(), hosts)
 }
 
-/// predixy, `proxy-1`, in front of two groups that three Sentinels watch.
+/// predixy, `proxy-1`, in front of two masters with replicas, monitored by three Sentinels.
 pub fn predixy_over_sentinels() -> Scenario {
     let two = two_masters();
-    // Their writers would go past the proxy.
+    // Their writers would bypass the proxy.
     let hosts = two.hosts.into_iter().filter(|host| !host.name.starts_with("writer"));
     let pool = "\
 SentinelServerPool {
@@ -135,7 +136,7 @@ ClusterServerPool {
     )
 }
 
-/// `proxy-n` with twemproxy in front of three servers.
+/// The host `proxy-n`, with twemproxy in front of three servers.
 fn nutcracker_host(n: u8) -> HostSpec {
     let config = format!(
         "alpha:\n  listen: 0.0.0.0:{NUTCRACKER_PORT}\n  hash: murmur\n  \
@@ -154,7 +155,7 @@ fn nutcracker_host(n: u8) -> HostSpec {
     host
 }
 
-/// `proxy-1` with predixy, whose pool stands in a file of its own.
+/// The host `proxy-1`, with predixy, whose pool is configured in a separate file.
 fn predixy_host(file: &str, pool: &str) -> HostSpec {
     let main = "/etc/predixy/predixy.conf";
     let mut process = ProcessSpec::new(&format!("proxy-1:{PREDIXY_PORT}"), PREDIXY, &[main]);
@@ -166,7 +167,7 @@ fn predixy_host(file: &str, pool: &str) -> HostSpec {
     host
 }
 
-/// A client of a proxy, which starts after it, and waits for a reply for so many seconds.
+/// A client of a proxy, which starts after it; `patience` is its timeout for replies in seconds.
 fn client(n: u8, target: &str, port: u16, patience: u8) -> HostSpec {
     let (port, patience) = (port.to_string(), patience.to_string());
     let args = ["-h", target, "-p", &port, "--rate", "5", "--only", "several"];

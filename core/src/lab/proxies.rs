@@ -4,7 +4,7 @@ use crate::machine::Endpoint;
 use crate::proxy::{predixy, twemproxy};
 use crate::sim::{Background, Launch, LaunchError, Process, daemon, plain, resolve_path};
 
-/// `nutcracker [-d] [-c file] [-o log file] [-s stats port] [-m mbuf size]`.
+/// Starts `nutcracker [-d] [-c file] [-o log file] [-s stats port] [-m mbuf size]`.
 pub(super) fn nutcracker(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
     let (mut file, mut port, mut mbuf_size) = ("conf/nutcracker.yml", 22222, twemproxy::MBUF_SIZE);
     let mut background = Background::default();
@@ -21,7 +21,7 @@ pub(super) fn nutcracker(launch: &Launch<'_>) -> Result<Box<dyn Process>, Launch
             "-s" | "--stats-port" => port = number()?,
             "-m" | "--mbuf-size" => mbuf_size = usize::from(number()?).max(512),
             "-o" | "--output" => background.log_file = Some(value.to_owned()),
-            // The log level and the address of the statistics port are fixed in a World.
+            // In a World, the log level and the address of the statistics port are fixed.
             "-v" | "-i" | "-a" | "-p" => {}
             _ => return Err(wrong(option, "is not an option of nutcracker here")),
         }
@@ -43,7 +43,7 @@ pub(super) fn nutcracker(launch: &Launch<'_>) -> Result<Box<dyn Process>, Launch
     Ok(daemon(twemproxy::machine(config, options), background))
 }
 
-/// `predixy <file> [--Name=name] [--Bind=address] [--WorkerThreads=n] [--LocalDC=dc]`.
+/// Starts `predixy <file> [--Name=name] [--Bind=address] [--WorkerThreads=n] [--LocalDC=dc]`.
 pub(super) fn predixy(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
     let Some((file, options)) = launch.args.split_first() else {
         return Err(LaunchError("predixy: name a configuration file".into()));

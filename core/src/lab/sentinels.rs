@@ -1,5 +1,5 @@
-//! Scenarios with Sentinels. Servers are at 10.0.0.n, writers at 10.0.1.n, Sentinels that have a
-//! host to themselves at 10.0.2.n.
+//! Scenarios with Sentinels. Servers are at 10.0.0.n, writers at 10.0.1.n, and Sentinels on hosts
+//! of their own at 10.0.2.n.
 
 use std::net::Ipv4Addr;
 
@@ -9,11 +9,11 @@ use crate::time::Duration;
 use super::programs::{SENTINEL, TRAFFIC};
 use super::topology::{alone, scenario};
 
-/// The port of a Sentinel.
+/// The default port of a Sentinel.
 const PORT: u16 = 26_379;
 
-/// A master, `redis-1`, with two replicas, watched by `sentinel-1` to `sentinel-3` with a quorum of
-/// two; `writer-1` asks the Sentinels for the master.
+/// A master, `redis-1`, with two replicas, monitored by `sentinel-1` to `sentinel-3` with a quorum
+/// of two; `writer-1` asks the Sentinels for the master.
 pub fn sentinels() -> Scenario {
     let servers = (1..=3).map(|n| alone(n, (n > 1).then_some(1)));
     let monitor = monitor("mymaster", 1, 2);
@@ -23,8 +23,8 @@ pub fn sentinels() -> Scenario {
     scenario("sentinels-3".into(), servers.chain(sentinels).chain([writer]))
 }
 
-/// The same with five Sentinels on the three machines of the servers: two on the first, two on the
-/// second, one on the third. With the first machine go the master and two votes.
+/// The same with five Sentinels on the three servers' machines: two on the first, two on the
+/// second, one on the third. A crash of the first machine takes the master and two votes.
 pub fn sentinels_on_servers() -> Scenario {
     let monitor = monitor("mymaster", 1, 3);
     let ports = |n: u8| if n < 3 { vec![PORT, PORT + 1] } else { vec![PORT] };
@@ -37,8 +37,8 @@ pub fn sentinels_on_servers() -> Scenario {
     scenario("sentinels-5-on-3".into(), servers.chain([writer]))
 }
 
-/// Two masters, `redis-1` and `redis-3`, under the names `ooxx` and `xxoo`, each with a replica,
-/// watched by the same three Sentinels; a writer for each.
+/// Two masters, `redis-1` and `redis-3`, with the names `ooxx` and `xxoo` and a replica each,
+/// monitored by the same three Sentinels; a writer for each master.
 pub fn two_masters() -> Scenario {
     let servers = [(1, None), (2, Some(1)), (3, None), (4, Some(3))];
     let servers = servers.into_iter().map(|(n, of)| alone(n, of));
@@ -49,8 +49,8 @@ pub fn two_masters() -> Scenario {
     scenario("sentinels-2-masters".into(), servers.chain(sentinels).chain(writers))
 }
 
-/// A master, `redis-1`, with one replica, and so many Sentinels with a quorum of one, each on a host of
-/// its own. Timeouts are short and there are no clients: an experiment runs many such Worlds.
+/// A master, `redis-1`, with one replica, and Sentinels on hosts of their own with a quorum of one.
+/// Timeouts are short and there are no clients, since an experiment runs many such Worlds.
 #[cfg(feature = "shell")]
 pub(super) fn few_sentinels(count: u8) -> Scenario {
     let servers = (1..=2).map(|n| alone(n, (n > 1).then_some(1)));
@@ -61,8 +61,8 @@ pub(super) fn few_sentinels(count: u8) -> Scenario {
     scenario(format!("sentinels-{count}-of-2"), servers.chain(sentinels))
 }
 
-/// The lines by which a Sentinel monitors the master at 10.0.0.`n`. A person does not want to watch
-/// for the usual half minute.
+/// The directives by which a Sentinel monitors the master at 10.0.0.`n`. The timeout is shorter
+/// than the default of half a minute, so that a person can watch.
 fn monitor(name: &str, n: u8, quorum: u8) -> String {
     format!(
         "sentinel monitor {name} 10.0.0.{n} 6379 {quorum}\n\
@@ -76,7 +76,7 @@ fn sentinel(n: u8, monitors: &str) -> HostSpec {
     with_sentinel(host, PORT, monitors)
 }
 
-/// The host with one more Sentinel, which keeps its file in a directory of its own.
+/// Adds a Sentinel to a host, with its file in a directory of its own.
 fn with_sentinel(mut host: HostSpec, port: u16, monitors: &str) -> HostSpec {
     let dir = format!("/sentinel/{port}");
     let file = format!("{dir}/sentinel.conf");
@@ -87,7 +87,7 @@ fn with_sentinel(mut host: HostSpec, port: u16, monitors: &str) -> HostSpec {
     host.with(process)
 }
 
-/// A client that asks Sentinels for the master and writes ten times a second.
+/// A client that asks Sentinels for the master and writes ten times per second.
 fn writer(n: u8, master: &str, sentinels: &[String]) -> HostSpec {
     let mut args = vec!["--master", master, "--rate", "10", "--only", "writes"];
     for sentinel in sentinels {

@@ -1,4 +1,4 @@
-//! The client that shards by itself as a program of a World.
+//! The client-side sharding client as a program of a World.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use crate::time::Now;
 
 use super::traffic::{endpoint, parse_port, parse_rate, runs_client};
 
-/// A [`Sharded`] client into which one can type `rate <commands a second>`, `add <host>[:<port>]` and
-/// `remove <node>`.
+/// A [`Sharded`] client that accepts the typed lines `rate <commands a second>`, `add
+/// <host>[:<port>]` and `remove <node>`.
 #[derive(Clone, Debug)]
 pub struct Sharding {
     client: Sharded,
-    /// Every host's name and address.
+    /// The names and addresses of all hosts.
     names: Arc<SortedMap<String, IpAddr>>,
 }
 
 impl Sharding {
-    /// `sharding-client --node <host>[:<port>] ... [--rule ketama|modula|random|table]
+    /// Parses `sharding-client --node <host>[:<port>] ... [--rule ketama|modula|random|table]
     /// [--hash <hash>] [--table <prefix>=<host>] ... [--rate <commands a second>]`.
     pub(super) fn launch(launch: &Launch<'_>) -> Result<Self, LaunchError> {
         let (mut nodes, mut table) = (Vec::new(), Vec::new());
@@ -42,7 +42,7 @@ impl Sharding {
                 "--hash" => hash = Hash::parse(value).ok_or_else(|| unknown("hash", value))?,
                 "--table" => {
                     let row = value.rsplit_once('=').ok_or_else(|| {
-                        let text = format!("'{value}' is no row; write --table user:=redis-1");
+                        let text = format!("'{value}' is not a row; write --table user:=redis-1");
                         LaunchError(text)
                     })?;
                     table.push(row);
@@ -77,12 +77,12 @@ impl Sharding {
         Ok(Sharding { client: Sharded::new(config), names: Arc::new(names) })
     }
 
-    /// The client: what it does and what it has seen.
+    /// The client, with its configuration and statistics.
     pub fn client(&self) -> &Sharded {
         &self.client
     }
 
-    /// Where `redis-4`, `redis-4:6380` or `10.0.0.4` is.
+    /// The endpoint that `redis-4`, `redis-4:6380` or `10.0.0.4` means.
     fn place(&self, text: &str) -> Option<Endpoint> {
         let (host, port) = text.split_once(':').unwrap_or((text, "6379"));
         let ip = self.names.get(host).copied().or_else(|| host.parse().ok())?;

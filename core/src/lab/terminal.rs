@@ -1,6 +1,6 @@
-//! A redis-cli with what has appeared on its screen, as a process of a World.
+//! A terminal with redis-cli: the client and its screen, as a process of a World.
 //!
-//! The screen is part of the process, so that it goes back in time with everything else.
+//! The screen is part of the process, so that a rewind restores it as well.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use crate::time::{Mono, Now};
 use super::programs::help;
 use super::promise::Writes;
 
-/// A redis-cli with its screen.
+/// A terminal with redis-cli.
 #[derive(Clone, Debug)]
 pub struct Terminal {
     cli: CliMachine,
     /// Shared between checkpoints.
     screen: Arc<Screen>,
-    /// Lines that were typed while a reply was awaited.
+    /// Lines that were typed while it waited for a reply.
     ahead: VecDeque<String>,
-    /// The command of its command line, until it is run.
+    /// The command in its arguments, until it is run.
     command: Vec<Vec<u8>>,
     /// Shared between checkpoints.
     writes: Arc<Writes>,
@@ -35,41 +35,40 @@ struct Screen {
     printed: u64,
 }
 
-/// A line that was typed, and what was printed until the next one.
+/// A typed line and the output after it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Block {
     /// The prompt and the line.
     pub typed: Option<(String, String)>,
-    /// What was printed.
+    /// The output.
     pub printed: String,
-    /// Whether it was an error, or went where errors go.
+    /// Whether the output is an error, or went to the standard error.
     pub is_error: bool,
 }
 
-/// What a terminal shows at a moment.
+/// What a terminal shows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Shown {
-    /// Lines and what they brought, oldest first. Those that did not change are the same
-    /// allocation as before.
+    /// The typed lines with their outputs, oldest first. Unchanged blocks keep their allocation.
     pub blocks: Vec<Arc<Block>>,
     /// The prompt.
     pub prompt: String,
-    /// Whether it waits for something else than a line.
+    /// Whether it waits for something other than a line.
     pub waiting: bool,
-    /// Bytes that were ever printed: it grows when there is something new.
+    /// Total number of bytes printed so far; it grows with every output.
     pub length: u64,
 }
 
 impl Terminal {
-    /// Blocks that are kept.
+    /// The maximum number of blocks that are kept.
     const SCROLLBACK: usize = 400;
-    /// Bytes that a block keeps; a longer answer is cut.
+    /// The maximum output of a block in bytes; longer output is truncated.
     const BLOCK: usize = 256 << 10;
-    /// Lines that may be typed ahead.
+    /// The maximum number of lines that can be typed ahead.
     const AHEAD: usize = 64;
 
-    /// `redis-cli [-h host] [-p port] [-n db] [-a password] [--user name] [-c] [-2] [-3] [--raw]
-    /// [--csv] [--json] [command ...]`.
+    /// Parses `redis-cli [-h host] [-p port] [-n db] [-a password] [--user name] [-c] [-2] [-3]
+    /// [--raw] [--csv] [--json] [command ...]`.
     pub(super) fn launch(launch: &Launch<'_>) -> Result<Self, LaunchError> {
         let (mut config, command) = parse_args(launch.args).map_err(LaunchError)?;
         config.keeps_answers = true;
@@ -84,7 +83,7 @@ impl Terminal {
         })
     }
 
-    /// What it shows now.
+    /// What it currently shows.
     pub fn shown(&self) -> Shown {
         Shown {
             blocks: self.screen.blocks.iter().cloned().collect(),
@@ -94,7 +93,7 @@ impl Terminal {
         }
     }
 
-    /// All that is on the screen, as it would be copied from it.
+    /// The contents of the screen as text.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for block in &self.screen.blocks {
@@ -111,12 +110,12 @@ impl Terminal {
         self.cli.session()
     }
 
-    /// The writes that it got acknowledged.
+    /// The acknowledged writes.
     pub fn writes(&self) -> &Writes {
         &self.writes
     }
 
-    /// Whether a typed line is taken at once: the prompt is shown, or messages are.
+    /// Whether a typed line is accepted at once: the prompt or messages are shown.
     fn takes_line(&self) -> bool {
         matches!(self.cli.session().waiting(), Waiting::Line | Waiting::Messages)
     }
@@ -125,7 +124,7 @@ impl Terminal {
         if self.cli.session().waiting() == Waiting::Messages
             && let Some(last) = Arc::make_mut(&mut self.screen).blocks.back_mut().map(Arc::make_mut)
         {
-            // The notice that messages are awaited gives way to what is typed.
+            // The notice about waiting for messages is replaced by the typed line.
             erase_unfinished_line(&mut last.printed);
         }
         let typed = Some((self.cli.session().prompt(), line.to_owned()));
@@ -169,7 +168,7 @@ impl Terminal {
         }
     }
 
-    /// After an input: what was printed, and the lines that were typed ahead.
+    /// After an input: takes the output, and enters lines that were typed ahead.
     fn settle(&mut self, now: Mono) {
         for answer in self.cli.take_answers() {
             Arc::make_mut(&mut self.writes).answered(now, answer);
@@ -183,8 +182,8 @@ impl Terminal {
     }
 }
 
-/// Appends what redis-cli prints to a screen that has lines and no cursor: colours and carriage returns
-/// are left out, and `ESC [ K` takes the unfinished line back (redis-cli erases its notice by it).
+/// Appends output of redis-cli to a screen that has lines but no cursor: drops colours and carriage
+/// returns; `ESC [ K` erases the unfinished line (redis-cli erases its notice with it).
 fn put(screen: &mut String, printed: &str) {
     let mut rest = printed;
     while let Some(at) = rest.find(['\r', '\x1b']) {
@@ -209,7 +208,7 @@ fn erase_unfinished_line(screen: &mut String) {
     screen.truncate(screen.rfind('\n').map_or(0, |at| at + 1));
 }
 
-/// What redis-cli's arguments ask for, and the command that stands behind the options.
+/// Parses redis-cli's arguments: the options, and the command after them.
 pub(super) fn parse_args(args: &[String]) -> Result<(SessionConfig, Vec<Vec<u8>>), String> {
     let mut config = SessionConfig::interactive("127.0.0.1", 6379);
     let mut command = Vec::new();

@@ -1,4 +1,4 @@
-//! The lab's programs in its topologies.
+//! Tests of the lab's programs in its topologies.
 
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ fn what_is_typed_into_a_terminal_travels_and_its_reply_is_shown() {
 }
 
 #[test]
-fn a_partitioned_terminal_waits_and_a_crashed_server_is_told() {
+fn a_partitioned_terminal_waits_and_a_crashed_server_is_reported() {
     let mut world = world(1);
     act(&mut world, "run client-1 t redis-cli -h redis-1");
     act(&mut world, "partition redis-1");

@@ -1,7 +1,7 @@
-//! Scenarios: hosts with servers and clients under stable names and addresses.
+//! Scenarios: hosts with servers and clients, with stable names and addresses.
 //!
-//! Servers are at 10.0.0.n, clients at 10.0.1.n. A server that replicates keeps its files in a
-//! directory of its own, with the `redis.conf` that it was started with.
+//! Servers are at 10.0.0.n, clients at 10.0.1.n. A replicated server has its files in a directory
+//! of its own, with the `redis.conf` it was started with.
 
 use std::net::Ipv4Addr;
 
@@ -13,22 +13,22 @@ use crate::time::Duration;
 
 use super::programs::{SERVER, TRAFFIC};
 
-/// The port of a server that has its host to itself.
+/// The port of a server that is alone on its host.
 const PORT: u16 = 6379;
 
-/// Counts of servers that make good sandboxes.
+/// Suggested numbers of servers in a sandbox.
 pub const SANDBOXES: [u8; 4] = [1, 3, 12, 48];
 
-/// Independent servers, `redis-1` at 10.0.0.1 and so on, and as many clients that keep them busy,
-/// `client-1` at 10.0.1.1 and so on, each with 20 commands a second.
+/// Independent servers, `redis-1` at 10.0.0.1 and so on, and as many traffic clients, `client-1` at
+/// 10.0.1.1 and so on, with 20 commands per second each.
 ///
-/// A small sandbox has three clients all the same. There are at most 200 servers.
+/// There are at least three clients, and at most 200 servers.
 pub fn sandbox(servers: u8) -> Scenario {
     let servers = servers.clamp(1, 200);
     let client = |n: u8| {
         let target = format!("redis-{}", (n - 1) % servers + 1);
         let mut traffic = ProcessSpec::new(&format!("traffic-{n}"), TRAFFIC, &["-h", &target]);
-        // After the servers, so that the first connection is not refused.
+        // The clients start after the servers, so that their first connections are not refused.
         traffic.delay = Duration::from_millis(5);
         HostSpec::new(&format!("client-{n}"), Ipv4Addr::new(10, 0, 1, n)).with(traffic)
     };
@@ -37,8 +37,8 @@ pub fn sandbox(servers: u8) -> Scenario {
     scenario(format!("sandbox-{servers}"), hosts)
 }
 
-/// A primary, `redis-1`, with so many replicas, `redis-2` and so on; `writer-1` and `writer-2`
-/// write to the primary, and each replica has a reader. There are at most 40 replicas.
+/// A primary, `redis-1`, with `count` replicas (at most 40), `redis-2` and so on; `writer-1` and
+/// `writer-2` write to the primary, and each replica has a reader.
 pub fn replicas(count: u8) -> Scenario {
     let count = count.clamp(1, 40);
     let servers = (1..=count + 1).map(|n| alone(n, (n > 1).then_some(1)));
@@ -47,8 +47,8 @@ pub fn replicas(count: u8) -> Scenario {
     scenario(format!("replicas-{count}"), servers.chain(writers).chain(readers))
 }
 
-/// A primary, `redis-1`, a replica of it, `redis-2`, a replica of that, and so on: so many replicas,
-/// at most 40. `writer-1` writes to the primary, and each replica has a reader.
+/// A chain of `count` replicas (at most 40): a primary, `redis-1`, a replica of it, `redis-2`, a
+/// replica of that, and so on. `writer-1` writes to the primary, and each replica has a reader.
 pub fn chain(count: u8) -> Scenario {
     let count = count.clamp(1, 40);
     let servers = (1..=count + 1).map(|n| alone(n, (n > 1).then(|| n - 1)));
@@ -57,10 +57,9 @@ pub fn chain(count: u8) -> Scenario {
     scenario(format!("chain-{count}"), servers.chain([writer]).chain(readers))
 }
 
-/// Several instances on every machine: on each of so many (2 to 20) a primary, at port 6379, and a
-/// replica of the next machine's primary, at port 6380, so that no machine takes the whole of a
-/// shard with it. `writer-n` writes to the primary of `machine-n`, `reader-n` reads from the
-/// replica that stands there.
+/// Several instances on each of `count` machines (2 to 20): a primary at port 6379, and a replica
+/// of the next machine's primary at port 6380, so that no machine has a complete shard. `writer-n`
+/// writes to the primary of `machine-n`, `reader-n` reads from the replica on it.
 pub fn machines(count: u8) -> Scenario {
     let count = count.clamp(2, 20);
     let machine = |n: u8| format!("machine-{n}");
@@ -77,9 +76,9 @@ pub fn machines(count: u8) -> Scenario {
     scenario(format!("machines-{count}"), (1..=count).map(host).chain(writers).chain(readers))
 }
 
-/// A cluster that is up: so many primaries (3 to 60), `node-1` and so on, with so many replicas each
-/// (at most 4), which are the nodes behind them, dealt to the primaries in turn. What they know of
-/// each other stands in their `nodes.conf`, as if they had been stopped and started again.
+/// A running cluster of primaries (3 to 60) with replicas (at most 4 each): `node-1` and so on,
+/// primaries first, then replicas, assigned to the primaries round-robin. Their `nodes.conf`
+/// contains what they know of each other, as after a restart.
 pub fn cluster(primaries: u8, replicas: u8) -> Scenario {
     let primaries = primaries.clamp(3, 60);
     let count = primaries * (replicas.min(4) + 1).min(240 / primaries);
@@ -87,10 +86,10 @@ pub fn cluster(primaries: u8, replicas: u8) -> Scenario {
     scenario(format!("cluster-{primaries}-{}", count / primaries - 1), hosts)
 }
 
-/// A host with one node of a cluster of so many. What it knows of the others stands in its
-/// `nodes.conf`; without one it knows only itself.
+/// The host of one of `count` cluster nodes. Its `nodes.conf` describes the others; without one it
+/// knows only itself.
 pub(super) fn node(n: u8, count: u8, nodes_conf: Option<String>) -> HostSpec {
-    /// With more nodes than this, they take more time for each round of pings.
+    /// With more nodes than this, the node timeout is longer.
     const MANY: u8 = 40;
     let name = format!("node-{n}");
     let timeout = if count > MANY { 10_000 } else { 3_000 };
@@ -108,7 +107,7 @@ pub(super) fn node(n: u8, count: u8, nodes_conf: Option<String>) -> HostSpec {
     host.with(process)
 }
 
-/// What one of the nodes of [`cluster`] knows: `nodes.conf` of `node-n`.
+/// The `nodes.conf` of `node-n` in [`cluster`].
 fn nodes_conf(myself: u8, primaries: u8, count: u8) -> String {
     let id = |n: u8| NodeId::random(&mut Rng::new(n.into()));
     let slot = |n: u8| u32::from(n) * u32::from(Slot::COUNT) / u32::from(primaries);
@@ -141,7 +140,7 @@ fn nodes_conf(myself: u8, primaries: u8, count: u8) -> String {
     NodesConf { nodes: nodes.collect(), current_epoch, ..NodesConf::default() }.to_string()
 }
 
-/// `redis-n` at 10.0.0.n with one server, which keeps its data in memory.
+/// The host `redis-n` at 10.0.0.n, with one server that keeps its data in memory.
 pub(super) fn server(n: u8) -> HostSpec {
     let args = ["--protected-mode", "no"];
     let process = ProcessSpec::new(&format!("{}:{PORT}", name(n)), SERVER, &args);
@@ -169,20 +168,20 @@ fn name(n: u8) -> String {
     format!("redis-{n}")
 }
 
-/// A host with one server, a replica of the primary at 10.0.0.`of` if there is one.
+/// A host with one server, a replica of the primary at 10.0.0.`of` if that is given.
 pub(super) fn alone(n: u8, of: Option<u8>) -> HostSpec {
     let host = HostSpec::new(&name(n), Ipv4Addr::new(10, 0, 0, n));
     with_server(host, &format!("{}:{PORT}", name(n)), PORT, "/data", of)
 }
 
-/// The host with one more server, which keeps its data in a directory of its own.
+/// Adds a server to a host, with its data in a directory of its own.
 fn with_server(mut host: HostSpec, name: &str, port: u16, dir: &str, of: Option<u8>) -> HostSpec {
     let mut conf = format!("# {name}\nport {port}\nprotected-mode no\nappendonly yes\n");
     if let Some(primary) = of {
         conf.push_str(&format!("replicaof 10.0.0.{primary} {PORT}\n"));
     }
-    // A cut link is noticed after `repl-timeout`, lowered here from a minute, so that it can be
-    // watched.
+    // A broken link is detected after `repl-timeout`, which is lowered from a minute so that a
+    // person can watch.
     conf.push_str("repl-diskless-sync-delay 0\nrepl-ping-replica-period 1\nrepl-timeout 5\n");
     let file = format!("{dir}/redis.conf");
     let mut process = ProcessSpec::new(name, SERVER, &[&file]);
@@ -199,7 +198,7 @@ fn reader(n: u8, ip: u8, target: &str, port: u16) -> HostSpec {
     client(&format!("reader-{n}"), ip, target, port, "reads")
 }
 
-/// A client that only reads or only writes, ten times a second.
+/// A client that only reads or only writes, ten times per second.
 fn client(name: &str, ip: u8, target: &str, port: u16, only: &str) -> HostSpec {
     let port = port.to_string();
     let args = ["-h", target, "-p", &port, "--rate", "10", "--only", only];

@@ -1,4 +1,4 @@
-//! A client that keeps a server busy at a rate that can be changed while it runs.
+//! The traffic client as a program of a World.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::sim::{Console, Launch, LaunchError};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Now};
 
-/// Makes a process of a type whose `client` is a machine and which one can type into.
+/// Implements `Machine` and `Process` for a type by its field `client`.
 macro_rules! runs_client {
     ($program:ty) => {
         impl crate::machine::Machine for $program {
@@ -42,23 +42,22 @@ macro_rules! runs_client {
 }
 pub(super) use runs_client;
 
-/// A [`client::Traffic`] into which one can type `rate <commands a second>`,
-/// `to <host> [<port>]`, and `wait <replicas>`, which have to acknowledge each mark from then on.
+/// A [`client::Traffic`] that accepts the typed lines `rate <commands a second>`, `to <host>
+/// [<port>]`, and `wait <replicas>`, the number of replicas that have to acknowledge each mark.
 #[derive(Clone, Debug)]
 pub struct Traffic {
     client: client::Traffic,
-    /// Every host's name and address, from its `/etc/hosts` as it were.
+    /// The names and addresses of all hosts, as in `/etc/hosts`.
     names: Arc<SortedMap<String, IpAddr>>,
 }
 
 impl Traffic {
-    /// The most commands a second.
+    /// The maximum rate in commands per second.
     const MOST: u32 = 100_000;
 
-    /// `traffic -h <host> [-p <port>] [--rate <commands a second>] [--only reads|writes|several]
-    /// [--patience <seconds>]`, or with
-    /// `--sentinel <host>[:<port>]`, which may come several times, and `--master <name>` instead of
-    /// a server.
+    /// Parses `traffic -h <host> [-p <port>] [--rate <commands a second>] [--only
+    /// reads|writes|several] [--patience <seconds>]`, or, instead of a server, `--sentinel
+    /// <host>[:<port>]`, which can be repeated, and `--master <name>`.
     pub(super) fn launch(launch: &Launch<'_>) -> Result<Self, LaunchError> {
         let (mut host, mut port, mut rate, mut mix) = ("127.0.0.1", 6379, None, None);
         let (mut sentinels, mut master) = (Vec::new(), "mymaster".to_owned());
@@ -78,7 +77,7 @@ impl Traffic {
                 "--master" => master = value.clone(),
                 "--patience" => {
                     let seconds = value.parse().map_err(|_| {
-                        LaunchError(format!("'{value}' is no patience; use seconds, 1 to 3600"))
+                        LaunchError(format!("'{value}' is not a timeout; use seconds, 1 to 3600"))
                     })?;
                     patience = Some(Duration::from_secs(u64::clamp(seconds, 1, 3_600)));
                 }
@@ -89,7 +88,8 @@ impl Traffic {
                         "writes" => Mix::WRITES,
                         "several" => Mix::SEVERAL,
                         _ => {
-                            let text = format!("'{value}' is no mix; use reads, writes or several");
+                            let text =
+                                format!("'{value}' is not a mix; use reads, writes or several");
                             return Err(LaunchError(text));
                         }
                     });
@@ -111,19 +111,19 @@ impl Traffic {
         config.patience = patience.unwrap_or(config.patience);
         if let Some(mix) = mix {
             config.mix = mix;
-            // A key of this life's own: what another life wrote says nothing about this one.
+            // A key for this process only, since earlier processes' marks say nothing about it.
             config.marks = (mix.mark > 0).then(|| format!("marks:{}:{}", launch.host, launch.pid));
         }
         let names = launch.names().map(|(name, ip)| (name.to_owned(), ip.into())).collect();
         Ok(Traffic { client: client::Traffic::new(config), names: Arc::new(names) })
     }
 
-    /// The client: what it does and what it has seen.
+    /// The client, with its configuration and statistics.
     pub fn client(&self) -> &client::Traffic {
         &self.client
     }
 
-    /// Where `redis-2`, `redis-2 6380` or `10.0.0.2` is.
+    /// The endpoint that `redis-2`, `redis-2 6380` or `10.0.0.2` means.
     fn target(&self, text: &str) -> Option<Endpoint> {
         let mut words = text.split_whitespace();
         let host = words.next()?;

@@ -1,5 +1,5 @@
-//! The program `worlds`: an experiment that is repeated in many Worlds, each with another seed, so
-//! that a probability can be counted.
+//! The program `worlds`: repeats an experiment in many Worlds with different seeds, to estimate a
+//! probability.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,26 +12,27 @@ use crate::time::{Duration, Mono, Now};
 use super::programs::programs;
 use super::sentinels::few_sentinels;
 
-/// `worlds [--sentinels <count>] [--down <percent>] [--count <Worlds>]`.
+/// Runs `worlds [--sentinels <count>] [--down <percent>] [--count <Worlds>]`.
 ///
-/// Each World has a primary, a replica and so many Sentinels. Every Sentinel loses its power with the
-/// given probability, and then the primary loses its power. The program counts in how many Worlds the
-/// Sentinels promote the replica. World number n has the seed n, so the same options give the same count.
+/// Each World has a primary, a replica and some Sentinels. Every Sentinel loses its power with the
+/// given probability, and then the primary loses its power. The program counts the Worlds in which
+/// the Sentinels promote the replica. World number n has the seed n, so equal options give equal
+/// counts.
 #[derive(Clone, Debug)]
 pub struct Worlds {
     sentinels: u8,
     down: u64,
     count: u64,
-    /// Worlds that have ended, and how many of them got a new primary.
+    /// The number of Worlds that have ended, and how many of them got a new primary.
     ended: (u64, u64),
     trial: Option<Trial>,
     outputs: VecDeque<Output>,
     wake: Option<Mono>,
-    /// Lines whose writing has not been answered yet.
+    /// Number of lines whose write has not been confirmed yet.
     printing: u32,
 }
 
-/// One World under way.
+/// One World of the experiment.
 #[derive(Clone, Debug)]
 struct Trial {
     world: World,
@@ -40,27 +41,27 @@ struct Trial {
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Phase {
-    /// Servers and Sentinels discover each other.
+    /// Servers and Sentinels discover each other until this time.
     Discovery { until: Mono },
-    /// The primary is down; the Sentinels have until then to replace it.
+    /// The primary is down, and may be replaced until this time.
     Failover { until: Mono },
 }
 
 impl Worlds {
-    /// What `--sentinels` accepts.
+    /// The valid range of `--sentinels`.
     const SENTINELS: core::ops::RangeInclusive<u8> = 1..=9;
-    /// What `--count` accepts.
+    /// The valid range of `--count`.
     const COUNT: core::ops::RangeInclusive<u64> = 1..=1_000;
-    /// Events of the inner World that one call carries out.
+    /// The number of events of the inner World in one slice.
     const SLICE: u64 = 64;
     /// Outer time between two slices.
-    const PACE: Duration = Duration::from_millis(1);
-    /// Time in which all Sentinels discover each other (each says hello every two seconds) and the
-    /// replica (each asks the primary for INFO every ten seconds).
+    const SLICE_INTERVAL: Duration = Duration::from_millis(1);
+    /// The time for discovery: of the Sentinels (each publishes a hello every two seconds) and of
+    /// the replica (each Sentinel sends INFO every ten seconds).
     const DISCOVERY: Duration = Duration::from_secs(13);
-    /// Time for the failover. A second election fits in, in case the first one splits the votes.
+    /// The time for a failover, including a second election in case of a split vote.
     const FAILOVER: Duration = Duration::from_secs(15);
-    /// Worlds between two lines that tell the progress.
+    /// The number of Worlds between two progress lines.
     const REPORT: u64 = 10;
 
     pub(super) fn launch(launch: &Launch<'_>) -> Result<Self, LaunchError> {
@@ -103,7 +104,7 @@ impl Worlds {
         })
     }
 
-    /// Runs a slice of the present World; begins the next one when there is none.
+    /// Runs a slice of the current World, or starts the next World.
     fn step(&mut self) {
         if self.ended.0 == self.count {
             self.wake = None;
@@ -114,7 +115,7 @@ impl Worlds {
         match trial.phase {
             Phase::Discovery { until } => {
                 if trial.world.run_budget(until, Self::SLICE) {
-                    trial.break_down(self.down, sentinels, seed);
+                    trial.inject_faults(self.down, sentinels, seed);
                     trial.phase = Phase::Failover { until: until + Self::FAILOVER };
                 }
             }
@@ -157,9 +158,9 @@ impl Trial {
         Trial { world, phase }
     }
 
-    /// Takes the power from unlucky Sentinels and then from the primary. The first draws of a seed do
-    /// not depend on the number of Sentinels: with one more, only one draw is added.
-    fn break_down(&mut self, down: u64, sentinels: u8, seed: u64) {
+    /// Cuts the power of random Sentinels, and then of the primary. With one more Sentinel, the
+    /// first random numbers of a seed stay the same.
+    fn inject_faults(&mut self, down: u64, sentinels: u8, seed: u64) {
         let mut rng = Rng::new(seed);
         let unlucky = (1..=sentinels).filter(|_| rng.below(100) < down);
         let hosts = unlucky.map(|n| format!("sentinel-{n}")).chain(["redis-1".to_owned()]);
@@ -182,7 +183,7 @@ impl Machine for Worlds {
         match input {
             Input::Start => self.wake = Some(now.mono),
             Input::Wake if self.wake.is_some_and(|wake| wake <= now.mono) => {
-                self.wake = Some(now.mono + Self::PACE);
+                self.wake = Some(now.mono + Self::SLICE_INTERVAL);
                 self.step();
             }
             Input::Signal(_) => {

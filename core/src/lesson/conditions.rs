@@ -1,17 +1,17 @@
-//! Conditions as a lesson file writes them.
+//! Parses the conditions in a lesson file.
 
 use crate::sim::Scenario;
 use crate::time::Duration;
 
 use super::error::LessonError;
-use super::model::{Check, Column, Condition, Expect, Waited};
+use super::model::{Check, Column, Condition, Expect, Requirement};
 use super::setup;
 use super::yaml::{Map, Node};
 
-/// The longest time that a condition may have to hold.
+/// The maximum of `hold`, the time for which a condition has to be true.
 const MAX_HOLD: Duration = Duration::from_secs(600);
 
-/// The key that says which condition it is, and the keys that may stand beside it.
+/// The key that names each kind of condition, and the other keys allowed with it.
 const KINDS: [(&str, &[&str]); 10] = [
     ("typed", &["at", "shows"]),
     ("log", &["at"]),
@@ -25,8 +25,8 @@ const KINDS: [(&str, &[&str]); 10] = [
     ("ledger", &["at", "is", "not", "at-least", "at-most", "for"]),
 ];
 
-/// Reads one entry of `wait`.
-pub(super) fn read(node: &Node, scenario: &Scenario) -> Result<Waited, LessonError> {
+/// Parses one entry of `wait`.
+pub(super) fn read(node: &Node, scenario: &Scenario) -> Result<Requirement, LessonError> {
     let all: Vec<&str> = KINDS.iter().map(|(kind, _)| *kind).collect();
     let any: Vec<&str> =
         all.iter().copied().chain(KINDS[3].1.iter().copied()).chain(["shows"]).collect();
@@ -43,7 +43,7 @@ pub(super) fn read(node: &Node, scenario: &Scenario) -> Result<Waited, LessonErr
         None => Duration::ZERO,
     };
     let reader = Reader { kind, map, scenario };
-    Ok(Waited { condition: reader.condition()?, hold })
+    Ok(Requirement { condition: reader.condition()?, hold })
 }
 
 struct Reader<'n> {
@@ -122,7 +122,7 @@ impl Reader<'_> {
         })
     }
 
-    /// The names in `at`: one, or a list of which any will do.
+    /// The names in `at`: one, or a list of alternatives.
     fn places(&self, needed: bool) -> Result<Vec<String>, LessonError> {
         let Some(node) = self.map.get("at") else {
             return match needed {
@@ -189,7 +189,7 @@ impl Reader<'_> {
     }
 }
 
-/// A line with single blanks.
+/// Collapses runs of blanks in a line into one.
 pub(super) fn collapse(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }

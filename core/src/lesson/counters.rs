@@ -1,10 +1,10 @@
-//! What clients and proxies count, by field, for programs that have no INFO of their own.
+//! Counters of clients and proxies, for programs without INFO.
 
 use crate::client::TrafficStats;
 use crate::lab::{ClusterTraffic, Sharding, Traffic};
 use crate::sim::{ProcId, World};
 
-/// The value of a field of a client or a proxy.
+/// The value of a counter of a client or a proxy.
 pub(super) fn of(world: &World, proc: ProcId, field: &str) -> Option<String> {
     if let Some(program) = world.machine::<Sharding>(proc) {
         let client = program.client();
@@ -42,7 +42,7 @@ pub(super) fn of(world: &World, proc: ProcId, field: &str) -> Option<String> {
     proxy(world, proc, field)
 }
 
-/// What every client counts.
+/// The counters that all clients have.
 fn traffic(stats: &TrafficStats, field: &str) -> Option<u64> {
     match field {
         "sent" => Some(stats.sent),
@@ -53,8 +53,8 @@ fn traffic(stats: &TrafficStats, field: &str) -> Option<u64> {
     }
 }
 
-/// Whether a proxy uses a server, or with `requests` behind the server's name, how many requests it
-/// has sent there.
+/// Whether a proxy uses a server or, with `requests` after the server's name, how many requests it
+/// has sent to it.
 #[cfg(feature = "proxies")]
 fn proxy(world: &World, proc: ProcId, field: &str) -> Option<String> {
     use crate::proxy::Proxy;

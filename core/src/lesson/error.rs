@@ -1,15 +1,15 @@
-//! What is wrong with the file of a lesson.
+//! Errors in a lesson file.
 
 use core::fmt;
 
-/// Why a lesson cannot be read: where, what is wrong, and what to do about it.
+/// An error in a lesson file: its line, its reason, and its remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LessonError {
     /// The line of the file, counted from 1.
     pub line: usize,
-    /// What is wrong.
+    /// The reason.
     pub what: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: String,
 }
 

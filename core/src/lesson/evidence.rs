@@ -1,4 +1,4 @@
-//! Whether a condition holds in the place in which a lesson is played.
+//! Evaluates conditions in the environment in which a lesson is played.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,20 +9,20 @@ use super::model::{Check, Condition};
 use super::typed::Typed;
 use super::witness::Witness;
 
-/// What can be seen at a moment, found out once for all conditions.
+/// The observations of one moment, which are shared by all conditions.
 pub(super) struct Evidence<'w> {
     witness: &'w dyn Witness,
     typed: Vec<Typed>,
 }
 
-/// What had happened already when a step began, and so is no evidence for it.
+/// What had already happened when a step began, and so does not count for the step.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Before {
-    /// When it began.
+pub(super) struct Baseline {
+    /// When the step began.
     pub at: Mono,
-    /// The number of the event that came next.
+    /// The number of the next event at that time.
     pub event: u64,
-    /// How often what a condition waits for could be seen in terminals.
+    /// For each condition, how many matching lines terminals showed.
     pub seen: Vec<u32>,
 }
 
@@ -31,31 +31,31 @@ impl<'w> Evidence<'w> {
         Evidence { witness, typed: witness.typed() }
     }
 
-    /// How often the line that a condition waits for stands in terminals.
+    /// How many lines in terminals match a condition.
     pub(super) fn count(&self, condition: &Condition) -> u32 {
         let Condition::Typed { line, at, shows } = condition else { return 0 };
         let found = self.typed.iter().filter(|typed| {
-            like(line, &typed.line)
+            matches_glob(line, &typed.line)
                 && (at.is_empty() || at.iter().any(|at| typed.at.contains(at)))
                 && shows.as_ref().is_none_or(|shows| {
-                    typed.printed.lines().any(|printed| like(shows, printed.trim()))
+                    typed.printed.lines().any(|printed| matches_glob(shows, printed.trim()))
                 })
         });
         u32::try_from(found.count()).unwrap_or(u32::MAX)
     }
 
-    /// Whether a condition holds now; `number` is its place among those of its step.
-    pub(super) fn holds(&self, condition: &Condition, number: usize, before: &Before) -> bool {
+    /// Whether a condition is true now; `number` is its index in its step.
+    pub(super) fn holds(&self, condition: &Condition, number: usize, before: &Baseline) -> bool {
         let witness = self.witness;
         match condition {
             Condition::Typed { .. } => {
                 self.count(condition) > before.seen.get(number).copied().unwrap_or_default()
             }
             Condition::Logged { line, at } => {
-                witness.logged(at, before.at).iter().any(|logged| like(line, logged))
+                witness.logged(at, before.at).iter().any(|logged| matches_glob(line, logged))
             }
             Condition::Did { action } => {
-                witness.done(before.event).iter().any(|done| like(action, done))
+                witness.done(before.event).iter().any(|done| matches_glob(action, done))
             }
             Condition::Asked { command, at, password, check } => {
                 let answers = witness.asked(at, password.as_deref(), command);
@@ -70,7 +70,9 @@ impl<'w> Evidence<'w> {
             Condition::Link { between: (a, b), cut } => witness.cut(a, b) == Some(*cut),
             Condition::File { path, at, has } => witness.file(at, path).is_some_and(|bytes| {
                 has.as_ref().is_none_or(|has| {
-                    String::from_utf8_lossy(&bytes).lines().any(|line| like(has, line.trim()))
+                    String::from_utf8_lossy(&bytes)
+                        .lines()
+                        .any(|line| matches_glob(has, line.trim()))
                 })
             }),
             Condition::Ledger { column, at, check } => {
@@ -81,23 +83,23 @@ impl<'w> Evidence<'w> {
     }
 }
 
-/// Whether a text looks like a pattern, whatever the case of its letters.
-fn like(pattern: &str, text: &str) -> bool {
+/// Whether a text matches a glob pattern, ignoring case.
+fn matches_glob(pattern: &str, text: &str) -> bool {
     matches_ignoring_case(pattern.as_bytes(), text.as_bytes())
 }
 
 fn satisfies(check: &Check, value: &str) -> bool {
     let number = || value.trim().parse::<i64>().ok();
     match check {
-        Check::Is(pattern) => like(pattern, value),
-        Check::Not(pattern) => !like(pattern, value),
-        Check::Has(pattern) => value.lines().any(|line| like(pattern, line)),
+        Check::Is(pattern) => matches_glob(pattern, value),
+        Check::Not(pattern) => !matches_glob(pattern, value),
+        Check::Has(pattern) => value.lines().any(|line| matches_glob(pattern, line)),
         Check::AtLeast(least) => number().is_some_and(|n| n >= *least),
         Check::AtMost(most) => number().is_some_and(|n| n <= *most),
     }
 }
 
-/// A field of INFO, of CLUSTER INFO where there is one, or of what clients and proxies count.
+/// A field of INFO, of CLUSTER INFO, or of the counters of clients and proxies.
 fn info(witness: &dyn Witness, at: &[String], password: Option<&str>, field: &str) -> Vec<String> {
     let of = |command: &[&str]| -> Vec<String> {
         let words: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();

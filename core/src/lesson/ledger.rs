@@ -1,5 +1,5 @@
-//! The ledger of writes, as a lesson's condition counts it: what clients and terminals got
-//! acknowledged, and what of it no running server holds.
+//! The ledger of writes for a lesson's conditions: the writes that clients and terminals got
+//! acknowledged, and those of them that no running server has.
 
 use crate::lab::{Kept, Terminal, Traffic};
 use crate::server::Server;
@@ -8,7 +8,7 @@ use crate::store::{StringRef, ValueRef};
 
 use super::model::Column;
 
-/// How many writes of these clients and terminals stand in a column; of all, if none is named.
+/// The number of writes of these clients and terminals in a column; of all, if none is named.
 pub(super) fn count(world: &World, column: Column, at: &[String]) -> u64 {
     let servers: Vec<&Server> = world
         .procs()
@@ -29,7 +29,7 @@ pub(super) fn count(world: &World, column: Column, at: &[String]) -> u64 {
     world.procs().filter(is_meant).map(of_proc).sum()
 }
 
-/// A client that makes traffic leaves marks, one bit each of a string of its own.
+/// A traffic client sets marks, the bits of a string of its own.
 fn of_traffic(traffic: &Traffic, column: Column, servers: &[&Server]) -> u64 {
     let client = traffic.client();
     let Some(key) = client.config().marks.as_deref() else { return 0 };
@@ -50,7 +50,7 @@ fn of_traffic(traffic: &Traffic, column: Column, servers: &[&Server]) -> u64 {
     acknowledged.map(|(at, byte)| u64::from((byte & !held(at)).count_ones())).sum()
 }
 
-/// A terminal remembers what was typed into it and acknowledged.
+/// A terminal records the acknowledged writes that were typed into it.
 fn of_terminal(world: &World, terminal: &Terminal, column: Column, servers: &[&Server]) -> u64 {
     let writes = terminal.writes();
     let is_latest = |write: &crate::lab::Write| {

@@ -1,8 +1,9 @@
-//! The text of a lesson as a tree of blocks and inline pieces, made by the `pulldown-cmark` crate.
+//! Parses the text of a lesson into a tree of blocks and inline pieces, with the `pulldown-cmark`
+//! crate.
 //!
-//! A page draws this tree with elements of its own choice, so nothing that stands in a file can
-//! become an element, an attribute or a script. Raw HTML, images and links to anywhere else than a
-//! web page over HTTPS, a lesson, a word of the glossary or a node are errors.
+//! A page draws this tree with elements of its own choice, so nothing in a file can become an
+//! element, an attribute or a script. Raw HTML and images are errors, and so are links to anything
+//! other than an HTTPS page, a lesson, a glossary term or a node.
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag};
 
@@ -15,7 +16,7 @@ pub enum Block {
     Paragraph(Vec<Inline>),
     /// A heading within a step.
     Heading(Vec<Inline>),
-    /// Code, or what a terminal shows.
+    /// Code, or the contents of a terminal.
     Code {
         /// The language, if the file names one.
         language: String,
@@ -29,13 +30,13 @@ pub enum Block {
         /// Its items.
         items: Vec<Vec<Block>>,
     },
-    /// A quotation, or a remark beside the text.
+    /// A quotation, or a side note.
     Quote(Vec<Block>),
     /// A table: its head, then its rows; each a list of cells.
     Table(Vec<Vec<Vec<Inline>>>),
 }
 
-/// A piece of a line.
+/// An inline piece of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inline {
     /// Plain text.
@@ -48,43 +49,43 @@ pub enum Inline {
     Strong(Vec<Inline>),
     /// A link.
     Link {
-        /// Where to.
+        /// The target.
         to: Link,
-        /// What is clicked.
+        /// The text to click.
         text: Vec<Inline>,
     },
-    /// A new line.
+    /// A line break.
     Break,
 }
 
-/// Where a link leads.
+/// The target of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// A page of the web; always over HTTPS.
+    /// A web page; always over HTTPS.
     Web(String),
     /// Another lesson: `lesson:chapter/name`.
     Lesson(String),
-    /// A word of the glossary: `term:backlog`.
+    /// A glossary term: `term:backlog`.
     Term(String),
     /// A host or a process: `node:redis-1`.
     Node(String),
 }
 
-/// How deep blocks and emphasis may be nested.
+/// The maximum nesting depth of blocks and emphasis.
 const MAX_DEPTH: usize = 12;
 
-/// What a file is made of, at its top.
+/// A top-level part of a file.
 #[derive(Debug)]
 pub(super) enum Part {
-    /// A heading of level two: a step's title and id.
+    /// A heading of level two, which begins a step: its title and ID.
     Step { line: usize, title: String, id: Option<String> },
-    /// The block that says what a step waits for: its first line, and its text.
+    /// The block `step`, which declares the conditions of a step: its first line, and its text.
     Declaration { line: usize, text: String },
     /// Text.
     Block(Block),
 }
 
-/// Reads a text in which no steps begin.
+/// Parses a text that contains no steps.
 pub(super) fn parse_blocks(text: &str, first_line: usize) -> Result<Vec<Block>, LessonError> {
     parse(text, first_line)?
         .into_iter()
@@ -99,7 +100,7 @@ pub(super) fn parse_blocks(text: &str, first_line: usize) -> Result<Vec<Block>, 
         .collect()
 }
 
-/// Reads a text whose first line is line `first_line` of the file.
+/// Parses a text whose first line is line `first_line` of the file.
 pub(super) fn parse(text: &str, first_line: usize) -> Result<Vec<Part>, LessonError> {
     let options = Options::ENABLE_HEADING_ATTRIBUTES | Options::ENABLE_TABLES;
     let mut lines = Lines { text, first_line, at: 0, line: 0 };
@@ -111,7 +112,7 @@ pub(super) fn parse(text: &str, first_line: usize) -> Result<Vec<Part>, LessonEr
     Ok(tree.parts)
 }
 
-/// Counts lines up to places that are asked for mostly in their order.
+/// Maps byte offsets to line numbers; fast if the offsets ascend.
 struct Lines<'t> {
     text: &'t str,
     first_line: usize,
@@ -131,7 +132,7 @@ impl Lines<'_> {
     }
 }
 
-/// An element that is not complete, with what it holds so far.
+/// An element that is still open, with its contents so far.
 enum Open {
     Paragraph(Vec<Inline>),
     Heading {
@@ -149,7 +150,7 @@ enum Open {
         first: Option<u64>,
         items: Vec<Vec<Block>>,
     },
-    /// An item; its text may stand there without a paragraph.
+    /// A list item, whose text may not be in a paragraph.
     Item {
         blocks: Vec<Block>,
         loose: Vec<Inline>,
@@ -178,8 +179,8 @@ impl Tree {
                 if self.open.len() >= MAX_DEPTH {
                     return Err(LessonError::new(
                         line,
-                        "lists, quotes or emphasis are nested too deep",
-                        "write it flatter",
+                        "lists, quotes or emphasis are nested too deeply",
+                        "reduce the nesting",
                     ));
                 }
                 let open = start(tag, line)?;
@@ -225,11 +226,11 @@ impl Tree {
                 if !self.open.is_empty() {
                     return Err(LessonError::new(
                         line,
-                        "the block 'step' stands inside something else",
+                        "the block 'step' is inside another element",
                         "begin it at the left margin",
                     ));
                 }
-                // Its first line is the one behind the fence.
+                // The text begins on the line after the fence.
                 self.parts.push(Part::Declaration { line: line + 1, text });
             }
             Open::Code { language, text, .. } => self.block(Block::Code { language, text }),
@@ -289,7 +290,7 @@ impl Tree {
     }
 }
 
-/// Appends text; a line's end becomes a blank, but not between two Chinese characters.
+/// Appends text. A line break becomes a blank, except between Chinese characters.
 fn join(before: &mut String, more: &str) {
     const IDEOGRAPHS: char = '\u{2e80}';
     if before.ends_with('\n') {
@@ -362,7 +363,7 @@ fn no_html(line: usize) -> LessonError {
     )
 }
 
-/// The text without emphasis and links.
+/// The text without formatting and links.
 pub(super) fn plain(text: &[Inline]) -> String {
     let piece = |piece: &Inline| match piece {
         Inline::Text(text) | Inline::Code(text) => text.clone(),
@@ -372,7 +373,7 @@ pub(super) fn plain(text: &[Inline]) -> String {
     text.iter().map(piece).collect()
 }
 
-/// Whether something in a text can be clicked by itself.
+/// Whether a text contains something that can be clicked.
 pub(super) fn has_link(text: &[Block]) -> bool {
     let in_lines = |lines: &[Inline]| lines.iter().any(leads_somewhere);
     text.iter().any(|block| match block {

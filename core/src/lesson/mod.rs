@@ -1,25 +1,24 @@
-//! Lessons: text files that lead a person through a World and check what became of it.
+//! Lessons: text files that guide a person through a World, and check what happens in it.
 //!
-//! A lesson is a Markdown file with a front matter and, in each step, a block that says what is
-//! waited for. `docs/lessons.md` describes the format for those who write lessons. What lives here:
+//! A lesson is a Markdown file with front matter and, in each step, a block that declares the
+//! step's conditions. `docs/lessons.md` describes the format for authors. Modules:
 //!
 //! | file | noun |
 //! |---|---|
-//! | `model` | the lesson, its steps, conditions and questions |
-//! | `markup` | the text of a lesson as a tree: no markup of the file reaches a page as it is |
-//! | `yaml` | values with the lines that they stand in |
-//! | `read`, `conditions`, `setup` | from a file to a lesson; its conditions; its hosts and programs |
-//! | `error` | what is wrong with a file: line, reason, remedy |
-//! | `typed` | what was typed into terminals, and what came of it |
-//! | `witness` | what can be found out about a World, or about real processes |
-//! | `evidence` | whether a condition holds |
-//! | `ledger` | how many writes are acknowledged, and how many of those are lost |
-//! | `progress` | which steps are done, at which time |
-//! | `play` | the solution, carried out in a World |
-//! | `skeleton` | what a new lesson begins with |
+//! | `model` | a lesson, its steps, conditions and questions |
+//! | `markup` | the text as a tree, so that no markup of the file gets into a page |
+//! | `yaml` | YAML values with their line numbers |
+//! | `read`, `conditions`, `setup` | parse a lesson; its conditions; its hosts and programs |
+//! | `error` | an error in a file: line, reason, remedy |
+//! | `typed` | the lines typed into terminals, and their output |
+//! | `witness` | observations of a World, or of real processes |
+//! | `evidence` | evaluates conditions |
+//! | `ledger` | counts acknowledged and lost writes |
+//! | `progress` | which steps are done, and when |
+//! | `play` | plays the solution in a World |
+//! | `skeleton` | the template of a new lesson |
 //!
-//! What does not live here: where files come from and where progress is kept. That is the page's
-//! and the native program's business.
+//! Where files come from and where progress is stored is up to the page and the native program.
 
 mod conditions;
 mod counters;
@@ -43,8 +42,8 @@ mod tests;
 pub use error::LessonError;
 pub use markup::{Block, Inline, Link};
 pub use model::{
-    Beside, Check, Column, Command, Condition, Expect, Focus, Lesson, Offered, Question, Step,
-    Waited, differences,
+    Beside, Check, Choice, Column, Command, Condition, Expect, Focus, Lesson, Question,
+    Requirement, Step, differences,
 };
 pub use play::{PlayError, Played, play};
 pub use progress::{Answer, Progress};

@@ -1,4 +1,4 @@
-//! The lesson: what it is about, the World that it plays in, and its steps.
+//! The data model: a lesson, its World, and its steps.
 
 use core::fmt;
 
@@ -7,28 +7,28 @@ use crate::time::Duration;
 
 use super::markup::Block;
 
-/// A lesson, as its file describes it.
+/// A lesson, as described by its file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lesson {
-    /// What it is called.
+    /// Its title.
     pub title: String,
-    /// What one can do or knows afterwards, in a sentence.
+    /// What a learner can do or knows afterwards, in one sentence.
     pub goal: String,
-    /// How many minutes it takes.
+    /// Its expected duration in minutes.
     pub minutes: u64,
-    /// Lessons that come before it, as `chapter/lesson`.
+    /// The lessons it builds on, as `chapter/lesson`.
     pub builds_on: Vec<String>,
-    /// What of the curriculum it covers, by the names that the course gives to its pieces.
+    /// The items of the curriculum that it covers.
     pub covers: Vec<String>,
-    /// Whether real processes can play it: it needs no virtual fault.
+    /// Whether it can be played with real processes, since it needs no virtual faults.
     pub native: bool,
-    /// The topology that it plays in, if not in hosts of its own.
+    /// The topology in which it is played, unless it has hosts of its own.
     pub topology: Option<String>,
-    /// The World at its beginning.
+    /// The initial scenario of the World.
     pub scenario: Scenario,
-    /// How long the World has run already when the lesson begins.
+    /// How long the World runs before the lesson begins.
     pub warm_up: Duration,
-    /// Virtual time in a real second; `None` for the page's choice.
+    /// Virtual time per real second; `None` for the page's default.
     pub speed: Option<Duration>,
     /// The text before the first step.
     pub intro: Vec<Block>,
@@ -39,99 +39,99 @@ pub struct Lesson {
 /// A step of a lesson.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// Its name in links and in stored progress: it stays when the text is reworded.
+    /// Its ID in links and in stored progress, which stays the same when the text is edited.
     pub id: String,
-    /// The line of the file in which it begins.
+    /// The line of the file where it begins.
     pub line: usize,
-    /// What it is called.
+    /// Its title.
     pub title: String,
-    /// What it says.
+    /// Its text.
     pub text: Vec<Block>,
-    /// What is waited for; all of it.
-    pub wait: Vec<Waited>,
-    /// A question that must be answered as well.
+    /// The conditions that must all be met.
+    pub wait: Vec<Requirement>,
+    /// A question that must be answered, too.
     pub question: Option<Question>,
-    /// Whether nothing is waited for: what is left to try at the end.
+    /// Whether the step has no conditions, like suggestions at the end.
     pub open: bool,
-    /// Hints, the vaguest first.
+    /// Hints, from vague to specific.
     pub hints: Vec<Vec<Block>>,
-    /// What to do, if one does not find out.
+    /// The solution, as a list of commands.
     pub solution: Vec<Command>,
-    /// What to look at.
+    /// The nodes and links to point out.
     pub focus: Vec<Focus>,
-    /// What is drawn beside.
+    /// The view to show beside the step.
     pub beside: Option<Beside>,
-    /// What of the curriculum this step covers, of what the lesson covers.
+    /// The items of the curriculum that this step covers, a subset of the lesson's.
     pub covers: Vec<String>,
 }
 
-/// A condition, and for how long it must hold.
+/// A condition, and for how long it must be true.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Waited {
+pub struct Requirement {
     /// The condition.
     pub condition: Condition,
-    /// How long it must have held without a break.
+    /// How long it must have been true without interruption.
     pub hold: Duration,
 }
 
-/// Something that happens or holds in a World.
+/// A condition on a World: an event, or a state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
-    /// A line was typed into a terminal since the step began.
+    /// A line has been typed into a terminal since the step began.
     Typed {
-        /// What it looks like: a glob over the line, blanks as one, case ignored.
+        /// A glob for the line; blanks are collapsed, and case is ignored.
         line: String,
-        /// Hosts or servers at which it may have been typed; empty for anywhere.
+        /// Hosts or servers at which it may be typed; empty for any.
         at: Vec<String>,
-        /// What a line of its output looks like.
+        /// A glob for a line of its output.
         shows: Option<String>,
     },
-    /// A line was logged since the step began.
+    /// A line has been logged since the step began.
     Logged {
-        /// What it looks like.
+        /// A glob for the line.
         line: String,
-        /// The processes that may report it; any of them.
+        /// The processes that may log it; any of them.
         at: Vec<String>,
     },
-    /// Something was done to the World since the step began.
+    /// An action has been applied to the World since the step began.
     Did {
-        /// What its text form looks like.
+        /// A glob for the action's text form.
         action: String,
     },
-    /// A command would be answered so now.
+    /// A command would get this reply now.
     Asked {
-        /// The command's words.
+        /// The command's name and arguments.
         command: Vec<String>,
-        /// The processes that it may be about; any of them.
+        /// The processes to ask; any of them.
         at: Vec<String>,
-        /// The password, if it asks for one.
+        /// The password, if one is required.
         password: Option<String>,
-        /// What the answer is.
+        /// The expected reply.
         check: Check,
     },
-    /// A field of INFO (or of CLUSTER INFO) has a value now.
+    /// A field of INFO (or of CLUSTER INFO) has this value now.
     Info {
         /// The field.
         field: String,
-        /// Whose; any of them.
+        /// The processes to ask; any of them.
         at: Vec<String>,
-        /// The password, if it asks for one.
+        /// The password, if one is required.
         password: Option<String>,
-        /// What the value is.
+        /// The expected value.
         check: Check,
     },
-    /// A process is in a state.
+    /// A process is in this state.
     Process {
-        /// The process's name.
+        /// The name of the process.
         name: String,
-        /// Whether it runs, is stopped (or never was), or is paused.
+        /// The expected state.
         is: Expect,
     },
-    /// A host has power, or not.
+    /// A host is powered on or off.
     Host {
         /// The host's name.
         name: String,
-        /// Whether it is on.
+        /// Whether it is powered on.
         on: bool,
     },
     /// The link between two hosts is cut in at least one direction, or not.
@@ -141,22 +141,22 @@ pub enum Condition {
         /// Whether it is cut.
         cut: bool,
     },
-    /// A file exists and has a line of some sort.
+    /// A file exists, and contains a line.
     File {
         /// Its path.
         path: String,
-        /// On which host.
+        /// The host.
         at: String,
-        /// What one of its lines looks like; `None` if it only has to exist.
+        /// A glob for one of its lines; `None` if the file only has to exist.
         has: Option<String>,
     },
-    /// So many writes stand in a column of the ledger now.
+    /// A column of the ledger has this number of writes now.
     Ledger {
         /// The column.
         column: Column,
-        /// Whose writes: clients or terminals, by their name or their host's; empty for all.
+        /// Clients or terminals, by their names or their hosts; empty for all.
         at: Vec<String>,
-        /// What the number is.
+        /// The expected number.
         check: Check,
     },
 }
@@ -164,64 +164,64 @@ pub enum Condition {
 /// A column of the ledger of writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// Writes that a server acknowledged.
+    /// Acknowledged writes.
     Acknowledged,
-    /// Those of them that no running server holds.
+    /// Acknowledged writes that no running server has.
     Lost,
 }
 
-/// What a process does.
+/// The state of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// It runs.
+    /// It is running.
     Running,
-    /// It does not run.
+    /// It is not running, or does not exist.
     Stopped,
-    /// It is frozen.
+    /// It is paused.
     Paused,
 }
 
-/// What an answer or a value must be.
+/// The expectation on a reply or a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Check {
-    /// All of it looks like this.
+    /// All of it matches this glob.
     Is(String),
-    /// All of it looks different.
+    /// It does not match this glob.
     Not(String),
-    /// One of its lines looks like this.
+    /// One of its lines matches this glob.
     Has(String),
-    /// It is a number, and no less than this.
+    /// It is a number, at least this.
     AtLeast(i64),
-    /// It is a number, and no more than this.
+    /// It is a number, at most this.
     AtMost(i64),
 }
 
-/// A question with answers to choose from.
+/// A multiple-choice question.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Question {
     /// The question.
     pub text: Vec<Block>,
-    /// The answers, and whether each is right, and why.
-    pub answers: Vec<Offered>,
+    /// The answers.
+    pub answers: Vec<Choice>,
 }
 
-/// An answer that can be chosen.
+/// An answer to choose.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Offered {
+pub struct Choice {
     /// The answer.
     pub text: Vec<Block>,
     /// Whether it is right.
     pub right: bool,
-    /// What is said when it is chosen.
+    /// The explanation that is shown when it is chosen.
     pub because: Vec<Block>,
 }
 
-/// One thing that a solution does.
+/// A command of a solution.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Type a line into the redis-cli of a server: `redis-1> get k`.
     Cli {
-        /// The server's host, or host and port.
+        /// The host of the server, or host and port.
         at: String,
         /// The line.
         line: String,
@@ -233,13 +233,13 @@ pub enum Command {
         /// The line; `^C` for Ctrl-C.
         line: String,
     },
-    /// Do something to the World: `:partition redis-1 | redis-2`.
+    /// Apply an action to the World: `:partition redis-1 | redis-2`.
     Act(Action),
     /// Let time pass: `wait 3s`.
     Wait(Duration),
 }
 
-/// Something that is to be looked at.
+/// Something to point out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Focus {
     /// A host or a process.
@@ -248,10 +248,10 @@ pub enum Focus {
     Link(String, String),
 }
 
-/// What can be drawn beside a step.
+/// The views that can be shown beside a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beside {
-    /// The circle of slots.
+    /// The ring of slots.
     Slots,
     /// The ring of consistent hashing.
     Ring,
@@ -274,7 +274,7 @@ impl Beside {
 }
 
 impl fmt::Display for Command {
-    /// As a lesson file writes it.
+    /// The command as written in a lesson file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Command::Cli { at, line } => write!(f, "{at}> {line}"),
@@ -285,7 +285,8 @@ impl fmt::Display for Command {
     }
 }
 
-/// In what two versions of a lesson in different languages differ that must be the same in both.
+/// Lists the differences between two language versions of a lesson, in everything that must be the
+/// same.
 pub fn differences(one: &Lesson, other: &Lesson) -> Vec<String> {
     let mut found = Vec::new();
     let mut same = |what: String, same: bool| {

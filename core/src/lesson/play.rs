@@ -1,5 +1,5 @@
-//! The solution of a lesson, carried out in a World as a person would: every step must come true,
-//! in order, by what its own solution does.
+//! Plays the solution of a lesson in a World, to test it: every step must be completed, in order,
+//! by its own solution.
 
 use core::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::model::{Command, Lesson, Step};
 use super::progress::{Answer, Progress};
 use super::setup::DESK;
 
-/// How a played lesson went.
+/// The result of playing a lesson.
 #[derive(Clone, Debug)]
 pub struct Played {
     /// When each step was done.
@@ -22,16 +22,16 @@ pub struct Played {
     pub world: World,
 }
 
-/// Why a lesson cannot be played.
+/// Why playing a lesson failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlayError {
-    /// The line of the file in which the step begins.
+    /// The line of the file where the step begins.
     pub line: usize,
-    /// The step.
+    /// The ID of the step.
     pub step: String,
-    /// What is wrong.
+    /// The reason.
     pub what: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: String,
 }
 
@@ -44,41 +44,41 @@ impl fmt::Display for PlayError {
 
 impl core::error::Error for PlayError {}
 
-/// How often the World is looked at.
-const LOOK: Duration = Duration::from_millis(100);
-/// How long a command may take until the next one is typed.
-const COMMAND: Duration = Duration::from_secs(3);
-/// How long a step may take after the last command of its solution.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// How often the progress is checked.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// The timeout of a command; then the next one is typed.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(3);
+/// The timeout of a step after the last command of its solution.
+const STEP_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// Plays the solution of a lesson, with the programs that a World starts.
+/// Plays the solution of a lesson in a World with these programs.
 pub fn play(lesson: &Lesson, seed: u64, programs: Programs) -> Result<Played, PlayError> {
     let mut world = World::new(Arc::new(lesson.scenario.clone()), seed, programs);
     world.run_for(lesson.warm_up);
-    let mut person = Person { world, lesson, progress: Progress::default(), step: 0 };
+    let mut player = Player { world, lesson, progress: Progress::default(), step: 0 };
     for number in 0..lesson.steps.len() {
-        person.step = number;
-        person.play_step()?;
+        player.step = number;
+        player.play_step()?;
     }
     let done =
-        |(number, step): (usize, &Step)| Some((step.id.clone(), person.progress.done_at(number)?));
+        |(number, step): (usize, &Step)| Some((step.id.clone(), player.progress.done_at(number)?));
     let steps = lesson.steps.iter().enumerate().filter_map(done).collect();
-    Ok(Played { steps, world: person.world })
+    Ok(Played { steps, world: player.world })
 }
 
 /// A player that types the solution of each step.
-struct Person<'l> {
+struct Player<'l> {
     world: World,
     lesson: &'l Lesson,
     progress: Progress,
     step: usize,
 }
 
-impl Person<'_> {
+impl Player<'_> {
     fn play_step(&mut self) -> Result<(), PlayError> {
         let step = &self.lesson.steps[self.step];
-        // It must be false for a moment, not only at once.
-        let until = self.world.now() + LOOK;
+        // The step must stay undone for some time, not only at first.
+        let until = self.world.now() + CHECK_INTERVAL;
         self.run(until, |_| false);
         self.is_not_done("before anything was done for it", "let it wait for more")?;
         for (number, command) in step.solution.iter().enumerate() {
@@ -93,8 +93,8 @@ impl Person<'_> {
             return Ok(());
         }
         if let Some(question) = &step.question {
-            let patience = self.world.now() + PATIENCE;
-            self.run(patience, |person| person.waits_for_answer());
+            let patience = self.world.now() + STEP_TIMEOUT;
+            self.run(patience, |player| player.waits_for_answer());
             self.is_not_done("without its question", "let it wait for the answer")?;
             let right = question.answers.iter().position(|answer| answer.right).unwrap_or_default();
             let now = self.world.now();
@@ -105,8 +105,8 @@ impl Person<'_> {
             }
             self.progress.answer(self.step, Answer(right), now);
         }
-        let patience = self.world.now() + PATIENCE;
-        self.run(patience, |person| person.progress.done() > person.step);
+        let patience = self.world.now() + STEP_TIMEOUT;
+        self.run(patience, |player| player.progress.done() > player.step);
         if self.progress.done() > self.step {
             return Ok(());
         }
@@ -116,12 +116,12 @@ impl Person<'_> {
             .collect();
         let seen = self.seen();
         Err(self.wrong(
-            format!("is not done {PATIENCE:?} after its solution: {}", open.join(", ")),
+            format!("is not done {STEP_TIMEOUT:?} after its solution: {}", open.join(", ")),
             &format!("mend the solution or the condition. The terminals show:\n{seen}"),
         ))
     }
 
-    /// Whether all but the question is true.
+    /// Whether all conditions are met, but the question is not answered.
     fn waits_for_answer(&self) -> bool {
         self.progress.met(self.step).iter().all(|met| *met)
     }
@@ -139,10 +139,10 @@ impl Person<'_> {
     }
 
     fn carry_out(&mut self, command: &Command, is_last: bool) -> Result<(), PlayError> {
-        let until = self.world.now() + COMMAND;
-        // After the last command the step itself is waited for.
+        let until = self.world.now() + COMMAND_TIMEOUT;
+        // After the last command, the step itself is waited for.
         let step = self.step;
-        let is_over = move |person: &Person<'_>| is_last && person.progress.done() > step;
+        let is_over = move |player: &Player<'_>| is_last && player.progress.done() > step;
         match command {
             Command::Wait(time) => {
                 let until = self.world.now() + *time;
@@ -160,14 +160,14 @@ impl Person<'_> {
                     let name = process.clone();
                     let (host, program) = (DESK.to_owned(), CLI.to_owned());
                     self.act(Action::Run { host, name, program, args }, command)?;
-                    self.run(until, |person| person.cli_takes_line(&process));
+                    self.run(until, |player| player.cli_takes_line(&process));
                 }
                 let (process, line) = (process.clone(), line.clone());
                 match line.as_str() {
                     "^C" => self.act(Action::Interrupt { process: process.clone() }, command)?,
                     _ => self.act(Action::Type { process: process.clone(), line }, command)?,
                 }
-                self.run(until, |person| person.cli_takes_line(&process));
+                self.run(until, |player| player.cli_takes_line(&process));
             }
             Command::Shell { terminal, line } => {
                 if self.world.tty_named(terminal).is_none_or(|tty| !tty.is_alive()) {
@@ -176,16 +176,16 @@ impl Person<'_> {
                     let login = Action::Login { host, terminal, columns, rows };
                     self.act(login, command)?;
                 }
-                self.run(until, |person| person.shell_takes_line(terminal));
+                self.run(until, |player| player.shell_takes_line(terminal));
                 let keys = match line.as_str() {
                     "^C" => "\u{3}".to_owned(),
                     line => format!("{line}\r"),
                 };
                 self.act(Action::Keys { terminal: terminal.clone(), keys }, command)?;
-                let begun = self.world.now() + LOOK;
+                let begun = self.world.now() + CHECK_INTERVAL;
                 self.run(begun, is_over);
-                let until = self.world.now() + COMMAND;
-                self.run(until, |person| person.shell_takes_line(terminal));
+                let until = self.world.now() + COMMAND_TIMEOUT;
+                self.run(until, |player| player.shell_takes_line(terminal));
             }
         }
         Ok(())
@@ -212,10 +212,10 @@ impl Person<'_> {
             && foreground.next().is_none()
     }
 
-    /// Lets time pass until something is so, at the latest until a time.
+    /// Runs the World until a condition is true, or until a time.
     fn run(&mut self, until: Mono, is_over: impl Fn(&Self) -> bool) {
         while self.world.now() < until {
-            let next = (self.world.now() + LOOK).min(until);
+            let next = (self.world.now() + CHECK_INTERVAL).min(until);
             self.world.run_until(next);
             self.look();
             if is_over(self) {

@@ -1,50 +1,51 @@
-//! Which steps of a lesson are done, and when each was.
+//! The progress of a person in a lesson: which steps are done, and when.
 
 use serde::{Deserialize, Serialize};
 
 use crate::time::{Duration, Mono};
 
-use super::evidence::{Before, Evidence};
-use super::model::{Condition, Lesson, Waited};
+use super::evidence::{Baseline, Evidence};
+use super::model::{Condition, Lesson, Requirement};
 use super::witness::Witness;
 
-/// How far a person has come in a lesson.
+/// The progress of a person in a lesson.
 ///
-/// It is looked at again and again while the World runs. What lies behind the World's present time
-/// is forgotten: whoever goes back in time finds the steps undone that were done later.
+/// It is updated regularly while the World runs. Everything later than the World's present time is
+/// dropped, so that after a rewind the later steps are undone again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// The steps that have begun; all but the last are done.
-    begun: Vec<Begun>,
+    /// The steps that have begun. All but the last are done.
+    begun: Vec<StepState>,
 }
 
-/// A step that has begun.
+/// The state of a step that has begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Begun {
-    before: Before,
+struct StepState {
+    before: Baseline,
     /// Since when each condition has been true.
     since: Vec<Option<Mono>>,
-    /// The answer that was chosen, and when.
+    /// The chosen answer, and when it was chosen.
     answer: Option<(Answer, Mono)>,
     done: Option<Mono>,
 }
 
-/// An answer to a step's question, by its place.
+/// The index of an answer to a step's question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer(pub usize);
 
 impl Progress {
-    /// Looks at the World, or at real processes. True if a step was done, or taken back.
+    /// Updates the progress from a World, or from real processes. Returns whether a step was
+    /// completed or undone.
     pub fn look(&mut self, lesson: &Lesson, world: &dyn Witness) -> bool {
         let before = self.done();
         self.forget(world.now());
-        // Whatever is true from the start of a step on ends it in this very look.
+        // A step whose conditions are already true is completed in the same call.
         let evidence = Evidence::of(world);
         loop {
             let number = self.done();
             let Some(step) = lesson.steps.get(number) else { break };
             if self.begun.len() == number {
-                self.begun.push(Begun::at(world, &evidence, &step.wait));
+                self.begun.push(StepState::at(world, &evidence, &step.wait));
             }
             let begun = &mut self.begun[number];
             begun.look(world.now(), &evidence, &step.wait);
@@ -60,29 +61,29 @@ impl Progress {
         self.done() != before
     }
 
-    /// How many steps are done.
+    /// The number of completed steps.
     pub fn done(&self) -> usize {
         self.begun.iter().take_while(|begun| begun.done.is_some()).count()
     }
 
-    /// When a step was done.
+    /// When a step was completed.
     pub fn done_at(&self, step: usize) -> Option<Mono> {
         self.begun.get(step)?.done
     }
 
-    /// Whether all steps are done that wait for something.
+    /// Whether all steps with conditions are completed.
     pub fn is_complete(&self, lesson: &Lesson) -> bool {
         lesson.steps.get(self.done()).is_none_or(|step| step.open)
     }
 
-    /// Which conditions of a step hold, or held when it was done.
+    /// Which conditions of a step are met, or were met when it was completed.
     pub fn met(&self, step: usize) -> Vec<bool> {
         self.begun
             .get(step)
             .map_or(Vec::new(), |begun| begun.since.iter().map(|since| since.is_some()).collect())
     }
 
-    /// Chooses an answer to the question of the present step, or of an earlier one.
+    /// Chooses an answer to the question of the current or an earlier step.
     pub fn answer(&mut self, step: usize, answer: Answer, now: Mono) {
         if let Some(begun) = self.begun.get_mut(step)
             && begun.done.is_none()
@@ -91,12 +92,12 @@ impl Progress {
         }
     }
 
-    /// The answer that was chosen.
+    /// The chosen answer.
     pub fn answered(&self, step: usize) -> Option<Answer> {
         self.begun.get(step)?.answer.map(|(answer, _)| answer)
     }
 
-    /// Forgets what happened after a moment.
+    /// Drops everything after a time.
     fn forget(&mut self, now: Mono) {
         self.begun.retain(|begun| begun.before.at <= now);
         for begun in &mut self.begun {
@@ -110,21 +111,21 @@ impl Progress {
     }
 }
 
-impl Begun {
-    fn at(world: &dyn Witness, evidence: &Evidence<'_>, wait: &[Waited]) -> Self {
+impl StepState {
+    fn at(world: &dyn Witness, evidence: &Evidence<'_>, wait: &[Requirement]) -> Self {
         let seen = wait.iter().map(|waited| evidence.count(&waited.condition)).collect();
-        let before = Before { at: world.now(), event: world.next_event(), seen };
-        Begun { before, since: vec![None; wait.len()], answer: None, done: None }
+        let before = Baseline { at: world.now(), event: world.next_event(), seen };
+        StepState { before, since: vec![None; wait.len()], answer: None, done: None }
     }
 
-    fn look(&mut self, now: Mono, evidence: &Evidence<'_>, wait: &[Waited]) {
+    fn look(&mut self, now: Mono, evidence: &Evidence<'_>, wait: &[Requirement]) {
         for (number, waited) in wait.iter().enumerate() {
             if let Some(seen) = self.before.seen.get_mut(number) {
-                // What has scrolled away cannot be mistaken for news any more.
+                // A line that has scrolled away must not count as an old one any more.
                 *seen = (*seen).min(evidence.count(&waited.condition));
             }
             let since = &mut self.since[number];
-            if since.is_some() && happens(&waited.condition) {
+            if since.is_some() && is_event(&waited.condition) {
                 continue;
             }
             let holds = evidence.holds(&waited.condition, number, &self.before);
@@ -132,15 +133,15 @@ impl Begun {
         }
     }
 
-    /// Whether everything is true, and has been for as long as it must.
-    fn all(&self, now: Mono, wait: &[Waited]) -> bool {
+    /// Whether all conditions are true, and have been for their `hold`.
+    fn all(&self, now: Mono, wait: &[Requirement]) -> bool {
         self.since.iter().zip(wait).all(|(since, waited)| {
             since.is_some_and(|at| now.since(at) >= waited.hold || waited.hold == Duration::ZERO)
         })
     }
 }
 
-/// Whether a condition is about something that happens once, and not about how things are.
-fn happens(condition: &Condition) -> bool {
+/// Whether a condition is about an event, and not about a state.
+fn is_event(condition: &Condition) -> bool {
     matches!(condition, Condition::Typed { .. } | Condition::Logged { .. } | Condition::Did { .. })
 }

@@ -1,4 +1,4 @@
-//! From the text of a file to a lesson.
+//! Parses a lesson file.
 
 use crate::sim::Scenario;
 use crate::time::Duration;
@@ -6,17 +6,17 @@ use crate::time::Duration;
 use super::conditions;
 use super::error::LessonError;
 use super::markup::{self, Block, Part};
-use super::model::{Beside, Command, Focus, Lesson, Offered, Question, Step};
+use super::model::{Beside, Choice, Command, Focus, Lesson, Question, Step};
 use super::setup;
 use super::yaml::{self, Map, Node};
 
 impl Lesson {
-    /// Bytes that a file may have.
+    /// The maximum size of a file in bytes.
     pub const MAX_BYTES: usize = 128 << 10;
-    /// Steps that a lesson may have.
+    /// The maximum number of steps.
     pub const MAX_STEPS: usize = 40;
 
-    /// Reads the text of a file.
+    /// Parses the text of a file.
     pub fn parse(text: &str) -> Result<Lesson, LessonError> {
         if text.len() > Self::MAX_BYTES {
             let what = format!("the file has {} bytes", text.len());
@@ -48,7 +48,7 @@ impl Lesson {
                 Part::Declaration { line, text } => {
                     let scenario = &lesson.scenario;
                     let Some(step) = lesson.steps.last_mut() else {
-                        let what = "a block 'step' stands before the first step";
+                        let what = "a block 'step' is before the first step";
                         return Err(LessonError::new(line, what, "begin with '## Title {#id}'"));
                     };
                     if !step.is_bare() {
@@ -67,7 +67,7 @@ impl Lesson {
         Ok(lesson)
     }
 
-    /// Refuses lessons that cannot be finished.
+    /// Rejects lessons that cannot be completed.
     fn complete(&self) -> Result<(), LessonError> {
         if self.steps.is_empty() {
             let what = "the lesson has no steps";
@@ -126,7 +126,7 @@ impl Step {
         }
     }
 
-    /// Whether no block has said anything of it.
+    /// Whether no block `step` has declared anything yet.
     fn is_bare(&self) -> bool {
         self.wait.is_empty()
             && self.question.is_none()
@@ -139,7 +139,7 @@ impl Step {
     }
 }
 
-/// Keys of the front matter.
+/// The keys of the front matter.
 const FRONT: &[&str] = &[
     "title",
     "goal",
@@ -154,7 +154,7 @@ const FRONT: &[&str] = &[
     "speed",
 ];
 
-/// The front matter, and what follows it with the line in which that begins.
+/// Splits off the front matter. Returns it, the rest, and the line where the rest begins.
 fn split(text: &str) -> Result<(&str, &str, usize), LessonError> {
     let remedy = "begin the file with a line '---', keys such as 'title: …', and a line '---'";
     let rest = text
@@ -189,7 +189,7 @@ fn head(map: &Map<'_>) -> Result<Lesson, LessonError> {
     })
 }
 
-/// Reads a step's block.
+/// Parses the block `step` of a step.
 fn declare(step: &mut Step, node: &Node, scenario: &Scenario) -> Result<(), LessonError> {
     let known = ["wait", "question", "open", "hints", "solution", "focus", "beside", "covers"];
     let map = node.map("the block 'step'", &known)?;
@@ -251,7 +251,7 @@ fn question(node: &Node) -> Result<Question, LessonError> {
             let remedy = "put the link into the question's text or behind 'because'";
             return Err(LessonError::new(item.line, what, remedy));
         }
-        answers.push(Offered {
+        answers.push(Choice {
             text,
             right: answer.get("right").map_or(Ok(false), |node| node.truth("right"))?,
             because: blocks(answer.need("an answer", "because")?, "because")?,
@@ -285,7 +285,7 @@ fn command(node: &Node, scenario: &Scenario) -> Result<Command, LessonError> {
     let end = text.find(|c: char| matches!(c, '>' | '$') || c.is_whitespace());
     let Some(end) = end.filter(|&end| end > 0 && !text[end..].starts_with(char::is_whitespace))
     else {
-        return Err(wrong(format!("'{text}' says not where it is typed")));
+        return Err(wrong(format!("'{text}' does not say where it is typed")));
     };
     let (place, line) = (text[..end].to_owned(), text[end + 1..].trim_start().to_owned());
     let host = place.split([':', '#']).next().unwrap_or_default();
@@ -294,7 +294,7 @@ fn command(node: &Node, scenario: &Scenario) -> Result<Command, LessonError> {
     }
     Ok(match text.as_bytes()[end] {
         b'>' => Command::Cli { at: place, line },
-        // The first shell of a host is the one that a prompt without a number means.
+        // A prompt without a number means the first shell of the host.
         _ => Command::Shell { terminal: place.trim_end_matches("#1").to_owned(), line },
     })
 }

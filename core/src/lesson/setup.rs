@@ -1,4 +1,4 @@
-//! The World of a lesson: a topology of the lab, or hosts that the file describes.
+//! The World of a lesson: a topology of the lab, or hosts described in the file.
 
 use std::net::Ipv4Addr;
 
@@ -9,17 +9,18 @@ use crate::time::Duration;
 use super::error::LessonError;
 use super::yaml::{Map, Node};
 
-/// The host on which a person's redis-clis run.
+/// The host of the person's redis-cli terminals.
 pub(super) const DESK: &str = "you";
-/// Hosts that a lesson may have.
+/// The maximum number of hosts.
 const MAX_HOSTS: usize = 64;
-/// The longest time that a World may run before its lesson begins.
+/// The maximum of `warm-up`.
 const MAX_WARM_UP: Duration = Duration::from_secs(60);
 
-/// The longest latency that all links of a World may have at the beginning.
+/// The maximum of `latency`.
 const MAX_LATENCY: Duration = Duration::from_secs(1);
 
-/// The topologies that a lesson can name, and how long each runs until all of it is connected.
+/// The topologies that a lesson can name, and how many seconds each needs until all nodes are
+/// connected.
 const TOPOLOGIES: &[(&str, MakeScenario, u64)] = &[
     ("server-1", || lab::sandbox(1), 1_000),
     ("servers-3", || lab::sandbox(3), 1_000),
@@ -37,17 +38,17 @@ const TOPOLOGIES: &[(&str, MakeScenario, u64)] = &[
     ("predixy-cluster", lab::predixy_over_cluster, 4_000),
 ];
 
-/// Makes a scenario.
+/// A function that builds a scenario.
 type MakeScenario = fn() -> Scenario;
 
-/// A World and how it begins.
+/// The initial World of a lesson.
 pub(super) struct Setup {
     pub topology: Option<String>,
     pub scenario: Scenario,
     pub warm_up: Duration,
 }
 
-/// Reads `scenario`, `hosts`, `latency` and `warm-up` of the front matter.
+/// Parses `scenario`, `hosts`, `latency` and `warm-up` of the front matter.
 pub(super) fn read(front: &Map<'_>) -> Result<Setup, LessonError> {
     let mut setup = match (front.get("scenario"), front.get("hosts")) {
         (Some(name), None) => named(name)?,
@@ -61,7 +62,7 @@ pub(super) fn read(front: &Map<'_>) -> Result<Setup, LessonError> {
             return Err(LessonError::new(front.line, what, "add 'scenario: replicas-2' or hosts"));
         }
     };
-    // Slow enough to be watched, as between two regions.
+    // By default, slow enough to be watched, as between two regions.
     let latency = match front.get("latency") {
         Some(node) => duration(node, "latency", MAX_LATENCY)?,
         None => Duration::from_millis(10),
@@ -75,7 +76,7 @@ pub(super) fn read(front: &Map<'_>) -> Result<Setup, LessonError> {
     Ok(setup)
 }
 
-/// A time such as `3s`, no longer than a limit.
+/// Parses a duration such as `3s`, up to a maximum.
 pub(super) fn duration(node: &Node, what: &str, most: Duration) -> Result<Duration, LessonError> {
     let text = node.text(what)?;
     let time = crate::sim::parse_duration(text).filter(|time| *time <= most);
@@ -165,7 +166,8 @@ fn described(node: &Node) -> Result<Setup, LessonError> {
     Ok(Setup { topology: None, scenario, warm_up: Duration::from_secs(1) })
 }
 
-/// `redis-server /data/redis.conf`, or a map with `command`, `name`, `dir` and `delay`.
+/// Parses a process: `redis-server /data/redis.conf`, or a map with `command`, `name`, `dir` and
+/// `delay`.
 fn process(host: &HostSpec, node: &Node) -> Result<ProcessSpec, LessonError> {
     let (command, name, dir, delay) = match &node.kind {
         super::yaml::Kind::Scalar(text) => (text.clone(), None, None, None),
@@ -190,14 +192,15 @@ fn process(host: &HostSpec, node: &Node) -> Result<ProcessSpec, LessonError> {
     } else if let Some((dir, _)) = args.first().and_then(|file| file.rsplit_once('/'))
         && host.files.contains_key(args[0])
     {
-        // It works where its configuration file is.
+        // The working directory is that of the configuration file.
         process.dir = if dir.is_empty() { "/".into() } else { dir.into() };
     }
     process.delay = delay.unwrap_or_default();
     Ok(process)
 }
 
-/// What distinguishes a process on its host: the port of a server, or the program's name.
+/// The part of a process name that is unique on its host: the port of a server, or the program's
+/// name.
 fn port_or_name(program: &str, args: &[&str], host: &HostSpec) -> String {
     let usual = match program {
         "redis-server" => "6379",

@@ -1,6 +1,6 @@
-//! What a new lesson begins with.
+//! The template of a new lesson.
 
-/// The text of a lesson that can be played as it is, to be changed piece by piece.
+/// A short but complete lesson, for an author to edit.
 pub fn skeleton(title: &str) -> String {
     let title = title.replace(['\\', '"', '\n'], " ");
     format!(

@@ -1,4 +1,4 @@
-//! Lessons that are read, played, rewound, and refused.
+//! Tests of parsing, playing, rewinding and rejecting lessons.
 
 use crate::lab;
 use crate::sim::Session;
@@ -6,7 +6,7 @@ use crate::time::Duration;
 
 use super::*;
 
-/// A lesson whose steps, and more of its front matter, are given.
+/// A lesson file with the given steps, and additional front matter.
 fn file(front: &str, steps: &str) -> String {
     format!(
         "---\ntitle: T\ngoal: G\nminutes: 3\n{front}hosts:\n  - name: redis-1\n    run:\n      \
@@ -68,7 +68,7 @@ fn a_prompt_without_a_number_means_the_first_shell() {
 }
 
 #[test]
-fn going_back_takes_the_tick_back_and_going_on_gives_it_again() {
+fn a_rewind_undoes_a_step_and_running_on_completes_it_again() {
     let lesson = Lesson::parse(&file("", STORE)).expect("a lesson");
     let mut session = Session::new(lesson.scenario.clone(), 7, lab::programs);
     let mut progress = Progress::default();
@@ -82,7 +82,7 @@ fn going_back_takes_the_tick_back_and_going_on_gives_it_again() {
         session.act(line.parse().expect("an action"), crate::sim::Future::Discard).expect("done");
     }
     assert_eq!(go(&mut session, &mut progress, 2), 1);
-    // What was typed before the step began is no evidence for it.
+    // A line typed before the step began does not count.
     let line = "type t get k".parse().expect("an action");
     session.act(line, crate::sim::Future::Discard).expect("done");
     assert_eq!(go(&mut session, &mut progress, 3), 1);
@@ -96,7 +96,7 @@ fn going_back_takes_the_tick_back_and_going_on_gives_it_again() {
     assert_eq!(go(&mut session, &mut progress, 1), 0);
     assert_eq!(progress.met(0), [false]);
     assert_eq!(go(&mut session, &mut progress, 2), 1);
-    // The answer was given later than that, so it is asked for again.
+    // The answer was given later, so it is asked for again.
     assert_eq!(go(&mut session, &mut progress, 4), 1);
     assert_eq!(progress.answered(1), None);
 }
@@ -134,7 +134,7 @@ fn errors_name_the_line_what_is_wrong_and_the_remedy() {
             "at: redis-9",
             "there is no host 'redis-9'",
         ),
-        ("redis-1> set k v", "set k v", "- set k v", "'set k v' says not where it is typed"),
+        ("redis-1> set k v", "set k v", "- set k v", "'set k v' does not say where it is typed"),
         ("{#store}", "", "## Store", "the step 'Store' has no id"),
         ("{#type}", "{#store}", "## Type {#store}", "two steps have the id 'store'"),
         ("right: true, ", "", "- {text: one, because: yes}", "of 2 answers 0 are right"),
@@ -284,7 +284,7 @@ proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
 
     #[test]
-    fn no_file_makes_the_reader_panic(cut in 0usize..700, insert in "[-#`:<>\\[\\]{}&*| \n\\PC]{0,12}") {
+    fn parsing_a_lesson_never_panics(cut in 0usize..700, insert in "[-#`:<>\\[\\]{}&*| \n\\PC]{0,12}") {
         let text = file("", STORE);
         let cut = (0..=cut.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
         let _ = Lesson::parse(&format!("{}{insert}{}", &text[..cut], &text[cut..]));

@@ -1,25 +1,25 @@
-//! What was typed into terminals, line by line, with what came of it.
+//! Extracts the lines that were typed into terminals, with their output, from what terminals show.
 
 use crate::lab::Terminal;
 use crate::sim::World;
 
 use super::conditions::collapse;
 
-/// A line that was typed.
+/// A typed line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Typed {
-    /// The host, or the server as `host:port`, that it was meant for.
+    /// The host, or the server as `host:port`, that it was for; all of its names.
     pub at: Vec<String>,
-    /// The line, with single blanks.
+    /// The line, with blanks collapsed.
     pub line: String,
-    /// What was printed until the next line.
+    /// The output before the next line.
     pub printed: String,
 }
 
 /// The hosts of a lesson: their names, and their addresses as they are printed.
 pub type Places = [(String, String)];
 
-/// All lines that can still be seen in the terminals of a World.
+/// All lines that are still visible in the terminals of a World.
 pub(super) fn typed(world: &World) -> Vec<Typed> {
     let places: Vec<(String, String)> =
         world.hosts().map(|host| (host.name.to_owned(), host.ip.to_string())).collect();
@@ -42,12 +42,12 @@ pub(super) fn typed(world: &World) -> Vec<Typed> {
     with_one_shots(found, &places)
 }
 
-/// All lines that can be seen in the text of a terminal of a host.
+/// All lines that are visible in the text of a terminal on the host `own`.
 pub fn typed_in(text: &str, own: &str, places: &Places) -> Vec<Typed> {
     with_one_shots(rows(text, own, places), places)
 }
 
-/// Whether the last row of a terminal is a prompt behind which nothing stands.
+/// Whether the last row of a terminal is an empty prompt.
 pub fn waits_for_line(text: &str) -> bool {
     let last = text.trim_end_matches('\n').lines().last().unwrap_or_default();
     split_prompt(last).is_some_and(|(_, line)| line.trim().is_empty())
@@ -84,10 +84,10 @@ fn with_one_shots(mut found: Vec<Typed>, places: &Places) -> Vec<Typed> {
     found
 }
 
-/// The prompt of a redis-cli that has lost its server.
+/// The prompt of a redis-cli that has lost its connection.
 const NOT_CONNECTED: &str = "not connected";
 
-/// A row of a terminal as its prompt and what was typed behind it.
+/// Splits a row of a terminal into the prompt and the typed text.
 fn split_prompt(row: &str) -> Option<(&str, &str)> {
     if row.starts_with('[') {
         let (prompt, line) = row.split_once("]#").or_else(|| row.split_once("]$"))?;
@@ -103,8 +103,8 @@ fn split_prompt(row: &str) -> Option<(&str, &str)> {
     is_address.then_some((prompt, line))
 }
 
-/// The places that a prompt names, as they may be called. Without a connection a line is meant for
-/// the place of the line before.
+/// The names of the host or server in a prompt. Without a connection it is that of the previous
+/// line.
 fn of_prompt(
     places: &Places,
     prompt: &str,
@@ -130,7 +130,7 @@ fn place(places: &Places, host: &str, port: &str, own: &str) -> Vec<String> {
     vec![name.to_owned(), format!("{name}:{port}")]
 }
 
-/// What `redis-cli -h redis-1 get k`, typed into a shell, says to a server.
+/// The command that `redis-cli -h redis-1 get k`, typed into a shell, sends to a server.
 fn one_shot(places: &Places, typed: &Typed) -> Option<Typed> {
     let mut words = typed.line.split(' ').peekable();
     if words.next()? != "redis-cli" {

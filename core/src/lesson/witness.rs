@@ -1,4 +1,4 @@
-//! What can be found out about the place in which a lesson is played: a World, or real processes.
+//! Observations of the environment in which a lesson is played: a World, or real processes.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -14,53 +14,54 @@ use super::ledger;
 use super::model::{Column, Expect};
 use super::typed::{Typed, typed};
 
-/// What can be found out about the place in which a lesson is played. Nothing here changes it.
+/// Observes the environment in which a lesson is played, without changing it.
 pub trait Witness {
-    /// The present time.
+    /// The current time.
     fn now(&self) -> Mono;
 
-    /// All lines that can still be seen in terminals, each terminal's in their order.
+    /// All lines that are still visible in terminals, in order for each terminal.
     fn typed(&self) -> Vec<Typed>;
 
-    /// Lines that were logged after a time, by any of these.
+    /// The lines that any of these processes has logged since a time.
     fn logged(&self, at: &[String], since: Mono) -> Vec<String>;
 
-    /// What each of these servers and Sentinels would answer now, as redis-cli prints it into a pipe.
+    /// The replies that these servers and Sentinels would give now, as redis-cli prints them into a
+    /// pipe.
     fn asked(&self, at: &[String], password: Option<&str>, command: &[String]) -> Vec<String>;
 
-    /// How a process is; `Stopped` if there is none of that name.
+    /// The state of a process; `Stopped` if it does not exist.
     fn process(&self, name: &str) -> Expect;
 
-    /// What stands in a file of a host.
+    /// The contents of a file on a host.
     fn file(&self, host: &str, path: &str) -> Option<Vec<u8>>;
 
-    /// What each of these clients and proxies counts under a name.
+    /// The value of a counter in each of these clients and proxies.
     fn counted(&self, _at: &[String], _field: &str) -> Vec<String> {
         Vec::new()
     }
 
-    /// How many writes of these clients and terminals stand in a column of the ledger; of all, if none
-    /// is named. `None` where none is kept.
+    /// The number of writes of these clients and terminals in a column of the ledger; of all, if
+    /// none is named. `None` if there is no ledger.
     fn ledger(&self, _column: Column, _at: &[String]) -> Option<u64> {
         None
     }
 
-    /// The number of the event that comes next, where there are events.
+    /// The number of the next event, if events are numbered.
     fn next_event(&self) -> u64 {
         0
     }
 
-    /// What was done since the event of a number, as text.
+    /// The actions since an event, as text.
     fn done(&self, _since: u64) -> Vec<String> {
         Vec::new()
     }
 
-    /// Whether a host has power; `None` if there is none of that name.
+    /// Whether a host is powered on; `None` if it does not exist.
     fn host(&self, _name: &str) -> Option<bool> {
         None
     }
 
-    /// Whether a link is cut in a direction at least; `None` if there is none.
+    /// Whether a link is cut in at least one direction; `None` if it does not exist.
     fn cut(&self, _a: &str, _b: &str) -> Option<bool> {
         None
     }
@@ -130,7 +131,7 @@ impl Witness for World {
     }
 }
 
-/// The running processes of any of these names: their own, `host:port`, or their host's.
+/// The running processes with any of these names: their own, `host:port`, or their host's.
 fn procs<'a>(world: &'a World, names: &'a [String]) -> impl Iterator<Item = ProcView<'a>> + 'a {
     world.procs().filter(move |proc| {
         let host = world.host(proc.host).map_or("", |host| host.name);
@@ -145,7 +146,7 @@ fn procs<'a>(world: &'a World, names: &'a [String]) -> impl Iterator<Item = Proc
     })
 }
 
-/// What a server would answer now, as redis-cli prints it into a pipe.
+/// The reply that a server would give now, as redis-cli prints it into a pipe.
 fn ask(world: &World, proc: ProcId, password: Option<&str>, command: &[String]) -> Option<String> {
     let host = world.host(world.proc(proc)?.host)?;
     let now = Now::instantaneous(world.now(), host.wall);
@@ -164,7 +165,7 @@ fn ask_copy<M: Machine>(
     password: Option<&str>,
     command: &[String],
 ) -> Option<String> {
-    // Higher than any that a World gives.
+    // Larger than any connection ID in a World.
     let conn = ConnId::accepted(u64::MAX >> 2);
     let at = |port| Endpoint::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let listener = ListenerId(u32::MAX);
@@ -192,7 +193,7 @@ pub fn printed(reply: &Value) -> String {
     lines.join("\n")
 }
 
-/// A value as lines of text.
+/// Writes a value as lines of text.
 fn flatten(value: &Value, lines: &mut Vec<String>) {
     if let Some(items) = value.items() {
         return items.iter().for_each(|item| flatten(item, lines));

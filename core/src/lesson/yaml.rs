@@ -1,44 +1,44 @@
-//! YAML as values that know their lines, so that what is wrong with one can be told with its place.
+//! YAML values with their line numbers, so that errors can name the line.
 //!
-//! Aliases, anchors and tags are refused: no lesson needs them, and aliases can make a short file
-//! stand for an enormous value.
+//! Aliases, anchors and tags are rejected: no lesson needs them, and by aliases a short file could
+//! expand to an enormous value.
 
 use saphyr_parser::{Event, Parser};
 
 use super::error::LessonError;
 
-/// A value and the line in which it begins.
+/// A value, and the line where it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Node {
     /// The line of the file, counted from 1.
     pub line: usize,
-    /// What it is.
+    /// The value.
     pub kind: Kind,
 }
 
-/// The three kinds of values.
+/// The kinds of values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A word, a number, a text.
+    /// A word, a number, or a text.
     Scalar(String),
     /// A list.
     List(Vec<Node>),
-    /// Keys with their lines, and values, in the order of the file.
+    /// A map: its keys with their lines, and its values, in the order of the file.
     Map(Vec<(String, usize, Node)>),
 }
 
-/// Values that a document may hold.
+/// The maximum number of values in a document.
 const MAX_NODES: usize = 4_000;
-/// How deep they may be nested.
+/// The maximum nesting depth.
 const MAX_DEPTH: usize = 12;
 
-/// A list or a map that is not complete.
+/// A list or a map that is still open.
 enum Open {
     List(Vec<Node>),
     Map(Vec<(String, usize, Node)>, Option<(String, usize)>),
 }
 
-/// Reads one document whose first line is line `first` of the file.
+/// Parses one document, whose first line is line `first` of the file.
 pub(super) fn parse(text: &str, first: usize) -> Result<Node, LessonError> {
     let at = |line: usize| (line + first).saturating_sub(1);
     let mut open: Vec<(usize, Open)> = Vec::new();
@@ -81,7 +81,7 @@ pub(super) fn parse(text: &str, first: usize) -> Result<Node, LessonError> {
         };
         nodes += 1;
         if nodes > MAX_NODES || open.len() > MAX_DEPTH {
-            return refuse("there are too many values, or they are nested too deep", "split it");
+            return refuse("there are too many values, or they are nested too deeply", "split it");
         }
         let Some(node) = complete else { continue };
         match open.last_mut() {
@@ -94,7 +94,7 @@ pub(super) fn parse(text: &str, first: usize) -> Result<Node, LessonError> {
                 (Some((key, at)), kind) => pairs.push((key, at, Node { line: node.line, kind })),
                 (None, Kind::Scalar(name)) => {
                     if pairs.iter().any(|(known, ..)| *known == name) {
-                        return refuse(&format!("'{name}' stands here twice"), "keep one of them");
+                        return refuse(&format!("'{name}' appears here twice"), "keep one of them");
                     }
                     *key = Some((name, node.line));
                 }
@@ -106,7 +106,7 @@ pub(super) fn parse(text: &str, first: usize) -> Result<Node, LessonError> {
 }
 
 impl Node {
-    /// The text of a scalar.
+    /// The value as a text.
     pub(super) fn text(&self, what: &str) -> Result<&str, LessonError> {
         match &self.kind {
             Kind::Scalar(text) => Ok(text),
@@ -114,7 +114,7 @@ impl Node {
         }
     }
 
-    /// A whole number within limits.
+    /// The value as an integer up to a maximum.
     pub(super) fn number(&self, what: &str, most: u64) -> Result<u64, LessonError> {
         let text = self.text(what)?;
         text.parse().ok().filter(|&n| n <= most).ok_or_else(|| {
@@ -122,7 +122,7 @@ impl Node {
         })
     }
 
-    /// `true` or `false`.
+    /// The value as `true` or `false`.
     pub(super) fn truth(&self, what: &str) -> Result<bool, LessonError> {
         match self.text(what)? {
             "true" | "yes" => Ok(true),
@@ -131,7 +131,7 @@ impl Node {
         }
     }
 
-    /// The items of a list.
+    /// The value as a list.
     pub(super) fn items(&self, what: &str) -> Result<&[Node], LessonError> {
         match &self.kind {
             Kind::List(items) => Ok(items),
@@ -139,7 +139,7 @@ impl Node {
         }
     }
 
-    /// A list of texts; one text stands for a list of one.
+    /// The value as a list of texts; a single text is a list of one.
     pub(super) fn texts(&self, what: &str) -> Result<Vec<String>, LessonError> {
         match &self.kind {
             Kind::Scalar(text) => Ok(vec![text.clone()]),
@@ -147,7 +147,7 @@ impl Node {
         }
     }
 
-    /// The entries of a map, all of whose keys must be known.
+    /// The value as a map, all of whose keys must be in `known`.
     pub(super) fn map<'n>(&'n self, what: &str, known: &[&str]) -> Result<Map<'n>, LessonError> {
         let Kind::Map(pairs) = &self.kind else {
             return Err(self.wrong(what, "a map", &format!("write keys: {}", known.join(", "))));
@@ -169,7 +169,7 @@ impl Node {
     }
 }
 
-/// A map whose keys are known.
+/// A map whose keys have been checked.
 #[derive(Clone, Copy)]
 pub(super) struct Map<'n> {
     pub line: usize,
@@ -177,19 +177,19 @@ pub(super) struct Map<'n> {
 }
 
 impl<'n> Map<'n> {
-    /// A value, if it is there.
+    /// The value of a key, if it exists.
     pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
         self.pairs.iter().find(|(known, ..)| known == key).map(|(.., node)| node)
     }
 
-    /// A value that must be there.
+    /// The value of a required key.
     pub(super) fn need(&self, what: &str, key: &str) -> Result<&'n Node, LessonError> {
         self.get(key).ok_or_else(|| {
             LessonError::new(self.line, format!("{what} has no '{key}'"), format!("add '{key}: …'"))
         })
     }
 
-    /// A text, if it is there.
+    /// The text of a key, if it exists.
     pub(super) fn text(&self, key: &str) -> Result<Option<String>, LessonError> {
         self.get(key).map(|node| node.text(key).map(str::to_owned)).transpose()
     }

@@ -1,93 +1,93 @@
-//! The engine of a proxy: clients on one side, pipelined connections to backends on the other, and
-//! replies that come back in the order of the requests.
+//! The engine of a proxy: client connections, pipelined connections to backends, and replies in the
+//! order of the requests.
 //!
-//! It knows neither where a request belongs nor what a client may ask: that says a [`Rule`]. What it
-//! guarantees is that every request is answered once, by the reply to it, after the replies to those
-//! before it; and that no slow peer takes more memory than the limits below.
+//! A [`Rule`] decides where a request is sent and what a client may request. The engine guarantees
+//! that every request gets exactly one reply, in order, and that no slow peer takes more memory
+//! than the limits below.
 //!
-//! **Backpressure.** No more requests are read from a client that has [`MAX_ASKS`] unanswered ones,
-//! or for which [`MAX_HELD`] bytes of replies wait, or whose next request belongs to a backend for
-//! which [`MAX_BACKLOG`] bytes wait. A reply that is larger than [`STREAMED`] is passed on as it
-//! arrives, and its backend is not read from while its client does not take it; a client that takes
-//! nothing for [`PATIENCE`] is closed, since others wait behind it.
+//! **Backpressure.** The engine stops reading requests of a client that has [`MAX_UNANSWERED`]
+//! unanswered requests, or [`MAX_HELD`] bytes of waiting replies, or whose next request is for a
+//! backend with [`MAX_BACKLOG`] queued bytes. A reply larger than [`STREAMED`] is forwarded as it
+//! arrives, and its backend is not read from while the client does not take it. A client that takes
+//! nothing for [`STALL_TIMEOUT`] is closed, since others wait for the same backend.
 
 mod client;
 mod drive;
 mod join;
 mod link;
 mod rule;
-mod slots;
+mod slab;
 
 use std::collections::VecDeque;
 
 use self::client::Work;
-pub use self::client::{Ask, Client, ClientId};
+pub use self::client::{Client, ClientId, Unanswered};
 pub use self::drive::Proxy;
-pub use self::join::{Join, Joined};
-pub use self::link::{Gone, Kept, Link, LinkId, Lost, Owner, Pending};
-pub use self::rule::{Flow, Left, Rule, Verdict, Welcome};
-use self::slots::Slots;
+pub use self::join::{Join, JoinKind};
+pub use self::link::{ClosedLink, Link, LinkError, LinkId, Owner, Pending, RequestCopy};
+pub use self::rule::{AcceptedClient, DisconnectReason, Flow, ReplyAction, Rule};
+use self::slab::Slab;
 use crate::machine::{Address, Close, ConnId, Endpoint, ListenerId, LogLevel, LogLine, Output};
 use crate::time::{Duration, Mono};
 
-/// Unanswered requests of one client.
-pub const MAX_ASKS: usize = 4096;
+/// The maximum number of unanswered requests of a client.
+pub const MAX_UNANSWERED: usize = 4096;
 
-/// Bytes of replies that wait for one client before no more of its requests are read.
+/// Bytes of replies waiting for a client above which no more of its requests are read.
 pub const MAX_HELD: usize = 1 << 20;
 
-/// Bytes of replies that wait for their turn at one client before it is closed: a client that asks
-/// for so much out of order wants more than a proxy can hold.
+/// Bytes of replies waiting for earlier replies of the same client above which the client is
+/// closed, since the proxy cannot buffer more.
 pub const MAX_OUT_OF_ORDER: usize = 256 << 20;
 
-/// Bytes that a client may send ahead while the answer to its last request is waited for.
+/// Bytes of further requests that are buffered while a client waits for a reply.
 pub const MAX_AHEAD: usize = 64 << 10;
 
-/// Bytes that may be queued for one backend connection before reading from clients stops.
+/// Bytes queued for a backend connection above which no requests are read from its clients.
 pub const MAX_BACKLOG: usize = 4 << 20;
 
-/// Replies longer than that are passed on before they have arrived as a whole.
+/// Replies longer than this, in bytes, are forwarded before they are complete.
 pub const STREAMED: usize = 256 << 10;
 
-/// Buffers that are kept for the clients that ask next.
+/// The maximum number of spare buffers for clients.
 const MAX_SPARE: usize = 64;
 
-/// How long a client may take nothing of a reply that holds up a backend connection.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout for a client that takes nothing of a reply and thereby blocks a backend connection.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Clients, backend connections, and what is on its way between them.
+/// Clients, backend connections, and the requests and replies between them.
 #[derive(Clone, Debug)]
 pub struct Engine<R: Rule> {
-    clients: Slots<Client<R::Client>>,
-    links: Slots<Link<R::Link>>,
+    clients: Slab<Client<R::Client>>,
+    links: Slab<Link<R::Link>>,
     outputs: VecDeque<Output>,
-    /// Connections whose outbox got something to send since the driver last asked.
+    /// Connections whose outbox got data since the driver last polled.
     dirty: Vec<ConnId>,
-    /// Clients that may be served again.
+    /// Clients whose requests may be read again.
     resumable: Vec<ClientId>,
-    /// Clients that are gone while the rule was at work.
-    departed: Vec<(Client<R::Client>, Left)>,
-    /// Clients to which something was sent since this was last looked at: some of them are idle now.
-    settling: Vec<ClientId>,
-    /// Buffers that idle clients have given back.
+    /// Clients that disconnected while the rule was running.
+    disconnected: Vec<(Client<R::Client>, DisconnectReason)>,
+    /// Clients to which replies were sent, some of which may be idle now.
+    maybe_idle: Vec<ClientId>,
+    /// Spare buffers from clients that became idle.
     #[expect(clippy::vec_box, reason = "a client holds its box, which changes hands as it is")]
     spare: Vec<Box<Work>>,
     last_conn: u64,
     last_listener: u32,
-    /// The earliest time at which a request may have waited too long.
+    /// The earliest time at which a request may time out.
     deadline: Option<Mono>,
 }
 
 impl<R: Rule> Default for Engine<R> {
     fn default() -> Self {
         Engine {
-            clients: Slots::default(),
-            links: Slots::default(),
+            clients: Slab::default(),
+            links: Slab::default(),
             outputs: VecDeque::new(),
             dirty: Vec::new(),
             resumable: Vec::new(),
-            departed: Vec::new(),
-            settling: Vec::new(),
+            disconnected: Vec::new(),
+            maybe_idle: Vec::new(),
             spare: Vec::new(),
             last_conn: 0,
             last_listener: 0,
@@ -97,7 +97,7 @@ impl<R: Rule> Default for Engine<R> {
 }
 
 impl<R: Rule> Engine<R> {
-    /// Asks for a listener.
+    /// Opens a listener.
     pub fn listen(&mut self, at: Endpoint, backlog: u32) -> ListenerId {
         self.last_listener += 1;
         let listener = ListenerId(self.last_listener);
@@ -105,12 +105,12 @@ impl<R: Rule> Engine<R> {
         listener
     }
 
-    /// Asks for anything that is not about a connection of the engine.
+    /// Adds an output that does not concern a connection of the engine.
     pub fn output(&mut self, output: Output) {
         self.outputs.push_back(output);
     }
 
-    /// Writes a line into the log.
+    /// Writes a log line.
     pub fn log(&mut self, level: LogLevel, text: impl Into<String>) {
         let text = text.into();
         self.outputs.push_back(Output::Log(LogLine { level, role: 'P', text }));
@@ -118,12 +118,12 @@ impl<R: Rule> Engine<R> {
 
     // Clients.
 
-    /// A client, if it is still there.
+    /// A client, if it is still connected.
     pub fn client(&self, id: ClientId) -> Option<&Client<R::Client>> {
         self.clients.get(id.slot).filter(|client| client.id == id)
     }
 
-    /// A client, if it is still there.
+    /// A client, if it is still connected.
     #[inline]
     pub fn client_mut(&mut self, id: ClientId) -> Option<&mut Client<R::Client>> {
         self.clients.get_mut(id.slot).filter(|client| client.id == id)
@@ -134,46 +134,51 @@ impl<R: Rule> Engine<R> {
         self.clients.iter()
     }
 
-    /// How many clients there are.
+    /// The number of clients.
     pub fn clients_len(&self) -> usize {
         self.clients.len()
     }
 
-    /// Answers a client's request at once, after those before it.
+    /// Replies to a client's request without a backend; the reply is sent after those to earlier
+    /// requests.
     pub fn answer(&mut self, id: ClientId, reply: &[u8]) {
         let Some(client) = self.client_mut(id) else { return };
         let work = client.work();
-        if work.asks.is_empty() {
+        if work.unanswered.is_empty() {
             work.outbox.write(reply);
             self.mark_client(id);
         } else {
             work.held += reply.len();
-            work.asks.push_back(Ask { bytes: reply.to_vec(), done: true, ..Ask::default() });
+            work.unanswered.push_back(Unanswered {
+                bytes: reply.to_vec(),
+                done: true,
+                ..Unanswered::default()
+            });
         }
     }
 
-    /// Notes that a client's request will be answered by a backend. [`Owner::Client`] with this
-    /// number, part 0, brings the reply to it.
+    /// Registers a client's request that a backend will answer. The reply is delivered by
+    /// [`Owner::Client`] with the returned number and part 0.
     #[inline]
-    pub fn ask(&mut self, id: ClientId) -> u64 {
-        self.note(id, Ask::default())
+    pub fn expect_reply(&mut self, id: ClientId) -> u64 {
+        self.note(id, Unanswered::default())
     }
 
-    /// Notes that a client's request will be answered by several backends, whose replies are put
-    /// together. Parts are counted from 0.
+    /// Registers a client's request that several backends will answer, whose replies are joined.
+    /// Parts are numbered from 0.
     pub fn split(&mut self, id: ClientId, join: Join) -> u64 {
-        self.note(id, Ask { join: Some(Box::new(join)), ..Ask::default() })
+        self.note(id, Unanswered { join: Some(Box::new(join)), ..Unanswered::default() })
     }
 
-    fn note(&mut self, id: ClientId, ask: Ask) -> u64 {
+    fn note(&mut self, id: ClientId, entry: Unanswered) -> u64 {
         let Some(client) = self.client_mut(id) else { return 0 };
         let work = client.work();
-        work.asks.push_back(ask);
-        work.first + work.asks.len() as u64 - 1
+        work.unanswered.push_back(entry);
+        work.first + work.unanswered.len() as u64 - 1
     }
 
-    /// Closes a client's connection when everything that it has asked for is answered. What it sends
-    /// behind that is not read.
+    /// Closes a client's connection after the replies to all of its requests so far. Further
+    /// requests are not read.
     pub fn finish(&mut self, id: ClientId) {
         let Some(client) = self.client_mut(id) else { return };
         let work = client.work();
@@ -182,10 +187,10 @@ impl<R: Rule> Engine<R> {
         self.end_if_done(id);
     }
 
-    /// Closes a client's connection now. What has not been sent to it is dropped.
+    /// Closes a client's connection immediately. Unsent replies are dropped.
     pub fn refuse(&mut self, id: ClientId) {
         if let Some(client) = self.take_client(id) {
-            self.departed.push((client, Left::Refused));
+            self.disconnected.push((client, DisconnectReason::Refused));
         }
     }
 
@@ -195,14 +200,14 @@ impl<R: Rule> Engine<R> {
         Some(client)
     }
 
-    /// Reads no further requests of a client until all that it has asked for is answered.
+    /// Reads no further requests of a client until all earlier ones are answered.
     pub fn wait(&mut self, id: ClientId) {
         if let Some(client) = self.client_mut(id) {
             client.work().waits = true;
         }
     }
 
-    /// Sends a client something that it has not asked for with the request at hand.
+    /// Sends a client data that is not the reply to its current request.
     pub fn push(&mut self, id: ClientId, bytes: &[u8]) {
         let Some(client) = self.client_mut(id) else { return };
         client.work().outbox.write(bytes);
@@ -220,15 +225,15 @@ impl<R: Rule> Engine<R> {
 
     fn resume(&mut self, id: ClientId) {
         let Some(client) = self.client_mut(id) else { return };
-        if client.work().paused && client.work().may_go() {
+        if client.work().paused && client.work().may_serve() {
             self.resumable.push(id);
         } else {
             self.end_if_done(id);
         }
     }
 
-    /// Reads no more from a client that is paused: at once if it has to take something first, else
-    /// when it has sent much ahead. (Until then its end is seen while it waits.)
+    /// Stops reading from a paused client: immediately if it has to take replies first, or else
+    /// once it has sent many bytes ahead. (Until then, the end of its stream is noticed.)
     fn limit_reading(&mut self, id: ClientId) {
         let Some(client) = self.client_mut(id) else { return };
         let conn = client.conn;
@@ -242,13 +247,14 @@ impl<R: Rule> Engine<R> {
         }
     }
 
-    /// Closes the connection of a client that will send no more, when nothing is left to do for it.
+    /// Closes the connection of a client that has sent its last request, once all replies were
+    /// sent.
     fn end_if_done(&mut self, id: ClientId) {
         let Some(client) = self.client_mut(id) else { return };
         let conn = client.conn;
         let work = client.work();
         let waits = work.paused && !work.finishing;
-        if !work.ended || waits || !work.asks.is_empty() || work.closing {
+        if !work.ended || waits || !work.unanswered.is_empty() || work.closing {
             return;
         }
         work.closing = true;
@@ -257,8 +263,8 @@ impl<R: Rule> Engine<R> {
 
     // Backend connections.
 
-    /// Opens a connection to a backend. Requests may be sent at once; they wait for it. One that is
-    /// not answered within `timeout` breaks the connection.
+    /// Opens a connection to a backend. Requests can be sent at once, and are queued until it is
+    /// established. A request that is not answered within `timeout` breaks the connection.
     pub fn open(&mut self, to: Address, timeout: Option<Duration>, data: R::Link) -> LinkId {
         self.last_conn += 1;
         let conn = ConnId::connected(self.last_conn);
@@ -267,13 +273,13 @@ impl<R: Rule> Engine<R> {
         slot.map_or(LinkId::default(), LinkId)
     }
 
-    /// A backend connection, if it is still there.
+    /// A backend connection, if it still exists.
     #[inline]
     pub fn link(&self, id: LinkId) -> Option<&Link<R::Link>> {
         self.links.get(id.0.slot).filter(|link| link.id == id)
     }
 
-    /// A backend connection, if it is still there.
+    /// A backend connection, if it still exists.
     #[inline]
     pub fn link_mut(&mut self, id: LinkId) -> Option<&mut Link<R::Link>> {
         self.links.get_mut(id.0.slot).filter(|link| link.id == id)
@@ -284,13 +290,13 @@ impl<R: Rule> Engine<R> {
         self.links.iter()
     }
 
-    /// All backend connections, to change what the rule keeps of them.
+    /// All backend connections, mutable, for the rule's data.
     pub fn links_mut(&mut self) -> impl Iterator<Item = &mut Link<R::Link>> {
         self.links.iter_mut()
     }
 
-    /// Sends a request to a backend: the parts of it, one after the other. False if the connection
-    /// is gone; no client is answered then.
+    /// Sends a request, given in pieces, to a backend. False if the connection does not exist any
+    /// more; then the client gets no reply from the engine.
     #[inline]
     pub fn send<const N: usize>(
         &mut self,
@@ -306,7 +312,7 @@ impl<R: Rule> Engine<R> {
         link.outbox.write_parts(parts);
         let len = parts.iter().map(|part| part.len()).sum::<usize>() as u64;
         let end = link.outbox.end();
-        link.pending.push_back(Pending { owner, command, at: now, end, len, hops: 0, kept: None });
+        link.pending.push_back(Pending { owner, command, at: now, end, len, hops: 0, copy: None });
         if link.pending.len() == 1
             && let Some(timeout) = link.timeout
         {
@@ -328,26 +334,26 @@ impl<R: Rule> Engine<R> {
         true
     }
 
-    /// Keeps the request that was sent last on a connection, so that it can be sent to another
-    /// backend, and how often that has happened.
-    pub fn keep_last(&mut self, id: LinkId, kept: Kept, hops: u8) {
+    /// Stores the last request sent on a connection, with its number of hops, so that it can be
+    /// sent to another backend.
+    pub fn copy_last(&mut self, id: LinkId, kept: RequestCopy, hops: u8) {
         if let Some(pending) = self.link_mut(id).and_then(|link| link.pending.back_mut()) {
-            pending.kept = Some(Box::new(kept));
+            pending.copy = Some(Box::new(kept));
             pending.hops = hops;
         }
     }
 
-    /// Closes a backend connection. The rule is not told; it gets what was to be answered.
-    pub fn close(&mut self, id: LinkId) -> Option<Gone<R::Link>> {
+    /// Closes a backend connection, without telling the rule. Returns the unanswered requests.
+    pub fn close(&mut self, id: LinkId) -> Option<ClosedLink<R::Link>> {
         let link = self.links.remove_if(id.0.slot, |link| link.id == id)?;
         self.outputs.push_back(Output::Close { conn: link.conn, how: Close::Now });
-        Some(self.bury(link))
+        Some(self.into_closed(link))
     }
 
-    fn bury(&mut self, link: Link<R::Link>) -> Gone<R::Link> {
+    fn into_closed(&mut self, link: Link<R::Link>) -> ClosedLink<R::Link> {
         let mut pending = link.pending;
         if link.streaming {
-            // Half of the reply is with the client: it cannot be told anything else.
+            // The client has a part of the reply already, so it cannot get another one.
             if let Some(Pending { owner: Owner::Client { id, .. }, .. }) = pending.pop_front() {
                 self.refuse(id);
             }
@@ -358,7 +364,7 @@ impl<R: Rule> Engine<R> {
                 self.resume(id);
             }
         }
-        Gone {
+        ClosedLink {
             id: link.id,
             up: link.up,
             sent: link.outbox.end() - link.outbox.len() as u64,
@@ -369,30 +375,30 @@ impl<R: Rule> Engine<R> {
 
     // Replies.
 
-    /// Answers a request that a backend was to answer, with a whole reply.
+    /// Delivers the complete reply to a request that was meant for a backend.
     #[inline]
-    pub fn settle(&mut self, owner: Owner, reply: &[u8]) {
+    pub fn deliver_reply(&mut self, owner: Owner, reply: &[u8]) {
         if let Owner::Client { id, seq, part } = owner {
             self.deliver(id, seq, part, reply, true);
         }
     }
 
-    /// The same for a part that ends the client's connection: after the reply, and those behind it
+    /// The same, but the client's connection is closed afterwards: after this reply, and later ones
     /// that are complete by then.
-    pub fn settle_last(&mut self, owner: Owner, reply: &[u8]) {
+    pub fn deliver_last_reply(&mut self, owner: Owner, reply: &[u8]) {
         let Owner::Client { id, seq, .. } = owner else { return };
         if let Some(client) = self.client_mut(id)
             && let work = client.work()
             && let Some(index) = seq.checked_sub(work.first)
-            && let Some(ask) = work.asks.get_mut(index as usize)
-            && let Some(join) = &mut ask.join
+            && let Some(entry) = work.unanswered.get_mut(index as usize)
+            && let Some(join) = &mut entry.join
         {
             join.set_last();
         }
-        self.settle(owner, reply);
+        self.deliver_reply(owner, reply);
     }
 
-    /// Brings a piece of a reply to where it belongs.
+    /// Delivers a piece of a reply.
     #[inline]
     fn deliver(&mut self, id: ClientId, seq: u64, part: u32, bytes: &[u8], end: bool) {
         let Some(client) = self.clients.get_mut(id.slot).filter(|client| client.id == id) else {
@@ -401,13 +407,13 @@ impl<R: Rule> Engine<R> {
         let conn = client.conn;
         let work = client.work();
         let Some(index) = seq.checked_sub(work.first) else { return };
-        let Some(ask) = work.asks.get_mut(index as usize) else { return };
-        if index == 0 && ask.join.is_none() {
+        let Some(entry) = work.unanswered.get_mut(index as usize) else { return };
+        if index == 0 && entry.join.is_none() {
             work.outbox.write(bytes);
             if end {
-                work.asks.pop_front();
+                work.unanswered.pop_front();
                 work.first += 1;
-                if !work.asks.is_empty() {
+                if !work.unanswered.is_empty() {
                     work.advance();
                 }
             }
@@ -423,25 +429,25 @@ impl<R: Rule> Engine<R> {
         self.deliver_later(id, index as usize, part, bytes, end);
     }
 
-    /// Brings a piece of a reply to a request that is split, or that others stand before.
+    /// Delivers a piece of a reply that is joined with others, or waits for earlier replies.
     fn deliver_later(&mut self, id: ClientId, index: usize, part: u32, bytes: &[u8], end: bool) {
         let Some(client) = self.client_mut(id) else { return };
         let work = client.work();
-        let Some(ask) = work.asks.get_mut(index) else { return };
+        let Some(entry) = work.unanswered.get_mut(index) else { return };
         work.held += bytes.len();
-        match &mut ask.join {
+        match &mut entry.join {
             None => {
-                ask.bytes.extend_from_slice(bytes);
-                ask.done = end;
+                entry.bytes.extend_from_slice(bytes);
+                entry.done = end;
             }
             Some(join) => {
                 if let Some(whole) = join.add(part, bytes, end) {
                     work.held += whole.bytes.len();
                     work.held = work.held.saturating_sub(join.held());
-                    ask.last = whole.last;
-                    ask.bytes = whole.bytes;
-                    ask.done = true;
-                    ask.join = None;
+                    entry.last = whole.last;
+                    entry.bytes = whole.bytes;
+                    entry.done = true;
+                    entry.join = None;
                 }
             }
         }
@@ -455,7 +461,7 @@ impl<R: Rule> Engine<R> {
             self.log(LogLevel::Warning, text);
             return self.refuse(id);
         }
-        if index > 0 || !ask.done {
+        if index > 0 || !entry.done {
             return;
         }
         work.advance();
@@ -463,25 +469,24 @@ impl<R: Rule> Engine<R> {
         if finish {
             work.ended = true;
             work.finishing = true;
-            work.drop_asks();
+            work.drop_unanswered();
         }
         self.mark_client(id);
         self.resume(id);
     }
 
-    /// Whether a request of a client is the one whose reply leaves next, so that it can be passed on
-    /// in pieces.
+    /// Whether the next reply to a client is the one to this request, so that it can be streamed.
     fn is_next(&self, id: ClientId, seq: u64) -> bool {
         self.client(id).and_then(Client::under_way).is_some_and(|work| {
-            work.first == seq && work.asks.front().is_some_and(|ask| ask.join.is_none())
+            work.first == seq && work.unanswered.front().is_some_and(|entry| entry.join.is_none())
         })
     }
 
-    /// Takes the buffers of clients that have taken all of their replies.
-    fn settle_idle(&mut self) {
-        for id in self.settling.drain(..) {
+    /// Takes back the buffers of clients that have received all of their replies.
+    fn reclaim_buffers(&mut self) {
+        for id in self.maybe_idle.drain(..) {
             let client = self.clients.get_mut(id.slot).filter(|client| client.id == id);
-            if let Some(work) = client.and_then(Client::rest)
+            if let Some(work) = client.and_then(Client::release_buffers)
                 && self.spare.len() < MAX_SPARE
             {
                 self.spare.push(work);
@@ -489,7 +494,7 @@ impl<R: Rule> Engine<R> {
         }
     }
 
-    /// The earliest time at which the engine has something to do.
+    /// The time of the engine's next timeout.
     fn timeout(&self) -> Option<Mono> {
         if self.resumable.is_empty() { self.deadline } else { Some(Mono::ZERO) }
     }

@@ -1,14 +1,14 @@
-//! Proxies: clients on one side, backends that have the keys on the other.
+//! Proxies between clients and the backends that have the keys.
 //!
-//! * [`engine`] keeps the connections, the order of the replies, and the limits. It is the same for
-//!   both proxies.
-//! * [`twemproxy`] and [`predixy`] are two [`Rule`]s over it: which commands there are, where
-//!   keys go, what is done about a backend that fails; with the configuration files and the
-//!   statistics of the originals.
-//! * [`View`] is what a proxy shows of itself.
+//! * [`engine`] handles connections, the order of replies, and limits, in the same way for both
+//!   proxies.
+//! * [`twemproxy`] and [`predixy`] are two [`Rule`]s for it: the supported commands, the
+//!   distribution of keys, the treatment of failed backends, and the originals' configuration files
+//!   and statistics.
+//! * [`View`] is the state of a proxy as plain data.
 //! * [`request`] and [`reply`] find the ends of requests and replies in streams of bytes.
 //!
-//! What does not live here: hashing keys (`sharding`), and what a command does (the backends know).
+//! Hashing of keys is in `sharding`; commands are executed by the backends.
 
 pub mod engine;
 pub mod predixy;
@@ -48,7 +48,7 @@ impl<R: Rule> Machine for Proxy<R> {
             Input::Disk { op, result } => self.rule.disk(&mut self.engine, now, op, result),
             Input::Signal(signal) => self.rule.signal(&mut self.engine, now, signal),
             Input::Vitals(vitals) => self.rule.vitals(vitals),
-            // Only programs that start others or read streams are told more.
+            // The other inputs are for programs that start processes or read streams.
             _ => {}
         }
     }

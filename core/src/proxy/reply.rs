@@ -1,39 +1,39 @@
-//! Replies as a proxy reads them: where each ends, without taking it apart.
+//! Finds the ends of replies in a stream, without decoding them.
 
 use memchr::memchr;
 
-/// Finds the ends of replies in a stream of bytes, whatever their size and nesting. It keeps a few
-/// numbers and the beginning of a line, never a reply.
+/// Finds the ends of replies, whatever their size and nesting. Its state is a few numbers and the
+/// beginning of a line, never a reply.
 #[derive(Clone, Debug, Default)]
 pub struct Scanner {
-    /// Elements that are still to come until the reply is whole; 0 between replies.
+    /// Number of elements missing from the current reply; 0 between replies.
     missing: u64,
-    /// Bytes of a bulk string that are still to come, its line end included.
+    /// Bytes missing from the current bulk string, including its line end.
     skip: u64,
-    /// The beginning of a line whose end has not come.
+    /// The beginning of an incomplete line.
     line: Line,
 }
 
-/// How far [`Scanner::scan`] came.
+/// The result of [`Scanner::scan`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scan {
-    /// Bytes that belong to the reply.
+    /// Number of bytes that belong to the reply.
     pub used: usize,
-    /// Whether it ends with them.
+    /// Whether the reply is complete with them.
     pub done: bool,
 }
 
-/// The peer does not speak the protocol.
+/// The peer violates the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// The most elements of one reply, all levels together.
+/// The maximum number of elements of a reply, on all levels together.
 const MAX_ELEMENTS: u64 = 1 << 32;
 
-/// The longest line that tells a length: a mark, a sign, digits, a line end.
+/// The maximum length of a line with a length: type, sign, digits, line end.
 const MAX_LINE: usize = 24;
 
-/// What is known of a line whose end has not come: its first bytes.
+/// The first bytes of an incomplete line.
 #[derive(Clone, Copy, Debug, Default)]
 struct Line {
     bytes: [u8; MAX_LINE],
@@ -55,13 +55,13 @@ impl Line {
 }
 
 impl Scanner {
-    /// Whether no reply has begun.
+    /// Whether no reply has started.
     pub fn is_idle(&self) -> bool {
         self.missing == 0
     }
 
-    /// Looks for the end of the reply at the beginning of `bytes`, or of the one that has begun
-    /// before.
+    /// Looks for the end of the current reply, which starts or continues at the beginning of
+    /// `bytes`.
     #[inline]
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Scan, Malformed> {
         if self.missing == 0 {
@@ -104,7 +104,7 @@ impl Scanner {
         }
     }
 
-    /// Takes one line in, whose end may be missing if it does not tell a length.
+    /// Handles a line, which may be incomplete unless it contains a length.
     fn take(&mut self, line: &[u8]) -> Result<(), Malformed> {
         let (&mark, text) = line.split_first().ok_or(Malformed)?;
         match mark {
@@ -116,7 +116,7 @@ impl Scanner {
                 Some(len) => match mark {
                     b'$' | b'!' | b'=' => self.skip = len + 2,
                     b'%' => self.expect(len * 2)?,
-                    // Attributes are no reply; it follows them.
+                    // Attributes precede the actual reply.
                     b'|' => {
                         self.missing += 1;
                         self.expect(len * 2)?;
@@ -138,7 +138,7 @@ fn tells_length(mark: u8) -> bool {
     matches!(mark, b'$' | b'*' | b'!' | b'=' | b'%' | b'~' | b'>' | b'|')
 }
 
-/// The number on a line behind its mark; `None` for -1.
+/// The number on a line after its type; `None` for -1.
 fn length(text: &[u8]) -> Result<Option<u64>, Malformed> {
     let digits = text.strip_suffix(b"\r\n").ok_or(Malformed)?;
     if digits == b"-1" {
@@ -156,7 +156,7 @@ fn length(text: &[u8]) -> Result<Option<u64>, Malformed> {
         .map(Some)
 }
 
-/// Splits the elements of an array off, one after the other: `None` if `reply` is no array.
+/// Iterates over the elements of an array; `None` if `reply` is not an array.
 pub fn elements(reply: &[u8]) -> Option<Elements<'_>> {
     let end = memchr(b'\n', reply)?;
     let text = reply.strip_prefix(b"*").or_else(|| reply.strip_prefix(b"~"))?;
@@ -164,7 +164,7 @@ pub fn elements(reply: &[u8]) -> Option<Elements<'_>> {
     Some(Elements { rest: reply.get(end + 1..)?, left: len })
 }
 
-/// The elements of an array, each as a whole reply.
+/// The elements of an array, each as a complete reply.
 #[derive(Clone, Debug)]
 pub struct Elements<'r> {
     rest: &'r [u8],
@@ -211,7 +211,7 @@ mod tests {
 
     use super::*;
 
-    /// The replies of a stream that comes in pieces.
+    /// The replies of a stream that arrives in pieces.
     fn replies<'c>(chunks: impl IntoIterator<Item = &'c [u8]>) -> Result<Vec<Vec<u8>>, Malformed> {
         let (mut scanner, mut all, mut part) = (Scanner::default(), Vec::new(), Vec::new());
         for mut chunk in chunks {
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_reply_ends_where_it_ends() {
+    fn the_end_of_every_kind_of_reply_is_found() {
         let all: [&[u8]; 13] = [
             b"+OK\r\n",
             b"-ERR a long line that is longer than any line that tells a length\r\n",
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reply_is_told() {
+    fn an_invalid_reply_is_an_error() {
         for text in ["x\r\n", "$x\r\n", "$5\n", "*99999999999\r\n", "$$\r\n", "\r\n"] {
             assert_eq!(replies([text.as_bytes()]), Err(Malformed), "{text:?}");
         }
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_comes_apart() {
+    fn an_array_is_split_into_its_elements() {
         let reply = b"*3\r\n$1\r\na\r\n$-1\r\n*1\r\n:7\r\n";
         let parts: Vec<&[u8]> = elements(reply).expect("an array").collect();
         assert_eq!(parts, [&b"$1\r\na\r\n"[..], b"$-1\r\n", b"*1\r\n:7\r\n"]);
@@ -271,7 +271,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_bytes_end_alike_however_they_are_cut(
+        fn invalid_bytes_give_the_same_result_however_they_are_split(
             text in "([*$+:-]{1,2}-?[0-9]{0,3}\r?\n?|[ -~]{0,9}|\r\n){0,30}",
             cut in 1usize..20,
         ) {

@@ -1,64 +1,64 @@
-//! Requests as a proxy reads them: it looks at the name and the keys and passes the bytes on as
-//! they came.
+//! Parses requests only as far as a proxy needs: the name and the keys. The bytes are forwarded
+//! unchanged.
 //!
-//! A request is taken apart where it lies: in the driver's buffer if it came whole, else in a buffer
-//! of the connection's own, to which only what is incomplete is copied.
+//! A request is parsed in place: in the driver's buffer if it arrived completely, or else in a
+//! buffer of the connection, into which only incomplete requests are copied.
 
 use memchr::memchr;
 
 use crate::resp::quote::split_args;
 
-/// The most arguments of one request, as in Redis.
+/// The maximum number of arguments of a request, as in Redis.
 const MAX_ARGS: u32 = 1024 * 1024;
 
-/// The longest argument: Redis's `proto-max-bulk-len`.
+/// The maximum length of an argument: Redis's `proto-max-bulk-len`.
 const MAX_BULK: u32 = 512 << 20;
 
-/// The most bytes of one request that are gathered.
+/// The maximum size of a buffered request in bytes.
 const MAX_REQUEST: usize = 1 << 30;
 
-/// The longest inline request.
+/// The maximum length of an inline request.
 const MAX_INLINE: usize = 64 * 1024;
 
-/// Digits of the longest length.
+/// The maximum number of digits of a length.
 const MAX_DIGITS: usize = 10;
 
-/// What an idle connection's buffer may keep.
+/// The maximum capacity that an idle connection's buffer keeps.
 const KEEP: usize = 16 * 1024;
 
-/// The requests of one connection.
+/// The request parser of a connection.
 #[derive(Clone, Debug, Default)]
 pub struct Requests {
-    /// Bytes that were left of earlier input.
+    /// The bytes left over from earlier input.
     buffer: Vec<u8>,
-    /// How much of `buffer` has been used up.
+    /// How much of `buffer` was consumed.
     start: usize,
-    /// How long the request was that was taken out of `buffer` last.
+    /// The length of the last request that was taken from `buffer`.
     last: usize,
-    /// How far the request at `start` has been read.
+    /// How far the request at `start` was parsed.
     progress: Progress,
-    /// Whether requests may be lines of words, as people type them.
+    /// Whether inline requests are accepted.
     inline: bool,
 }
 
-/// A whole request.
+/// A complete request.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'r> {
-    /// All of it, as it can be passed on.
+    /// All of its bytes, for forwarding.
     pub bytes: &'r [u8],
     args: &'r [Span],
 }
 
-/// A request that has not arrived as a whole.
+/// An incomplete request.
 #[derive(Clone, Copy, Debug)]
-pub struct Begun<'r> {
-    /// How many arguments it will have.
+pub struct PartialRequest<'r> {
+    /// The number of arguments that it announces.
     pub len: usize,
-    /// Those that are here.
+    /// The arguments that have arrived.
     pub request: Request<'r>,
 }
 
-/// The connection does not speak the protocol.
+/// The connection violates the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -70,25 +70,25 @@ struct Span {
 
 #[derive(Clone, Debug, Default)]
 struct Progress {
-    /// Arguments that were announced; 0 before the head has been read.
+    /// The announced number of arguments; 0 before that was parsed.
     count: u32,
-    /// Where to go on, counted from the request's first byte.
+    /// The position to continue at, relative to the request's first byte.
     at: usize,
     args: Vec<Span>,
-    /// Whether the last call gave a whole request, so that the next begins a new one.
+    /// Whether the last call returned a complete request, so that the next call starts a new one.
     done: bool,
-    /// What an inline request stands for.
+    /// An inline request, converted to an array.
     array: Vec<u8>,
 }
 
 impl Requests {
-    /// Requests of a connection that may send lines of words too.
+    /// A parser that accepts inline requests as well.
     pub fn with_inline() -> Requests {
         Requests { inline: true, ..Requests::default() }
     }
 
-    /// The next whole request out of what was kept and `bytes`, which is cut from the front. When
-    /// there is none, all of `bytes` has been taken in.
+    /// The next complete request from the buffer and `bytes`, which is advanced. If there is none,
+    /// all of `bytes` was buffered.
     #[inline]
     pub fn next<'s, 'b: 's>(
         &'s mut self,
@@ -125,17 +125,17 @@ impl Requests {
         Ok(Some(self.progress.request(request)))
     }
 
-    /// What is here of a request that is incomplete. [`Requests::next`] has given `None` before.
-    pub fn begun(&self) -> Option<Begun<'_>> {
+    /// The incomplete request in the buffer, after [`Requests::next`] has returned `None`.
+    pub fn partial(&self) -> Option<PartialRequest<'_>> {
         let progress = &self.progress;
         if progress.done || progress.count == 0 || self.buffer.is_empty() {
             return None;
         }
         let request = progress.request(&self.buffer[self.start..]);
-        Some(Begun { len: progress.count as usize, request })
+        Some(PartialRequest { len: progress.count as usize, request })
     }
 
-    /// Takes bytes in without looking at them.
+    /// Buffers bytes without parsing them.
     pub fn keep(&mut self, bytes: &[u8]) {
         if self.start > 0 && self.start >= self.buffer.len() / 2 {
             self.buffer.drain(..self.start);
@@ -144,27 +144,27 @@ impl Requests {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Offers the request that was given last once more. Only if it came out of the buffer.
+    /// Makes the next call return the last request again. Only valid if that came from the buffer.
     pub fn put_back(&mut self) {
         self.start -= core::mem::take(&mut self.last);
     }
 
-    /// Whether requests may be lines of words too, as of a connection that begins.
+    /// Enables or disables inline requests on a new connection.
     pub fn set_inline(&mut self, inline: bool) {
         self.inline = inline;
     }
 
-    /// Whether nothing has come of a next request.
+    /// Whether nothing of a next request has arrived.
     pub fn is_idle(&self) -> bool {
         self.buffer.is_empty() && (self.progress.done || self.progress.count == 0)
     }
 
-    /// Whether the next request comes out of the buffer.
+    /// Whether the next request is in the buffer.
     pub fn is_buffered(&self) -> bool {
         !self.buffer.is_empty()
     }
 
-    /// Bytes that wait to become a request.
+    /// The number of buffered bytes.
     pub fn waiting(&self) -> usize {
         self.buffer.len() - self.start
     }
@@ -179,8 +179,8 @@ impl Requests {
 }
 
 impl Progress {
-    /// Reads on in `request`, which begins with the request's first byte. How long the request is
-    /// if it is whole.
+    /// Continues to parse `request`, which starts at the request's first byte. Returns the length
+    /// of the request if it is complete.
     #[inline]
     fn parse(&mut self, request: &[u8], inline: bool) -> Result<Option<usize>, Malformed> {
         if self.done {
@@ -223,7 +223,7 @@ impl Progress {
         Ok(Some(self.at))
     }
 
-    /// A line of words becomes the array of bulk strings that it stands for.
+    /// Converts an inline request to an array of bulk strings.
     fn parse_inline(&mut self, request: &[u8]) -> Result<Option<usize>, Malformed> {
         let Some(end) = memchr(b'\n', request) else {
             return if request.len() > MAX_INLINE { Err(Malformed) } else { Ok(None) };
@@ -247,7 +247,7 @@ impl Progress {
 }
 
 impl<'r> Request<'r> {
-    /// How many arguments it has, its name included; 0 for an empty line.
+    /// The number of arguments including the name; 0 for an empty line.
     #[inline]
     pub fn len(&self) -> usize {
         self.args.len()
@@ -272,7 +272,7 @@ impl<'r> Request<'r> {
         (index..this.len()).map(move |i| this.arg(i))
     }
 
-    /// Arguments in the form of a bulk string, as they came: from one index up to another.
+    /// The arguments in an index range, as bulk strings exactly as they arrived.
     pub fn bulks(&self, from: usize, to: usize) -> &'r [u8] {
         let ends = |index: usize| {
             let span = self.args.get(index)?;
@@ -285,8 +285,8 @@ impl<'r> Request<'r> {
     }
 }
 
-/// The line at `at` that begins with `mark` and tells a length: the length, and where the next line
-/// begins. `None` if it is incomplete.
+/// Parses the line at `at`, which has a length after its type `mark`. Returns the length, and the
+/// position of the next line; `None` if the line is incomplete.
 #[inline]
 fn head(request: &[u8], at: usize, mark: u8) -> Result<Option<(u32, usize)>, Malformed> {
     let line = request.get(at..).unwrap_or_default();
@@ -317,7 +317,7 @@ fn head(request: &[u8], at: usize, mark: u8) -> Result<Option<(u32, usize)>, Mal
     Ok(None)
 }
 
-/// Writes a request from its arguments.
+/// Encodes a request.
 pub fn write<'a>(out: &mut Vec<u8>, args: impl IntoIterator<Item = &'a [u8]> + Clone) {
     let count = args.clone().into_iter().count();
     write_head(out, b'*', count);
@@ -333,7 +333,7 @@ pub fn write_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes a line that tells a length.
+/// Writes a line with a type and a length.
 pub fn write_head(out: &mut Vec<u8>, mark: u8, len: usize) {
     out.push(mark);
     out.extend_from_slice(itoa::Buffer::new().format(len).as_bytes());
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_ends_the_connection() {
+    fn an_invalid_request_is_an_error() {
         for text in ["*0\r\n", "*-1\r\n", "GET k\r\n", "*1\r\n$-1\r\n", "*x\r\n", "*1\r\n+a\r\n"] {
             assert_eq!(parse([text.as_bytes()], Requests::default()), Err(Malformed), "{text:?}");
         }
@@ -382,17 +382,20 @@ mod tests {
     }
 
     #[test]
-    fn what_has_begun_can_be_seen() {
+    fn an_incomplete_request_can_be_inspected() {
         let mut requests = Requests::default();
         let mut rest = &b"*2\r\n$4\r\nkeys\r\n$1"[..];
         assert!(requests.next(&mut rest).expect("well formed").is_none());
-        let begun = requests.begun().expect("a beginning");
-        assert_eq!((begun.len, begun.request.len(), begun.request.arg(0)), (2, 1, &b"keys"[..]));
+        let partial = requests.partial().expect("a beginning");
+        assert_eq!(
+            (partial.len, partial.request.len(), partial.request.arg(0)),
+            (2, 1, &b"keys"[..])
+        );
     }
 
     proptest! {
         #[test]
-        fn any_cut_gives_the_same_requests(
+        fn any_split_gives_the_same_requests(
             pipeline in prop::collection::vec(
                 prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..6), 1..20),
             size in 1usize..60,
@@ -405,7 +408,7 @@ mod tests {
         }
 
         #[test]
-        fn hostile_bytes_end_alike_however_they_are_cut(
+        fn invalid_bytes_give_the_same_result_however_they_are_split(
             text in "([*$]{1,2}-?[0-9]{0,3}\r?\n?|[ -~]{0,9}|\r\n){0,30}",
             cut in 1usize..20,
         ) {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// A proxy as it is at this moment.
+/// The current state of a proxy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct View {
     /// Its pools; predixy has one.
@@ -14,11 +14,11 @@ pub struct View {
 pub struct PoolView {
     /// Its name.
     pub name: String,
-    /// Where clients connect.
+    /// The address for clients.
     pub listen: String,
-    /// How many clients there are.
+    /// The number of clients.
     pub clients: u64,
-    /// What its statistics count, under the names that they have there.
+    /// Its counters, with their names in the statistics.
     pub counters: Vec<(&'static str, u64)>,
     /// The servers.
     pub servers: Vec<ServerView>,
@@ -27,24 +27,24 @@ pub struct PoolView {
 /// A server of a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ServerView {
-    /// What it is called; its address if it has no name of its own.
+    /// Its name, or else its address.
     pub name: String,
-    /// The group that it belongs to, if there are groups.
+    /// The name of its group, if there are groups.
     pub group: Option<String>,
-    /// `master`, `slave`, `sentinel`, or nothing where there are no roles.
+    /// `master`, `slave`, `sentinel`, or empty if there are no roles.
     pub role: &'static str,
-    /// Its share of the keys, in comparison with others.
+    /// Its relative share of the keys.
     pub weight: u32,
-    /// Whether requests are sent to it: it is not ejected, has not failed, is part of its group.
+    /// Whether it gets requests: it is not ejected, has not failed, and is a member of its group.
     pub in_use: bool,
     /// Connections to it.
     pub connections: u64,
-    /// Requests that have not left for it yet.
+    /// Number of requests that were not sent to it yet.
     pub unsent: u64,
-    /// Requests that it has not answered yet.
+    /// Number of requests that it has not answered yet.
     pub unanswered: u64,
-    /// Requests that it was sent so far.
+    /// Number of requests sent to it so far.
     pub requests: u64,
-    /// What its statistics count besides, under the names that they have there.
+    /// Its further counters, with their names in the statistics.
     pub counters: Vec<(&'static str, u64)>,
 }

@@ -1,4 +1,4 @@
-//! Where a monitored server is: a host as it was named, its IP address, and a port.
+//! Addresses of monitored servers: the host as configured, its IP address, and a port.
 
 use std::net::IpAddr;
 
@@ -8,30 +8,30 @@ use crate::sorted::SortedMap;
 /// The address of a master, a replica or a Sentinel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addr {
-    /// The host as it was given: a name, or an IP address.
+    /// The host as it was given: a host name, or an IP address.
     pub host: String,
-    /// The IP address; `None` for a name that has not been looked up yet.
+    /// The IP address; `None` for a host name that is not resolved yet.
     pub ip: Option<IpAddr>,
-    /// The port. 0 marks an address that is known to be wrong.
+    /// The port; 0 if the address is known to be wrong.
     pub port: u16,
 }
 
-/// What the names of hosts mean, as far as connections have told.
+/// A cache of resolved host names.
 ///
-/// Names are looked up by the driver when it connects, so this grows with connections that were
-/// made by name.
+/// The driver resolves names when it connects, so entries come from connections that were opened by
+/// name.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
-    /// Whether hosts may be given by name (`sentinel resolve-hostnames`).
+pub struct HostNames {
+    /// Whether host names are allowed (`sentinel resolve-hostnames`).
     pub resolve: bool,
     known: SortedMap<String, IpAddr>,
 }
 
-impl Names {
-    /// How many names are remembered.
-    const MOST: usize = 1_000;
+impl HostNames {
+    /// The maximum number of cached names.
+    const MAX_NAMES: usize = 1_000;
 
-    /// The address of a host. `None` if it is no IP address and names are not allowed.
+    /// The address of a host. `None` if it is not an IP address and host names are not allowed.
     pub fn addr(&self, host: &str, port: u16) -> Option<Addr> {
         let ip = self.ip(host);
         (ip.is_some() || self.resolve && is_host_name(host)).then(|| Addr {
@@ -41,9 +41,9 @@ impl Names {
         })
     }
 
-    /// A connection that was made by name has told what the name means.
+    /// Caches the IP address of a connection that was opened by name.
     pub fn learn(&mut self, host: &str, ip: IpAddr) {
-        if self.known.len() >= Self::MOST {
+        if self.known.len() >= Self::MAX_NAMES {
             self.known.clear();
         }
         self.known.insert(host.to_ascii_lowercase(), ip);
@@ -59,7 +59,7 @@ impl Names {
         self.known.get(host.to_ascii_lowercase().as_str()).copied()
     }
 
-    /// Whether an address is at this host, given by name or by IP address.
+    /// Whether an address is on this host, which is given by name or IP address.
     pub fn is_at(&self, addr: &Addr, host: &str) -> bool {
         match self.ip(host) {
             Some(ip) => addr.ip == Some(ip) || addr.host.eq_ignore_ascii_case(host),
@@ -75,14 +75,14 @@ fn is_host_name(text: &str) -> bool {
 }
 
 impl Addr {
-    /// Whether both are the same place, by IP address or by name.
+    /// Whether both addresses are equal, by IP address or by name.
     pub fn same_as(&self, other: &Addr) -> bool {
         self.port == other.port
             && (self.ip.is_some() && self.ip == other.ip
                 || self.host.eq_ignore_ascii_case(&other.host))
     }
 
-    /// How the host is told to others: by its name if `names`, else by its IP address.
+    /// The host as shown to others: by its name if `names` is set, else by its IP address.
     pub fn announced(&self, names: bool) -> String {
         match self.ip {
             Some(ip) if !names => ip.to_string(),
@@ -90,9 +90,9 @@ impl Addr {
         }
     }
 
-    /// Where to connect.
+    /// The address to connect to.
     pub fn to_connect(&self) -> Address {
-        // A name is looked up anew each time: its host may have moved.
+        // A name is resolved again for every connection, since its IP address may have changed.
         match self.host.parse::<IpAddr>() {
             Ok(ip) => Address::Endpoint(Endpoint::Ip((ip, self.port).into())),
             Err(_) => Address::Name { host: self.host.clone(), port: self.port },
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn names_are_hosts_only_if_that_is_allowed() {
-        let mut names = Names::default();
+        let mut names = HostNames::default();
         assert_eq!(names.addr("redis-1", 6379), None);
         let ip = names.addr("10.0.0.1", 6379).expect("an address");
         names.resolve = true;
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn addresses_are_written_with_their_port() {
-        let names = Names::default();
+        let names = HostNames::default();
         let written = |host: &str| names.addr(host, 1).expect("an address").with_port(false);
         assert_eq!(
             (written("127.0.0.1"), written("::1")),

@@ -1,4 +1,4 @@
-//! The commands of a Sentinel: SENTINEL, and those that mean something else here than on a server.
+//! The commands of a Sentinel: SENTINEL, and commands that differ from those of a server.
 
 use std::sync::OnceLock;
 
@@ -19,9 +19,9 @@ type Call<'a> = front::Call<'a, SentinelService>;
 type Handler = front::Handler<SentinelService>;
 type Result = core::result::Result<(), CommandError>;
 
-/// Commands of the front that a Sentinel offers. There is no configuration but SENTINEL CONFIG and
-/// SENTINEL SET, and nothing is published but events.
-const OFFERED: [&str; 16] = [
+/// Commands of the front that a Sentinel has. It has no CONFIG but SENTINEL CONFIG and SENTINEL
+/// SET, and publishes nothing but events.
+const FRONT_COMMANDS: [&str; 16] = [
     "acl",
     "auth",
     "hello",
@@ -40,7 +40,7 @@ const OFFERED: [&str; 16] = [
     "publish",
 ];
 
-/// Its own PUBLISH replaces that of the front.
+/// A Sentinel's PUBLISH replaces that of the front.
 const GROUPS: Groups<SentinelService> = &[
     Rows::<SentinelService>::CONNECTION,
     Rows::<SentinelService>::ACL,
@@ -52,20 +52,20 @@ const GROUPS: Groups<SentinelService> = &[
     ROWS,
 ];
 
-/// All commands of a Sentinel.
+/// The command table of a Sentinel.
 pub(super) fn table() -> &'static Table<SentinelService> {
     static TABLE: OnceLock<Table<SentinelService>> = OnceLock::new();
-    // Redis's Sentinel has no keys that a client could touch.
+    // As in Redis, commands on keys do not exist.
     let offered = |name: &str| match name.contains('|') {
         true => name != "client|no-touch",
-        false => OFFERED.contains(&name),
+        false => FRONT_COMMANDS.contains(&name),
     };
     TABLE.get_or_init(|| Table::selected(&[], GROUPS, offered))
 }
 
 const ADMIN: u32 = flag::ADMIN;
 
-/// Rows of the command table.
+/// The commands of a Sentinel's own.
 static ROWS: &[Row<Handler>] = &[
     row(Group::Sentinel, "sentinel", -2, container)
         .flags(ADMIN)
@@ -77,17 +77,17 @@ static ROWS: &[Row<Handler>] = &[
         .flags(flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST)
         .acl(acl::DANGEROUS)
         .since("2.8.12")
-        .summary("Tells that this is a Sentinel, and which masters it monitors."),
+        .summary("Returns the role sentinel, and the names of the monitored masters."),
     row(Group::Pubsub, "publish", 3, publish)
         .flags(flag::PUBSUB | flag::LOADING | flag::STALE | flag::FAST)
         .since("2.0.0")
-        .summary("Takes a hello message of another Sentinel.")
+        .summary("Accepts a hello message of another Sentinel.")
         .syntax("channel message"),
 ];
 
 const SENTINEL: &[Row<Handler>] = &[
     sub("ckquorum", 3, ckquorum, "2.8.4")
-        .summary("Tells whether enough Sentinels can be reached for a failover.")
+        .summary("Checks whether enough Sentinels are reachable for a failover.")
         .syntax("master-name"),
     sub("config", -4, config, "6.2.0")
         .summary("Shows or sets options of the Sentinel itself.")
@@ -100,34 +100,34 @@ const SENTINEL: &[Row<Handler>] = &[
     sub("failover", 3, failover, "2.8.4")
         .summary("Starts a failover without asking the other Sentinels.")
         .syntax("master-name"),
-    sub("flushconfig", 2, flushconfig, "2.8.4").summary("Writes the state into the file."),
+    sub("flushconfig", 2, flushconfig, "2.8.4").summary("Writes the configuration and the state to the file."),
     sub("get-master-addr-by-name", 3, get_master_addr, "2.8.4")
-        .summary("Tells where a master is.")
+        .summary("Returns the address of a master.")
         .syntax("master-name"),
-    sub("help", 2, help, "6.2.0").summary("Tells what the subcommands do."),
+    sub("help", 2, help, "6.2.0").summary("Describes the subcommands."),
     sub("info-cache", -3, info_cache, "3.2.0")
-        .summary("Gives the last INFO of masters and their replicas.")
+        .summary("Returns the last INFO of masters and their replicas.")
         .syntax("nodename [nodename ...]"),
     sub("is-master-down-by-addr", 6, is_master_down, "2.8.4")
-        .summary("Tells whether a master is held to be down, and votes.")
+        .summary("Returns whether this Sentinel considers a master to be down, and its vote.")
         .syntax("ip port current-epoch runid"),
     sub("master", 3, master, "2.8.4")
         .summary("Describes a master.")
         .syntax("master-name"),
     sub("masters", 2, masters, "2.8.4").summary("Describes all masters."),
     sub("monitor", 6, monitor, "2.8.4")
-        .summary("Begins to monitor a master.")
+        .summary("Starts to monitor a master.")
         .syntax("name ip port quorum"),
-    sub("myid", 2, myid, "6.2.0").summary("Tells the id of the Sentinel."),
+    sub("myid", 2, myid, "6.2.0").summary("Returns the ID of the Sentinel."),
     sub("pending-scripts", 2, pending_scripts, "2.8.4").summary("Shows the queue of scripts."),
     sub("remove", 3, remove, "2.8.4")
-        .summary("Monitors a master no longer.")
+        .summary("Removes a master, which is then not monitored any more.")
         .syntax("master-name"),
     sub("replicas", 3, replicas, "5.0.0")
         .summary("Describes the replicas of a master.")
         .syntax("master-name"),
     sub("reset", 3, reset, "2.8.4")
-        .summary("Forgets what was learned about the masters that match.")
+        .summary("Forgets the replicas and Sentinels discovered for the masters that match.")
         .syntax("pattern"),
     sub("sentinels", 3, sentinels, "2.8.4")
         .summary("Describes the other Sentinels of a master.")
@@ -136,7 +136,7 @@ const SENTINEL: &[Row<Handler>] = &[
         .summary("Sets options of a master.")
         .syntax("master-name <data: option value> ..."),
     sub("simulate-failure", -3, simulate_failure, "3.2.0")
-        .summary("Has the Sentinel crash in a failover.")
+        .summary("Makes the Sentinel crash in a failover.")
         .syntax("[mode ...]"),
     sub("slaves", 3, replicas, "2.8.0")
         .summary("Describes the replicas of a master.")
@@ -159,13 +159,13 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// An error in the words of Redis. Some come with their code.
+/// An error with Redis's text. Some texts include their code.
 fn error(words: &str) -> CommandError {
     let coded = words.starts_with("INPROG") || words.starts_with("NOGOODSLAVE");
     CommandError::composed(if coded { words.to_owned() } else { format!("ERR {words}") })
 }
 
-/// The master that the first argument names.
+/// The master with the name in the first argument.
 fn named<'f>(
     front: &'f SentinelServer,
     call: &Call<'_>,
@@ -173,7 +173,7 @@ fn named<'f>(
     front.service.sentinel.master(call.arg(2)).ok_or(NO_MASTER)
 }
 
-/// Answers with an array of what `describe` says of each.
+/// Replies with an array of the descriptions of several instances.
 fn describe_all<T>(
     call: &mut Call<'_>,
     all: impl IntoIterator<Item = T>,
@@ -250,14 +250,15 @@ fn is_master_down(front: &mut SentinelServer, call: &mut Call<'_>) -> Result {
             let state = ballot.state;
             front.service.answer_when_saved(state, call.client, Answer::Verdict(verdict));
         }
-        _ => sentinel.answer_verdict(&verdict, &mut call.reply()),
+        _ => sentinel.write_down_reply(&verdict, &mut call.reply()),
     }
     Ok(())
 }
 
 impl Sentinel {
-    /// Whether we hold the master to be down, and our vote as far as it may be given.
-    pub(super) fn answer_verdict(&self, verdict: &super::Verdicts, reply: &mut Reply<'_>) {
+    /// Replies whether this Sentinel considers the master to be down, and with its vote if that may
+    /// be sent.
+    pub(super) fn write_down_reply(&self, verdict: &super::DownReply, reply: &mut Reply<'_>) {
         let ballot = verdict.ballot.as_ref().and_then(|_| self.ballot(&verdict.master));
         reply.array(3);
         reply.integer(i64::from(verdict.down));
@@ -289,7 +290,7 @@ fn monitor(front: &mut SentinelServer, call: &mut Call<'_>) -> Result {
         return Err(CommandError::text("ERR Invalid IP address or hostname specified"));
     }
     sentinel.monitor(&name, &host, port, quorum).map_err(error)?;
-    sentinel.tell_monitored(name.as_bytes());
+    sentinel.publish_monitored(name.as_bytes());
     save_and_answer(front, call);
     Ok(())
 }
@@ -307,7 +308,7 @@ fn flushconfig(front: &mut SentinelServer, call: &mut Call<'_>) -> Result {
     Ok(())
 }
 
-/// Answers OK when the state is on disk.
+/// Replies with OK once the state is on disk.
 fn save_and_answer(front: &mut SentinelServer, call: &mut Call<'_>) {
     let state = front.service.sentinel.save();
     front.service.answer_when_saved(state, call.client, Answer::Ok);
@@ -558,8 +559,8 @@ fn help(_: &mut SentinelServer, call: &mut Call<'_>) -> Result {
         "SENTINEL",
         &[
             "CKQUORUM <master-name>",
-            "    Tell whether the Sentinels that can be reached suffice for the quorum and for the",
-            "    majority that a failover needs.",
+            "    Check whether enough Sentinels are reachable for the quorum, and for the majority that",
+            "    a failover needs.",
             "CONFIG SET param value [param value ...]",
             "    Set options of this Sentinel.",
             "CONFIG GET <param> [param param param ...]",
@@ -567,37 +568,37 @@ fn help(_: &mut SentinelServer, call: &mut Call<'_>) -> Result {
             "DEBUG [<param> <value> ...]",
             "    Show the time constants in milliseconds, or set some of them.",
             "GET-MASTER-ADDR-BY-NAME <master-name>",
-            "    Tell the IP address and the port of the master of that name.",
+            "    Return the IP address and the port of a master.",
             "FAILOVER <master-name>",
             "    Start a failover without asking the other Sentinels.",
             "FLUSHCONFIG",
-            "    Write the configuration and the state into the file.",
+            "    Write the configuration and the state to the file.",
             "INFO-CACHE <master-name>",
-            "    Give the last INFO of masters and their replicas.",
+            "    Return the last INFO of masters and their replicas.",
             "IS-MASTER-DOWN-BY-ADDR <ip> <port> <current-epoch> <runid>",
-            "    Tell whether this Sentinel holds the master at that address to be down, and vote.",
+            "    Return whether this Sentinel considers a master to be down, and its vote.",
             "MASTER <master-name>",
-            "    Describe the master of that name.",
+            "    Describe a master.",
             "MASTERS",
             "    Describe all masters.",
             "MONITOR <name> <ip> <port> <quorum>",
-            "    Begin to monitor a master.",
+            "    Start to monitor a master.",
             "MYID",
-            "    Tell the id of this Sentinel.",
+            "    Return the ID of this Sentinel.",
             "PENDING-SCRIPTS",
             "    Show the queue of scripts.",
             "REMOVE <master-name>",
-            "    Monitor a master no longer.",
+            "    Remove a master, which is then not monitored any more.",
             "REPLICAS <master-name>",
             "    Describe the replicas of a master.",
             "RESET <pattern>",
-            "    Forget what was learned about the masters whose names match the pattern.",
+            "    Forget the replicas and Sentinels discovered for the masters whose names match.",
             "SENTINELS <master-name>",
             "    Describe the other Sentinels that monitor a master.",
             "SET <master-name> <option> <value> [<option> <value> ...]",
             "    Set options of a master.",
             "SIMULATE-FAILURE [CRASH-AFTER-ELECTION] [CRASH-AFTER-PROMOTION] [HELP]",
-            "    Have this Sentinel crash in its next failover.",
+            "    Make this Sentinel crash in its next failover.",
         ],
     );
     Ok(())
@@ -609,7 +610,7 @@ mod tests {
 
     #[test]
     fn a_sentinel_offers_what_it_can_do_and_nothing_else() {
-        for name in OFFERED {
+        for name in FRONT_COMMANDS {
             assert!(table().by_name(name).is_some(), "{name}");
         }
         for name in [

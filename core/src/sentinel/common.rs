@@ -1,9 +1,9 @@
-//! What all monitored masters share: the time, the epoch, the links, and what is to be done.
+//! State shared by all monitored masters: the time, the epoch, links, and pending effects.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use super::addr::{Addr, Names};
+use super::addr::{Addr, HostNames};
 use super::link::Links;
 use super::periods::Periods;
 use super::scripts::{Job, Scripts};
@@ -11,49 +11,49 @@ use crate::machine::LogLevel;
 use crate::rng::Rng;
 use crate::time::{Mono, Wall};
 
-/// Something that a Sentinel wants done, besides what its connections send.
+/// An effect that the owner of the state machine has to carry out, besides outputs for connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// A line for the log.
     Log(LogLevel, String),
-    /// A message for the subscribers of an event's channel.
+    /// Publish an event to its channel.
     Publish {
         /// The event, such as `+sdown`.
         channel: String,
-        /// What it is about.
+        /// Its description.
         message: String,
     },
-    /// The state has changed and is to be written to the configuration file: see
+    /// The state has changed and has to be saved in the configuration file: see
     /// [`Sentinel::begin_save`](super::Sentinel::begin_save).
     Save,
     /// Run a script.
     Run(Job),
-    /// Kill the script that runs as this process: it takes too long.
+    /// Kill the script with this process ID, since it has run for too long.
     Kill(u32),
     /// End the process.
     Exit(i32),
 }
 
-/// Settings of the Sentinel itself.
+/// Settings of the Sentinel itself, not of a master.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The host that other Sentinels are told to reach us at; by default our end of the connection.
+    /// The host announced to other Sentinels; by default the local address of the connection.
     pub announce_ip: Option<String>,
-    /// And the port; 0 for the one that we listen on.
+    /// The announced port; 0 for the port that it listens on.
     pub announce_port: u16,
-    /// Whether scripts may be set by the file alone.
+    /// Whether scripts can only be configured in the file.
     pub deny_scripts_reconfig: bool,
     /// The user name for AUTH on connections to other Sentinels (`sentinel-user`).
     pub user: Option<String>,
-    /// The password for other Sentinels; by default the one that our own clients need.
+    /// The password for other Sentinels; by default the one that its own clients need.
     pub password: Option<String>,
-    /// Whether servers are shown by their names rather than their IP addresses.
+    /// Whether servers are shown by host name instead of by IP address.
     pub announce_hostnames: bool,
-    /// The port that we listen on.
+    /// The port that it listens on.
     pub port: u16,
     /// The password that clients need.
     pub requirepass: Option<String>,
-    /// The address of its own from which it connects (`bind-source-addr`).
+    /// The local address for outgoing connections (`bind-source-addr`).
     pub bind_source_addr: Option<IpAddr>,
 }
 
@@ -73,35 +73,35 @@ impl Default for Settings {
     }
 }
 
-/// Failures that SENTINEL SIMULATE-FAILURE asks for.
+/// Crashes simulated by SENTINEL SIMULATE-FAILURE.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SimulatedFailure {
-    /// End the process after having been elected.
+    /// Exit after winning an election.
     pub after_election: bool,
-    /// End it after the promotion of a replica.
+    /// Exit after the promotion of a replica.
     pub after_promotion: bool,
 }
 
 impl SimulatedFailure {
-    /// The number that INFO shows.
+    /// The flags that INFO shows.
     pub fn flags(self) -> u32 {
         u32::from(self.after_election) | u32::from(self.after_promotion) << 1
     }
 }
 
-/// What all masters share.
+/// State shared by all monitored masters.
 #[derive(Clone, Debug)]
 pub(super) struct Common {
     pub(super) now: Mono,
     pub(super) wall: Wall,
-    /// Our id: forty hexadecimal digits.
+    /// The Sentinel's ID: forty hexadecimal digits.
     pub(super) id: String,
     /// The current epoch.
     pub(super) epoch: u64,
     pub(super) periods: Periods,
     pub(super) settings: Settings,
-    pub(super) names: Names,
-    /// Since when we have been in TILT.
+    pub(super) names: HostNames,
+    /// Since when TILT mode has been active.
     pub(super) tilt: Option<Mono>,
     pub(super) links: Links,
     pub(super) scripts: Scripts,
@@ -109,11 +109,11 @@ pub(super) struct Common {
     pub(super) rng: Rng,
     pub(super) simulate: SimulatedFailure,
     pub(super) saves: Saves,
-    /// The number of the last master or instance.
+    /// The number that was last assigned to a master or another instance.
     pub(super) last_id: u64,
 }
 
-/// How far the state is on disk. States are numbered by the saves that they asked for.
+/// How far the state is saved. States are numbered by the requests to save them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Saves {
     /// The latest state.
@@ -134,7 +134,7 @@ impl Saves {
         self.writing.is_some()
     }
 
-    /// A write begins; gives the state that it writes. `None` if one is under way.
+    /// Starts a write. Returns the state to write; `None` if a write is in progress.
     pub(super) fn begin(&mut self) -> Option<u64> {
         if self.writing.is_some() {
             return None;
@@ -143,7 +143,7 @@ impl Saves {
         self.writing
     }
 
-    /// The write has ended. True if there is something newer to write.
+    /// Ends a write. Returns whether there is a newer state to write.
     pub(super) fn done(&mut self, ok: bool) -> bool {
         let written = self.writing.take();
         if let (true, Some(written)) = (ok, written) {
@@ -163,8 +163,8 @@ impl Common {
         self.effects.push_back(Effect::Log(level, text));
     }
 
-    /// Tells of an event: in the log, to subscribers (unless it is chatter), and to the
-    /// notification script if it is a warning.
+    /// Reports an event: in the log, to subscribers (unless it is verbose), and to the notification
+    /// script if it is a warning.
     pub(super) fn event(
         &mut self,
         level: LogLevel,
@@ -183,7 +183,7 @@ impl Common {
         }
     }
 
-    /// The state has changed. Gives the number of the new state.
+    /// Requests that the state be saved. Returns the number of the new state.
     pub(super) fn save(&mut self) -> u64 {
         self.saves.wanted += 1;
         if !self.effects.contains(&Effect::Save) {
@@ -192,12 +192,12 @@ impl Common {
         self.saves.wanted
     }
 
-    /// How the host of an address is shown.
+    /// The host of an address as shown to others.
     pub(super) fn host(&self, addr: &Addr) -> String {
         addr.announced(self.settings.announce_hostnames)
     }
 
-    /// A moment within the next second, so that Sentinels do not all act at once.
+    /// A random time within the next second, so that Sentinels do not act simultaneously.
     pub(super) fn desync(&mut self) -> Mono {
         self.now + crate::time::Duration::from_millis(self.rng.below(1_000))
     }

@@ -1,5 +1,4 @@
-//! The directives `sentinel ...` of a configuration file: those that a person writes, and those in
-//! which a Sentinel keeps its state.
+//! The directives `sentinel ...` of the configuration file: settings, and the saved state.
 
 use super::Sentinel;
 use super::instance::Instance;
@@ -7,18 +6,19 @@ use super::master::Master;
 use crate::resp::quote::repr;
 use crate::time::Duration;
 
-/// A line `sentinel word word ...` of a file, without its first word.
+/// A line `sentinel word word ...` of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Its number in the file, from 1.
+    /// Its number among the lines of the file, from 1.
     pub number: usize,
     /// The whole line.
     pub text: String,
-    /// The words behind `sentinel`.
+    /// The words after `sentinel`.
     pub words: Vec<String>,
 }
 
-/// Directives that say nothing about one master. They are read first, since others build on them.
+/// Directives that do not concern a single master. They are read first, since others depend on
+/// them.
 const FIRST: [&str; 9] = [
     "announce-ip",
     "announce-port",
@@ -31,8 +31,8 @@ const FIRST: [&str; 9] = [
     "announce-hostnames",
 ];
 
-/// All directives, by the words with which their lines begin. Lines that are no longer true are
-/// taken out of a file that is rewritten.
+/// All directives, by their first words. When the file is rewritten, lines of these directives that
+/// are not valid any more are removed.
 pub const DIRECTIVES: [&str; 24] = [
     "myid",
     "deny-scripts-reconfig",
@@ -64,11 +64,11 @@ const NO_MASTER: &str = "No such master with specified name.";
 const BAD_TIME: &str = "negative or zero time parameter.";
 
 impl Sentinel {
-    /// Reads the lines of a file. What stands alone is read first, then which masters there are,
-    /// then what is said about them, whatever their order in the file. `executable` says whether a
-    /// script can be run.
+    /// Loads the lines of a file: first global directives, then `monitor`, then the other
+    /// directives of masters, whatever their order in the file. `executable` says whether a script
+    /// is executable.
     ///
-    /// The error is about the line with the index that comes with it.
+    /// An error comes with the index of its line.
     pub fn load(
         &mut self,
         lines: &[Line],
@@ -130,7 +130,7 @@ impl Sentinel {
                 let port = port.parse().map_err(|_| "Invalid port number.")?;
                 self.monitor(name, host, port, quorum.parse().unwrap_or(0))?;
             }
-            // The old form without an id says nothing that can be used.
+            // The old format without an ID is ignored, since it is of no use.
             ("known-sentinel", [_, _, _]) => {}
             ("known-sentinel", [master, host, port, id]) => {
                 let addr = self.addr(host, port.parse().map_err(|_| "Invalid port number.")?)?;
@@ -157,7 +157,7 @@ impl Sentinel {
         Ok(())
     }
 
-    /// Whether a directive is about one master and takes so many values besides its name.
+    /// Whether a directive concerns a master, and takes this many values after the name.
     fn is_of_master(directive: &str, values: usize) -> bool {
         match directive {
             "rename-command" => values == 2,
@@ -175,15 +175,15 @@ impl Sentinel {
         }
     }
 
-    /// The lines that hold its configuration and its state, in the order of a file, each with the
-    /// word that names its directive.
+    /// The lines of its settings and state, in the order of the file, each with the name of its
+    /// directive.
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         let common = &self.common;
         let settings = &common.settings;
         let mut lines = Lines(Vec::new());
         let word = |yes: bool| if yes { "yes" } else { "no" };
         lines.add("myid", common.id.clone());
-        // Those that have their default value are in a file only if somebody put them there.
+        // Directives with default values are only in the file if somebody added them.
         lines.add("deny-scripts-reconfig", word(settings.deny_scripts_reconfig).into());
         lines.add("resolve-hostnames", word(common.names.resolve).into());
         lines.add("announce-hostnames", word(settings.announce_hostnames).into());
@@ -207,8 +207,7 @@ impl Sentinel {
         lines.0
     }
 
-    /// Whether a line need not be in a file that does not have it, because it says what would hold
-    /// without it.
+    /// Whether a line can be omitted from a file, because it only repeats a default.
     pub fn is_default_line(&self, directive: &str) -> bool {
         match directive {
             "deny-scripts-reconfig" => self.common.settings.deny_scripts_reconfig,
@@ -302,7 +301,8 @@ impl Master {
         lines.add("config-epoch", named(self.config_epoch.to_string()));
         lines.add("leader-epoch", named(self.vote.epoch.to_string()));
         for replica in self.replicas.values() {
-            // A replica that has been promoted is the master above; the old master is one now.
+            // If a replica was promoted, it is the master above, and the old master is a replica
+            // here.
             let is_master = replica.instance.addr.same_as(addr);
             let of: &Instance = if is_master { &self.instance } else { &replica.instance };
             lines.add("known-replica", named(at(&of.addr)));
@@ -318,7 +318,7 @@ impl Master {
 }
 
 impl super::instance::Access {
-    /// Gives a command another name. True if it had one.
+    /// Renames a command. True if it was renamed before.
     pub(super) fn rename(&mut self, old: &str, new: &str) -> bool {
         let key = old.to_ascii_lowercase();
         self.renamed.insert(key, (old.to_owned(), new.to_owned())).is_some()
@@ -342,7 +342,7 @@ fn positive(text: &str) -> Result<Duration, &'static str> {
     if ms == 0 { Err(BAD_TIME) } else { Ok(Duration::from_millis(ms)) }
 }
 
-/// A word as it must be written to be read as one again.
+/// A word quoted, if necessary, so that it is read back unchanged.
 fn quoted(word: &str) -> String {
     let plain =
         !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic() && !b"\"'\\#".contains(&b));

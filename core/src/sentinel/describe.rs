@@ -1,4 +1,4 @@
-//! What SENTINEL answers about masters, replicas and other Sentinels.
+//! The replies of SENTINEL that describe masters, replicas and other Sentinels.
 
 use super::Sentinel;
 use super::instance::{Instance, Kind};
@@ -7,7 +7,7 @@ use super::report::Report;
 use crate::resp::reply::{Aggregate, Reply};
 use crate::time::{Duration, Mono};
 
-/// The pairs of a description, in order.
+/// Fields and values of a description, in order.
 struct Fields(Vec<(&'static str, String)>);
 
 impl Fields {
@@ -29,7 +29,7 @@ impl Fields {
 }
 
 impl Sentinel {
-    /// Describes a master.
+    /// Writes the description of a master.
     pub(super) fn describe_master(&self, now: Mono, master: &Master, reply: &mut Reply<'_>) {
         let running = master.failover.is_running();
         let state = running.then(|| master.failover.state.word());
@@ -59,7 +59,7 @@ impl Sentinel {
         fields.write(reply);
     }
 
-    /// Describes a replica.
+    /// Writes the description of a replica.
     pub(super) fn describe_replica(
         &self,
         now: Mono,
@@ -91,7 +91,7 @@ impl Sentinel {
         fields.write(reply);
     }
 
-    /// Describes another Sentinel.
+    /// Writes the description of another Sentinel.
     pub(super) fn describe_sentinel(
         &self,
         now: Mono,
@@ -106,7 +106,7 @@ impl Sentinel {
         fields.write(reply);
     }
 
-    /// What all have in common.
+    /// The fields that all instances have.
     fn fields(
         &self,
         now: Mono,

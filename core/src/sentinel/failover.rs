@@ -1,67 +1,67 @@
-//! How Sentinels agree that a master is down, choose one of them to act, and how that one replaces
+//! Failover: how Sentinels agree that a master is down, elect a leader, and how the leader replaces
 //! the master.
 //!
-//! A failover is *tried* when enough Sentinels hold the master to be down (ODOWN). Whoever tries it
-//! opens a new epoch and asks the others for their votes; each gives one an epoch, to the first who
-//! asks. With the votes of the majority, and of no fewer than the quorum, it is the leader of that
-//! epoch: it promotes the best replica, gives the new configuration the number of its epoch, and
-//! turns the other replicas to the new master. All others learn the configuration from its hello
-//! messages, because its number is higher.
+//! A failover is tried when enough Sentinels consider the master to be down (ODOWN). A Sentinel
+//! that tries it starts a new epoch and asks the others for their votes. Each Sentinel votes once
+//! in an epoch, for the first that asks. With votes from the majority, and at least from the
+//! quorum, it is the leader of the epoch: it promotes the best replica, tags the new configuration
+//! with the epoch, and reconfigures the other replicas. The other Sentinels accept the
+//! configuration from its hello messages, because its epoch is larger.
 
 use super::common::Common;
 use super::instance::Instance;
-use super::link::Question;
+use super::link::Purpose;
 use super::master::{Master, OtherSentinel, Reconf, Replica, Vote};
 use crate::machine::LogLevel;
 use crate::resp::value::Value;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Mono};
 
-/// The failover of one master.
+/// The state of the failover of one master.
 ///
-/// `failover-timeout` bounds four things: how long an election may take (if it is shorter than ten
-/// seconds), how long a promotion may, how long replicas may take to turn to the new master before
-/// the failover ends without them, and, doubled, how soon after an attempt the next one may follow.
+/// `failover-timeout` limits four things: the duration of an election (if that is less than ten
+/// seconds), the duration of the promotion, how long the other replicas may take to follow the new
+/// master, and, doubled, the time between two attempts.
 #[derive(Clone, Debug, Default)]
 pub struct Failover {
-    /// How far it has come.
+    /// Its current step.
     pub state: FailoverState,
     /// Its epoch.
     pub epoch: u64,
-    /// When an attempt last began: ours, or that of a Sentinel that we voted for.
+    /// When the last attempt started: its own, or that of a Sentinel that it voted for.
     pub started: Option<Mono>,
     /// When the state last changed.
     pub changed: Option<Mono>,
-    /// Whether a person asked for it: then it needs neither ODOWN nor an election.
+    /// Whether it was requested by SENTINEL FAILOVER, and so needs neither ODOWN nor an election.
     pub forced: bool,
-    /// The name of the replica that is to become the master.
+    /// The name of the replica that is being promoted.
     pub promoted: Option<String>,
-    /// For which attempt the log says that the next one has to wait.
+    /// The attempt for which the delay of the next one has been logged.
     delay_logged: Option<Mono>,
 }
 
-/// How far a failover has come.
+/// The steps of a failover.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FailoverState {
-    /// There is none.
+    /// No failover is in progress.
     #[default]
     None,
-    /// We try to be elected.
+    /// This Sentinel asks for votes.
     WaitStart,
-    /// We are the leader, and choose a replica.
+    /// This Sentinel is the leader, and selects a replica.
     SelectReplica,
-    /// It is to be told that it is a master.
+    /// The selected replica has to be sent REPLICAOF NO ONE.
     SendReplicaofNoOne,
-    /// It was told, and is to show that it is.
+    /// The selected replica was sent it, and has to report that it is a master.
     WaitPromotion,
-    /// It is a master. The others are turned to it.
+    /// The replica was promoted. The other replicas are being reconfigured.
     ReconfReplicas,
-    /// It takes the old master's place.
+    /// The promoted replica replaces the old master in the configuration.
     UpdateConfig,
 }
 
 impl FailoverState {
-    /// The word of `SENTINEL MASTER`.
+    /// The name that `SENTINEL MASTER` shows.
     pub fn word(self) -> &'static str {
         match self {
             FailoverState::None => "none",
@@ -76,12 +76,12 @@ impl FailoverState {
 }
 
 impl Failover {
-    /// Whether there is one.
+    /// Whether a failover is in progress.
     pub fn is_running(&self) -> bool {
         self.state != FailoverState::None
     }
 
-    /// There is none, and there was no attempt.
+    /// Resets everything, including the last attempt.
     pub(super) fn forget(&mut self) {
         *self = Failover { epoch: self.epoch, ..Failover::default() };
     }
@@ -91,31 +91,30 @@ impl Failover {
         self.changed = Some(now);
     }
 
-    /// For how long it has been in its state.
+    /// How long it has been in its current step.
     fn time_in_state(&self, now: Mono) -> Duration {
         self.changed.map_or(Duration::ZERO, |changed| now.since(changed))
     }
 }
 
-/// A vote, as it is answered to another Sentinel.
+/// A vote, as sent to another Sentinel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ballot {
-    /// The run id that the vote was given to, if that is known and on disk.
+    /// The ID of the Sentinel voted for, if the vote is on disk.
     pub leader: Option<String>,
-    /// In which epoch.
+    /// The epoch of the vote.
     pub epoch: u64,
-    /// The state that must be on disk before the vote may be given.
+    /// The state that has to be on disk before the vote is sent.
     pub(super) state: u64,
 }
 
 impl Master {
-    /// Goes as far as it can: judges whether the master is down for enough Sentinels, tries a
-    /// failover if it is, and takes the steps of the one that is under way.
+    /// Checks for ODOWN, starts a failover if necessary, and continues the one in progress.
     pub(super) fn advance(&mut self, common: &mut Common) {
         if common.tilt.is_some() {
             return;
         }
-        self.judge(common);
+        self.update_odown(common);
         if self.start_if_needed(common) {
             self.ask_others(common, true);
         }
@@ -139,7 +138,8 @@ impl Master {
         }
     }
 
-    /// A person asks for a failover. An error if there is one, or if no replica can be promoted.
+    /// Starts a failover requested by SENTINEL FAILOVER. An error if one is in progress, or no
+    /// replica can be promoted.
     pub(super) fn force_failover(&mut self, common: &mut Common) -> Result<(), &'static str> {
         if self.failover.is_running() {
             return Err("INPROG Failover already in progress");
@@ -154,10 +154,10 @@ impl Master {
         Ok(())
     }
 
-    // ---- Is it down? ----
+    // ---- Objectively down ----
 
-    /// Whether enough Sentinels hold the master to be down.
-    fn judge(&mut self, common: &mut Common) {
+    /// Updates ODOWN: whether enough Sentinels consider the master to be down.
+    fn update_odown(&mut self, common: &mut Common) {
         let others = self.sentinels.values().filter(|other| other.master_down).count();
         let votes = 1 + u32::try_from(others).unwrap_or(u32::MAX - 1);
         let down = self.instance.sdown && votes >= self.quorum;
@@ -174,8 +174,8 @@ impl Master {
         }
     }
 
-    /// Asks the other Sentinels whether they hold the master to be down too, and for their votes if
-    /// we try to lead a failover.
+    /// Asks the other Sentinels whether they consider the master to be down and, during an
+    /// election, for their votes.
     pub(super) fn ask_others(&mut self, common: &mut Common, at_once: bool) {
         let (now, ask) = (common.now, common.periods.ask);
         let id = self.id();
@@ -201,13 +201,13 @@ impl Master {
                 && !common.links.is_disconnected(other.instance.link)
                 && (at_once || elapsed >= ask)
             {
-                other.instance.send(common, id, Question::MasterDown, &words);
+                other.instance.send(common, id, Purpose::MasterDown, &words);
             }
         }
     }
 
-    /// Another Sentinel has answered whether it holds the master to be down, and perhaps voted.
-    pub(super) fn heard_verdict(&mut self, common: &mut Common, id: u64, value: &Value) {
+    /// Handles another Sentinel's reply: whether it considers the master to be down, and its vote.
+    pub(super) fn handle_down_reply(&mut self, common: &mut Common, id: u64, value: &Value) {
         let Some([Value::Integer(down), Value::Bulk(leader), Value::Integer(epoch)]) =
             value.plain().items()
         else {
@@ -232,7 +232,8 @@ impl Master {
 
     // ---- Votes ----
 
-    /// Votes for a candidate in an epoch, unless we have voted in it, or know of a later one.
+    /// Votes for a candidate in an epoch, unless this Sentinel has already voted in it, or knows a
+    /// later one.
     pub(super) fn vote_for(&mut self, common: &mut Common, epoch: u64, candidate: &str) -> Ballot {
         if epoch > common.epoch {
             common.epoch = epoch;
@@ -243,8 +244,8 @@ impl Master {
             self.vote.leader = Some(candidate.to_owned());
             self.vote.epoch = common.epoch;
             self.vote.state = common.save();
-            self.vote.news = true;
-            // The Sentinel that we voted for gets time for its failover before we try ours.
+            self.vote.unpublished = true;
+            // Delays this Sentinel's own attempt, so that the candidate has time for its failover.
             if candidate != common.id {
                 self.failover.started = Some(common.desync());
             }
@@ -252,16 +253,16 @@ impl Master {
         self.ballot(common)
     }
 
-    /// Our vote, as far as it may be given.
+    /// The vote, without the candidate if it is not on disk yet.
     pub(super) fn ballot(&self, common: &Common) -> Ballot {
         let Vote { leader, epoch, state, .. } = self.vote.clone();
         Ballot { leader: leader.filter(|_| common.saves.has(state)), epoch, state }
     }
 
-    /// A state is on disk. A vote that waited for that counts from now on.
+    /// A state is on disk, so a vote in it counts from now on.
     pub(super) fn saved(&mut self, common: &mut Common) {
-        if self.vote.news && common.saves.has(self.vote.state) {
-            self.vote.news = false;
+        if self.vote.unpublished && common.saves.has(self.vote.state) {
+            self.vote.unpublished = false;
             if let Some(leader) = &self.vote.leader {
                 let text = format!("{leader} {}", self.vote.epoch);
                 self.event_text(common, "+vote-for-leader", text);
@@ -270,8 +271,8 @@ impl Master {
         }
     }
 
-    /// The leader of an epoch, if the majority of all Sentinels that are known, and at least the
-    /// quorum, have voted for the same.
+    /// The leader of an epoch, if the majority of the known Sentinels, and at least the quorum,
+    /// have voted for the same one.
     fn leader(&mut self, common: &mut Common, epoch: u64) -> Option<String> {
         let mut votes: SortedMap<String, usize> = SortedMap::new();
         for other in self.sentinels.values() {
@@ -285,15 +286,15 @@ impl Master {
             let most = votes.values().max().copied()?;
             votes.iter().find(|(_, count)| **count == most).map(|(id, count)| (id.clone(), *count))
         };
-        // We vote for the candidate with the most votes, and for ourselves if there is no vote yet.
+        // Vote for the candidate with the most votes, or for itself if there are no votes yet.
         let candidate = most(&votes).map_or_else(|| common.id.clone(), |(id, _)| id);
         let ballot = self.vote_for(common, epoch, &candidate);
         if let Some(leader) = ballot.leader
             && ballot.epoch == epoch
         {
             *votes.get_or_default(leader) += 1;
-        } else if self.vote.news && !common.saves.is_writing() {
-            // The write that was to hold our vote has failed.
+        } else if self.vote.unpublished && !common.saves.is_writing() {
+            // The write that included the vote has failed.
             self.vote.state = common.save();
         }
         let voters = self.sentinels.len() + 1;
@@ -301,7 +302,7 @@ impl Master {
         most(&votes).filter(|(_, count)| *count >= needed).map(|(id, _)| id)
     }
 
-    // ---- The steps ----
+    // ---- Steps ----
 
     fn start_if_needed(&mut self, common: &mut Common) -> bool {
         if !self.odown || self.failover.is_running() {
@@ -351,10 +352,10 @@ impl Master {
         }
         self.failover.enter(common.now, FailoverState::SelectReplica);
         self.event(common, LogLevel::Warning, "+failover-state-select-slave", "");
-        // They are usually asked every ten seconds, and the choice is about how far they have come.
+        // INFO is usually sent every ten seconds, but the selection needs recent offsets.
         let info = self.access.name("INFO");
         for replica in self.replicas.values() {
-            replica.instance.send(common, self.id(), Question::Info, &[&info]);
+            replica.instance.send(common, self.id(), Purpose::Info, &[&info]);
         }
     }
 
@@ -394,8 +395,8 @@ impl Master {
         }
     }
 
-    /// The promoted replica says that it is a master. From here on the failover is not given up:
-    /// the new configuration has its number and spreads.
+    /// The promoted replica reports that it is a master. From now on the failover is not aborted:
+    /// the new configuration has its epoch, and is announced.
     pub(super) fn promotion_seen(&mut self, common: &mut Common) {
         let Some(instance) = self.promoted().map(|replica| replica.instance.clone()) else {
             return;
@@ -410,10 +411,10 @@ impl Master {
         self.event(common, LogLevel::Warning, "+failover-state-reconf-slaves", "");
         let from = self.instance.addr.clone();
         self.reconfigure_clients(common, "leader", &from, &instance.addr);
-        self.hello_soon();
+        self.make_hello_due();
     }
 
-    /// Turns as many replicas to the new master as may be turned at once.
+    /// Reconfigures replicas, at most `parallel-syncs` at the same time.
     fn reconfigure_replicas(&mut self, common: &mut Common) {
         let Some(to) = self.promoted().map(|replica| replica.instance.addr.clone()) else { return };
         let now = common.now;
@@ -442,8 +443,8 @@ impl Master {
         self.detect_end(common, &to);
     }
 
-    /// Waits no longer for replicas that do not show that they follow the new master. They are put
-    /// right later, as replicas whose configuration is wrong.
+    /// Stops waiting for replicas that do not follow the new master in time. They are corrected
+    /// later, like any replica with a wrong configuration.
     fn give_up_slow_replicas(&mut self, common: &mut Common) {
         let (now, timeout) = (common.now, common.periods.replica_reconf_timeout);
         let mut slow = Vec::new();
@@ -484,7 +485,7 @@ impl Master {
         if !late {
             return;
         }
-        // The other replicas are told as well, without waiting for them to follow.
+        // The remaining replicas are also reconfigured, without waiting for them.
         for (name, replica) in self.replicas.clone().iter() {
             if Some(name) != promoted.as_ref()
                 && replica.reconf == Reconf::None
@@ -498,7 +499,7 @@ impl Master {
         }
     }
 
-    /// The promoted replica takes the old master's place.
+    /// Replaces the old master by the promoted replica.
     pub(super) fn switch_to_promoted(&mut self, common: &mut Common) {
         let from = self.instance.addr.clone();
         let to = self.promoted().map_or_else(|| from.clone(), |new| new.instance.addr.clone());
@@ -531,11 +532,11 @@ impl Master {
         }
     }
 
-    // ---- The choice ----
+    // ---- Selection ----
 
-    /// The replica to promote: among those that are up, connected, heard of lately, not barred by
-    /// their priority and not cut off from the master for long, the one with the lowest priority,
-    /// then the one that has come farthest, then the one with the smallest run id.
+    /// The replica to promote: it must be up, connected, have replied recently, have a priority
+    /// above 0, and not have been disconnected from the master for long. Of these, the one with the
+    /// lowest priority, then the largest offset, then the smallest run ID.
     pub(super) fn best_replica(&self, common: &Common) -> Option<&Replica> {
         let now = common.now;
         let (ping, info) = (common.periods.ping, common.periods.info);
@@ -560,7 +561,7 @@ impl Master {
             (
                 replica.report.priority,
                 u64::MAX - replica.report.offset,
-                // One that has none comes last.
+                // A replica without a run ID comes last.
                 run_id.is_none(),
                 run_id,
             )
@@ -568,8 +569,8 @@ impl Master {
         self.replicas.values().filter(suitable).min_by_key(rank)
     }
 
-    /// How many Sentinels can be reached, us included; and whether they suffice for the quorum and
-    /// for the majority.
+    /// The number of reachable Sentinels including this one, and whether they are enough for the
+    /// quorum and for the majority.
     pub fn usable_sentinels(&self) -> (usize, bool, bool) {
         let up = |other: &&OtherSentinel| !other.instance.sdown;
         let usable = 1 + self.sentinels.values().filter(up).count();
@@ -578,14 +579,14 @@ impl Master {
     }
 }
 
-/// The crash that SENTINEL SIMULATE-FAILURE asked for.
+/// Exits, as requested by SENTINEL SIMULATE-FAILURE.
 fn crash(common: &mut Common) {
     let text = "Sentinel CRASH because of SENTINEL simulate-failure";
     common.log(LogLevel::Warning, text.to_owned());
     common.effects.push_back(super::common::Effect::Exit(99));
 }
 
-/// A moment in the form of C's `ctime`: `Fri Nov 20 21:15:59 2020`, in UTC.
+/// A time in the format of C's `ctime`: `Fri Nov 20 21:15:59 2020`, in UTC.
 fn date(secs: u64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] =
@@ -619,7 +620,7 @@ mod tests {
     use super::date;
 
     #[test]
-    fn moments_are_written_as_c_writes_them() {
+    fn dates_have_the_format_of_ctime() {
         assert_eq!(date(0), "Thu Jan  1 00:00:00 1970");
         assert_eq!(date(1_605_906_959), "Fri Nov 20 21:15:59 2020");
         assert_eq!(date(1_709_251_199), "Thu Feb 29 23:59:59 2024");

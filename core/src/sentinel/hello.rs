@@ -1,33 +1,33 @@
-//! The message by which Sentinels find each other and spread configurations.
+//! Hello messages, by which Sentinels discover each other and propagate configurations.
 
 use core::fmt;
 
 /// The channel of hello messages.
 pub const CHANNEL: &str = "__sentinel__:hello";
 
-/// A hello message: a Sentinel's address and run id, and its view of one master's configuration.
+/// A hello message: a Sentinel's address and ID, and the configuration of a master that it knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// The host at which the Sentinel can be reached.
+    /// The host of the Sentinel.
     pub host: String,
-    /// And the port.
+    /// The port of the Sentinel.
     pub port: u16,
-    /// Its id.
+    /// The ID of the Sentinel.
     pub id: String,
-    /// Its current epoch.
+    /// The current epoch of the Sentinel.
     pub epoch: u64,
     /// The name of the master.
     pub master: String,
-    /// Where the master is.
+    /// The host of the master.
     pub master_host: String,
-    /// And the port.
+    /// The port of the master.
     pub master_port: u16,
-    /// The epoch of that configuration.
+    /// The epoch of this configuration.
     pub config_epoch: u64,
 }
 
 impl Hello {
-    /// Reads a message. `None` if it is none.
+    /// Parses a message. `None` if it is invalid.
     pub fn parse(message: &[u8]) -> Option<Self> {
         let text = core::str::from_utf8(message).ok()?;
         let fields: Vec<&str> = text.split(',').collect();
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_message() {
+    fn invalid_messages_are_not_parsed() {
         for text in ["", "a,b", "1.1.1.1,x,id,1,m,1.1.1.2,1,1", "1.1.1.1,1,id,1,m,1.1.1.2,1,1,1"] {
             assert_eq!(Hello::parse(text.as_bytes()), None, "{text}");
         }

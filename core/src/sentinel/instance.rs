@@ -1,14 +1,14 @@
-//! What masters, replicas and other Sentinels have in common when they are watched.
+//! What monitored masters, replicas and other Sentinels have in common.
 
 use super::addr::Addr;
 use super::common::Common;
-use super::link::{Asked, Lane, LinkId, Question};
+use super::link::{InFlight, Lane, LinkId, Purpose};
 use super::report::Report;
 use crate::peer::Preamble;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Mono};
 
-/// What is watched.
+/// The kinds of monitored instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A master.
@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word of events and replies.
+    /// The name of the kind in events and replies.
     pub fn word(self) -> &'static str {
         match self {
             Kind::Master => "master",
@@ -30,47 +30,46 @@ impl Kind {
     }
 }
 
-/// A server or Sentinel that is watched.
+/// A monitored server or Sentinel.
 #[derive(Clone, Debug)]
 pub struct Instance {
-    /// Its number, never used twice.
+    /// Its internal number, which is never reused.
     pub(super) id: u64,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// A master's name, a replica's host and port, a Sentinel's id.
+    /// The name of a master, host and port of a replica, or the ID of a Sentinel.
     pub name: String,
-    /// Where it is.
+    /// Its address.
     pub addr: Addr,
-    /// The run id that it reports; of a Sentinel its id.
+    /// The run ID that it reports; the ID of a Sentinel.
     pub run_id: Option<String>,
     /// The connections to it.
     pub(super) link: LinkId,
-    /// Without a sign of life for so long it is held to be down.
+    /// After how long without a valid reply it is considered to be down.
     pub down_after: Duration,
-    /// Whether we hold it to be down.
+    /// Whether this Sentinel considers it to be down (SDOWN).
     pub sdown: bool,
-    /// Since when we do, or last did.
+    /// Since when it is considered to be down, or was the last time.
     pub sdown_since: Option<Mono>,
-    /// When a hello message was last sent to it.
+    /// When a hello message was last sent.
     pub(super) last_hello_sent: Option<Mono>,
-    /// Whether it was told to end a script that keeps it busy.
+    /// Whether SCRIPT KILL was sent, because a script blocks it.
     pub(super) script_kill_sent: bool,
 }
 
-/// How the servers of one master are spoken to.
+/// How to authenticate to the servers of a master, and their renamed commands.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     /// The user name for AUTH (`auth-user`).
     pub user: Option<String>,
     /// The password.
     pub password: Option<String>,
-    /// Commands that have other names there: by the name in lower case, the name as it was written
-    /// and the new one.
+    /// Renamed commands: by the name in lower case, the name as configured and the new name.
     pub renamed: SortedMap<String, (String, String)>,
 }
 
 impl Access {
-    /// The name under which a command is known there.
+    /// The name of a command on these servers.
     pub(super) fn name(&self, command: &str) -> String {
         let renamed = self.renamed.get(command.to_ascii_lowercase().as_str());
         renamed.map_or(command, |(_, new)| new).to_owned()
@@ -100,7 +99,7 @@ impl Instance {
         }
     }
 
-    /// How events name it: `slave 127.0.0.1:6380 127.0.0.1 6380 @ mymaster 127.0.0.1 6379`.
+    /// Its description in events: `slave 127.0.0.1:6380 127.0.0.1 6380 @ mymaster 127.0.0.1 6379`.
     pub(super) fn label(&self, common: &Common, master: Option<&Instance>) -> String {
         let at = |of: &Instance| format!("{} {} {}", of.name, common.host(&of.addr), of.addr.port);
         let own = format!("{} {}", self.kind.word(), at(self));
@@ -110,19 +109,19 @@ impl Instance {
         }
     }
 
-    /// Sends a command. False if there is no connection for it.
+    /// Sends a command. False if there is no connection.
     pub(super) fn send<A: AsRef<[u8]>>(
         &self,
         common: &mut Common,
         master: u64,
-        what: Question,
+        what: Purpose,
         words: &[A],
     ) -> bool {
-        let asked = Asked { master, instance: self.id, what };
+        let asked = InFlight { master, instance: self.id, what };
         common.links.command(common.now, self.link, words, asked)
     }
 
-    /// Makes the connections that are missing, if the last attempt was some time ago.
+    /// Opens missing connections, unless the last attempt was too recent.
     pub(super) fn reconnect(&self, common: &mut Common, master: u64, access: &Access) {
         if !common.links.is_disconnected(self.link) || self.addr.port == 0 {
             return;
@@ -146,8 +145,9 @@ impl Instance {
         }
     }
 
-    /// Authenticates, and names the connection so that CLIENT LIST tells whose it is. A wrong
-    /// password does not end the connection: the server shows by its replies that it is of no use.
+    /// The commands at the start of a connection: AUTH, and a client name for CLIENT LIST. A wrong
+    /// password does not close the connection; the server's error replies show that it is
+    /// unavailable.
     fn preamble(&self, common: &Common, access: &Access, lane: &str) -> Preamble {
         let settings = &common.settings;
         let (user, password) = match self.kind {
@@ -168,10 +168,10 @@ impl Instance {
     }
 
     pub(super) fn ping(&self, common: &mut Common, master: u64, access: &Access) -> bool {
-        self.send(common, master, Question::Ping, &[access.name("PING")])
+        self.send(common, master, Purpose::Ping, &[access.name("PING")])
     }
 
-    /// Whether PING is due.
+    /// Whether a PING is due.
     pub(super) fn ping_due(&self, common: &Common) -> bool {
         let now = common.now;
         let period = common.periods.ping.min(self.down_after);
@@ -186,13 +186,13 @@ impl Instance {
         self.last_hello_sent.is_none_or(|at| common.now.since(at) > common.periods.publish)
     }
 
-    /// Whether so many commands wait for their replies that none is added which can be left out.
+    /// Whether so many commands are in flight that optional ones are not sent.
     pub(super) fn is_congested(&self, common: &Common) -> bool {
         let users = common.links.get(self.link).map_or(1, |link| link.users as usize);
         common.links.pending(self.link) >= MAX_PENDING * users
     }
 
-    /// For how long nothing has been heard of it.
+    /// How long a PING has been unanswered, or the connection has been missing.
     pub(super) fn silence(&self, common: &Common) -> Duration {
         let now = common.now;
         let Some(link) = common.links.get(self.link) else { return Duration::ZERO };
@@ -203,7 +203,7 @@ impl Instance {
         }
     }
 
-    /// Closes connections that stand, as far as we know, and on which nothing comes.
+    /// Closes connections that seem to be established but are silent.
     pub(super) fn close_dead_connections(&self, common: &mut Common) {
         let (now, link) = (common.now, self.link);
         let old = common.periods.min_link_reconnect;
@@ -222,7 +222,7 @@ impl Instance {
         }
     }
 
-    /// Sets whether we hold it to be down, and gives the event if that is news.
+    /// Sets SDOWN. Returns the event if the state has changed.
     pub(super) fn set_sdown(&mut self, now: Mono, down: bool) -> Option<&'static str> {
         if self.sdown == down {
             return None;
@@ -236,11 +236,11 @@ impl Instance {
         Some(if down { "+sdown" } else { "-sdown" })
     }
 
-    /// Whether INFO is due, at this distance.
+    /// Whether an INFO is due, at this interval.
     pub(super) fn info_due(common: &Common, report: &Report, period: Duration) -> bool {
         report.refreshed.is_none_or(|at| common.now.since(at) > period)
     }
 }
 
-/// Commands that may wait for their replies on one link.
+/// The maximum number of commands in flight on a link.
 const MAX_PENDING: usize = 100;

@@ -1,4 +1,4 @@
-//! Connections to monitored servers and to other Sentinels, and the signs of life on them.
+//! Connections to monitored servers and other Sentinels, and when they last replied.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,63 +8,63 @@ use crate::peer::{Event, Peer, PeerConfig, Peers, Preamble};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Mono};
 
-/// A link: the connections to one server or Sentinel.
+/// The ID of a link, which is the connections to one server or Sentinel.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct LinkId(u32);
 
-/// Which connection of a link.
+/// The connections of a link.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Lane {
-    /// The one on which commands are sent.
+    /// The connection for commands.
     Commands,
-    /// The one that listens to the hello channel. Sentinels have none: hello messages are sent to
-    /// them as commands.
+    /// The subscription to the hello channel. There is none to Sentinels, which get hello messages
+    /// as commands.
     PubSub,
 }
 
-/// What was asked, and about which instance.
+/// A command in flight: its purpose, and the instance it concerns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    /// The master that it is about.
+pub(super) struct InFlight {
+    /// The number of the master.
     pub(super) master: u64,
-    /// The instance that it is about.
+    /// The number of the instance.
     pub(super) instance: u64,
-    pub(super) what: Question,
+    pub(super) what: Purpose,
 }
 
-/// What is to be done with a reply.
+/// The purpose of a command, which decides how its reply is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Question {
+pub(super) enum Purpose {
     Ping,
     Info,
     Hello,
     /// SENTINEL IS-MASTER-DOWN-BY-ADDR.
     MasterDown,
-    /// Its effect will show in the next INFO.
+    /// The reply is ignored, since the next INFO shows the effect.
     Nothing,
 }
 
-/// One link, and when it last showed signs of life. The same Sentinel has one link however many
-/// masters it monitors with us.
+/// A link, with the times of its last replies. A Sentinel that monitors several of the same masters
+/// has one link only.
 #[derive(Clone, Debug)]
 pub struct Link {
-    /// How many instances use it.
+    /// The number of instances that share it.
     pub users: u32,
-    /// Whether it has a connection for messages besides that for commands.
+    /// Whether it has a subscription besides the connection for commands.
     pub listens: bool,
-    /// When an acceptable reply to PING last came.
+    /// When the last valid reply to PING arrived.
     pub last_available: Mono,
-    /// Since when a PING has been waiting for its reply.
+    /// Since when a PING has been unanswered.
     pub ping_waiting: Option<Mono>,
     /// When the last PING was sent.
     pub last_ping: Option<Mono>,
-    /// When any reply to PING last came.
+    /// When the last reply to PING arrived, valid or not.
     pub last_pong: Mono,
-    /// When connecting was last tried.
+    /// When connecting was last attempted.
     pub last_reconnect: Option<Mono>,
-    /// When something last came on the connection for messages.
+    /// When the last message of the subscription arrived.
     pub last_message: Option<Mono>,
-    /// Our address on the connection for commands.
+    /// The local address of the connection for commands.
     pub local: Option<IpAddr>,
 }
 
@@ -72,13 +72,13 @@ pub struct Link {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Links {
     links: SortedMap<LinkId, Link>,
-    peers: Peers<(LinkId, Lane), Asked>,
+    peers: Peers<(LinkId, Lane), InFlight>,
     last: u32,
 }
 
 impl Links {
-    /// A new link, not connected. A PING counts as sent from now on, so that a server to which no
-    /// connection can be made is down after the same time as one that does not answer.
+    /// Creates a link without connections. A PING counts as sent now, so that a server that cannot
+    /// be connected to is down after the same time as one that does not reply.
     pub(super) fn create(&mut self, now: Mono, listens: bool) -> LinkId {
         self.last += 1;
         let id = LinkId(self.last);
@@ -99,14 +99,14 @@ impl Links {
         id
     }
 
-    /// One more instance uses a link.
+    /// Adds a user to a link.
     pub(super) fn share(&mut self, id: LinkId) {
         if let Some(link) = self.links.get_mut(&id) {
             link.users += 1;
         }
     }
 
-    /// One instance less uses a link; the last one closes it.
+    /// Removes a user from a link, and closes it if it was the last one.
     pub(super) fn release(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.users -= 1;
@@ -125,7 +125,7 @@ impl Links {
         self.links.get_mut(&id)
     }
 
-    /// Makes the signs of life those of a new link.
+    /// Resets the times of a link to those of a new one.
     pub(super) fn reset(&mut self, now: Mono, id: LinkId) {
         self.close(id);
         if let Some(link) = self.links.get_mut(&id) {
@@ -137,7 +137,7 @@ impl Links {
         }
     }
 
-    /// Whether a connection is missing. One that is being made counts as there.
+    /// Whether a connection is missing. A connection in progress counts as existing.
     pub(super) fn is_disconnected(&self, id: LinkId) -> bool {
         let listens = self.links.get(&id).is_some_and(|link| link.listens);
         !self.has(id, Lane::Commands) || listens && !self.has(id, Lane::PubSub)
@@ -147,19 +147,19 @@ impl Links {
         self.peers.get(&(id, lane)).is_some_and(|peer| peer.conn().is_some())
     }
 
-    /// How long ago a connection was begun, if there is one.
+    /// The age of a connection, if it exists.
     pub(super) fn age(&self, now: Mono, id: LinkId, lane: Lane) -> Option<Duration> {
         let peer = self.peers.get(&(id, lane)).filter(|peer| peer.conn().is_some())?;
         Some(now.since(peer.tally().last_attempt?))
     }
 
-    /// Commands whose reply has not come.
+    /// The number of commands in flight.
     pub(super) fn pending(&self, id: LinkId) -> usize {
         let pending = |lane| self.peers.get(&(id, lane)).map_or(0, Peer::pending);
         pending(Lane::Commands) + pending(Lane::PubSub)
     }
 
-    /// Connects to an address, from one of this Sentinel's if that is given.
+    /// Connects to an address, optionally from a given local address.
     pub(super) fn connect(
         &mut self,
         now: Mono,
@@ -174,26 +174,26 @@ impl Links {
     }
 
     pub(super) fn subscribe(&mut self, id: LinkId, command: &str, channel: &str) {
-        // It was connected a moment ago.
+        // The connection was just created.
         let _ = self.peers.subscribe(&(id, Lane::PubSub), command.as_bytes(), &[channel]);
     }
 
-    /// Sends a command. False if there is no connection for it.
+    /// Sends a command. False if there is no connection.
     pub(super) fn command<A: AsRef<[u8]>>(
         &mut self,
         now: Mono,
         id: LinkId,
         words: &[A],
-        asked: Asked,
+        asked: InFlight,
     ) -> bool {
         let what = asked.what;
         let sent = self.peers.request(now, &(id, Lane::Commands), words, asked).is_ok();
         if sent
-            && what == Question::Ping
+            && what == Purpose::Ping
             && let Some(link) = self.links.get_mut(&id)
         {
             link.last_ping = Some(now);
-            // While one PING waits, later ones do not make the wait shorter.
+            // The timeout counts from the first unanswered PING.
             link.ping_waiting.get_or_insert(now);
         }
         sent
@@ -204,7 +204,7 @@ impl Links {
         self.peers.close(&(id, lane));
     }
 
-    /// Closes both connections. True if there was one.
+    /// Closes both connections. True if there were any.
     pub(super) fn close(&mut self, id: LinkId) -> bool {
         let commands = self.peers.close(&(id, Lane::Commands));
         self.peers.close(&(id, Lane::PubSub)) || commands
@@ -214,7 +214,7 @@ impl Links {
         self.peers.handle(now, input)
     }
 
-    pub(super) fn poll_event(&mut self, now: Mono) -> Option<((LinkId, Lane), Event<Asked>)> {
+    pub(super) fn poll_event(&mut self, now: Mono) -> Option<((LinkId, Lane), Event<InFlight>)> {
         let (key, event) = self.peers.poll_event()?;
         if let Some(link) = self.links.get_mut(&key.0) {
             match (&event, key.1) {

@@ -1,107 +1,107 @@
-//! A monitored master with its replicas and the other Sentinels, and how it is watched.
+//! A monitored master with its replicas and the other Sentinels.
 
 use super::addr::Addr;
 use super::common::Common;
 use super::failover::{Failover, FailoverState};
 use super::hello::{CHANNEL, Hello};
 use super::instance::{Access, Instance, Kind};
-use super::link::Question;
+use super::link::Purpose;
 use super::report::{Info, Report, Role};
 use crate::machine::LogLevel;
 use crate::resp::value::Value;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Mono};
 
-/// A master that is monitored.
+/// A monitored master.
 #[derive(Clone, Debug)]
 pub struct Master {
-    /// What it has in common with all that is watched.
+    /// The common state of monitored instances.
     pub instance: Instance,
-    /// What it says of itself.
+    /// Its last INFO.
     pub report: Report,
-    /// How many Sentinels must hold it to be down before it is (ODOWN).
+    /// How many Sentinels have to consider it to be down for ODOWN.
     pub quorum: u32,
-    /// How many replicas are turned to a new master at once.
+    /// How many replicas are reconfigured at the same time after a failover.
     pub parallel_syncs: u32,
-    /// See [`Failover`] for what it bounds.
+    /// See [`Failover`] for what it limits.
     pub failover_timeout: Duration,
-    /// How its servers are spoken to.
+    /// How to authenticate to its servers.
     pub access: Access,
-    /// Told of every warning.
+    /// The script that is run for every warning.
     pub notification_script: Option<String>,
-    /// Told of every change of the master.
+    /// The script that is run for every change of the master.
     pub client_reconfig_script: Option<String>,
-    /// How long it may take to come back after a restart; zero if a restart is nothing special.
+    /// How long it may take to be reachable again after a restart; zero disables this.
     pub reboot_down_after: Duration,
-    /// Since when it has been restarting, if it is.
+    /// Since when it has been restarting.
     pub rebooting: Option<Mono>,
-    /// The epoch in which this configuration was decided.
+    /// The epoch of its configuration.
     pub config_epoch: u64,
-    /// Our vote in the leader election, with its epoch.
+    /// This Sentinel's vote in the leader election.
     pub vote: Vote,
-    /// Whether enough Sentinels hold it to be down.
+    /// Whether enough Sentinels consider it to be down (ODOWN).
     pub odown: bool,
-    /// Since when they do, or last did.
+    /// Since when ODOWN is set, or was set the last time.
     pub odown_since: Option<Mono>,
-    /// The failover that is under way, and when the last one began.
+    /// The state of its failover.
     pub failover: Failover,
     /// Its replicas, by host and port.
     pub replicas: SortedMap<String, Replica>,
-    /// The other Sentinels that monitor it, by their ids.
+    /// The other Sentinels that monitor it, by ID.
     pub sentinels: SortedMap<String, OtherSentinel>,
 }
 
-/// A vote for the leader of a failover.
+/// A vote in the election of a failover's leader.
 #[derive(Clone, Debug, Default)]
 pub struct Vote {
-    /// The candidate. `None` after a restart: only the epoch of the vote is kept on disk.
+    /// The candidate. `None` after a restart, since only the epoch is saved.
     pub leader: Option<String>,
-    /// The epoch. There is one vote in each.
+    /// The epoch; there is one vote in each.
     pub epoch: u64,
-    /// The state that holds the vote. It is not given before that is on disk.
+    /// The state that contains the vote, which is not sent before that is on disk.
     pub(super) state: u64,
-    /// Whether the vote has still to be told of.
-    pub(super) news: bool,
+    /// Whether the event of the vote was not published yet.
+    pub(super) unpublished: bool,
 }
 
 /// A replica of a monitored master.
 #[derive(Clone, Debug)]
 pub struct Replica {
-    /// What it has in common with all that is watched.
+    /// The common state of monitored instances.
     pub instance: Instance,
-    /// What it says of itself.
+    /// Its last INFO.
     pub report: Report,
-    /// How far it has come in following a new master.
+    /// The progress of its reconfiguration to a new master.
     pub reconf: Reconf,
 }
 
-/// How far a replica has come in following a new master.
+/// The progress of reconfiguring a replica to a new master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reconf {
-    /// It has not been told.
+    /// REPLICAOF was not sent yet.
     None,
-    /// It has been told, at this time.
+    /// REPLICAOF was sent at this time.
     Sent(Mono),
-    /// It says that it follows the new master.
+    /// It reports that it replicates the new master.
     InProgress,
-    /// It is in step with the new master, or took too long.
+    /// It is in sync with the new master, or has timed out.
     Done,
 }
 
 /// Another Sentinel.
 #[derive(Clone, Debug)]
 pub struct OtherSentinel {
-    /// What it has in common with all that is watched.
+    /// The common state of monitored instances.
     pub instance: Instance,
-    /// Whether it told that it holds the master to be down.
+    /// Whether it reported the master as down.
     pub master_down: bool,
-    /// When it last answered whether it does.
+    /// When it last replied to that question.
     pub last_answer: Mono,
-    /// When its last hello message came.
+    /// When its last hello message arrived.
     pub last_hello: Mono,
     /// The candidate that it voted for.
     pub leader: Option<String>,
-    /// In which epoch.
+    /// The epoch of that vote.
     pub leader_epoch: u64,
 }
 
@@ -138,7 +138,8 @@ impl Master {
         self.instance.id
     }
 
-    /// Where clients find the master: at the promoted replica as soon as that is one.
+    /// The address of the master for clients: that of the promoted replica once the promotion is
+    /// confirmed.
     pub fn current_addr(&self) -> &Addr {
         let promoted = self.failover.promoted.as_ref().and_then(|name| self.replicas.get(name));
         match promoted {
@@ -151,13 +152,13 @@ impl Master {
 
     // ---- Events ----
 
-    /// Tells of an event that is about the master.
+    /// Publishes an event about the master.
     pub(super) fn event(&self, common: &mut Common, level: LogLevel, event: &str, more: &str) {
         let message = format!("{}{more}", self.instance.label(common, None));
         common.event(level, event, message, self.notification_script.as_deref());
     }
 
-    /// Tells of an event that is about a replica or another Sentinel.
+    /// Publishes an event about a replica or another Sentinel.
     pub(super) fn event_of(
         &self,
         common: &mut Common,
@@ -170,7 +171,7 @@ impl Master {
         common.event(level, event, message, self.notification_script.as_deref());
     }
 
-    /// Tells of an event with a text of its own.
+    /// Publishes an event with its own text.
     pub(super) fn event_text(&self, common: &mut Common, event: &str, text: String) {
         common.event(LogLevel::Warning, event, text, self.notification_script.as_deref());
     }
@@ -185,7 +186,7 @@ impl Master {
         })
     }
 
-    /// Adds a replica. `None` if it is known.
+    /// Adds a replica. `None` if it exists already.
     pub(super) fn add_replica(&mut self, common: &mut Common, addr: Addr) -> Option<&Replica> {
         let name = addr.with_port(common.settings.announce_hostnames);
         if self.replicas.contains_key(&name) {
@@ -198,7 +199,7 @@ impl Master {
         self.replicas.get(&name)
     }
 
-    /// Adds another Sentinel. `None` if it is known.
+    /// Adds another Sentinel. `None` if it exists already.
     pub(super) fn add_sentinel(
         &mut self,
         common: &mut Common,
@@ -224,7 +225,7 @@ impl Master {
         self.sentinels.get_mut(id)
     }
 
-    /// Forgets another Sentinel. True if it was known.
+    /// Removes another Sentinel. True if it existed.
     pub(super) fn remove_sentinel(&mut self, common: &mut Common, id: &str) -> bool {
         let removed = self.sentinels.remove(id);
         if let Some(other) = &removed {
@@ -233,7 +234,7 @@ impl Master {
         removed.is_some()
     }
 
-    /// Sets after how long without a sign of life something is down.
+    /// Sets `down-after-milliseconds` of all instances.
     pub(super) fn set_down_after(&mut self, down_after: Duration) {
         self.instance.down_after = down_after;
         for replica in self.replicas.values_mut() {
@@ -244,7 +245,7 @@ impl Master {
         }
     }
 
-    /// Closes the connections to the master and its replicas: they are to authenticate anew.
+    /// Closes the connections to the master and its replicas, so that they authenticate again.
     pub(super) fn drop_connections(&self, common: &mut Common) {
         common.links.close(self.instance.link);
         for replica in self.replicas.values() {
@@ -252,7 +253,7 @@ impl Master {
         }
     }
 
-    /// Forgets the links of all that belongs to it, because it is no longer monitored.
+    /// Releases the links of all instances, when the master is removed.
     pub(super) fn release(&self, common: &mut Common) {
         common.links.release(self.instance.link);
         for replica in self.replicas.values() {
@@ -263,8 +264,8 @@ impl Master {
         }
     }
 
-    /// Forgets what was learned at run time: replicas, the failover under way, and unless it is to
-    /// keep them the other Sentinels.
+    /// Forgets everything discovered: replicas, the failover in progress and, unless
+    /// `keep_sentinels` is set, the other Sentinels.
     pub(super) fn reset(&mut self, common: &mut Common, keep_sentinels: bool) {
         for replica in self.replicas.values() {
             common.links.release(replica.instance.link);
@@ -283,13 +284,13 @@ impl Master {
         self.odown = false;
         self.rebooting = None;
         self.vote.leader = None;
-        self.vote.news = false;
+        self.vote.unpublished = false;
         self.failover.forget();
         self.report = Report::none(Role::Master, common.now);
     }
 
-    /// The master is at another address from now on. The old one becomes a replica, so that it is
-    /// turned into one when it comes back.
+    /// Changes the address of the master. The old address becomes a replica, so that it is
+    /// reconfigured when it is reachable again.
     pub(super) fn switch_to(&mut self, common: &mut Common, addr: Addr) {
         let mut replicas: Vec<Addr> = self
             .replicas
@@ -313,7 +314,7 @@ impl Master {
         common.save();
     }
 
-    /// Runs the script that tells clients where the master is now.
+    /// Runs the client reconfiguration script.
     pub(super) fn reconfigure_clients(
         &self,
         common: &mut Common,
@@ -328,9 +329,9 @@ impl Master {
         common.scripts.schedule(argv.collect());
     }
 
-    // ---- Watching ----
+    // ---- Monitoring ----
 
-    /// Does what is due: connects, asks, judges, and goes on with a failover.
+    /// Does the periodic work: connects, sends commands, updates SDOWN, and continues a failover.
     pub(super) fn tick(&mut self, common: &mut Common) {
         self.tick_own(common);
         let names: Vec<String> = self.replicas.keys().cloned().collect();
@@ -344,7 +345,7 @@ impl Master {
         self.finish(common);
     }
 
-    /// Puts the promoted replica into the master's place, if a failover has come that far.
+    /// Replaces the master by the promoted replica, if the failover has come to that.
     pub(super) fn finish(&mut self, common: &mut Common) {
         if self.failover.state == FailoverState::UpdateConfig {
             self.switch_to_promoted(common);
@@ -353,7 +354,7 @@ impl Master {
 
     fn tick_own(&mut self, common: &mut Common) {
         let report = Some((&self.report, common.periods.info));
-        self.keep_in_touch(common, &self.instance, report);
+        self.contact(common, &self.instance, report);
         if common.tilt.is_some() {
             return;
         }
@@ -372,28 +373,28 @@ impl Master {
 
     fn tick_replica(&mut self, common: &mut Common, name: &str) {
         let Some(replica) = self.replicas.get(name) else { return };
-        // It is watched closely while it may become a master, and while its own link is down.
+        // INFO is sent more often while it may become a master, or its replication link is down.
         let close = self.odown || self.failover.is_running() || !replica.report.link_down.is_zero();
         let period = if close { Duration::from_secs(1) } else { common.periods.info };
-        self.keep_in_touch(common, &replica.instance, Some((&replica.report, period)));
+        self.contact(common, &replica.instance, Some((&replica.report, period)));
         if let Some(replica) = self.replicas.get_mut(name) {
-            let change = judge_silence(common, &mut replica.instance);
-            self.tell_change(common, change);
+            let change = update_sdown(common, &mut replica.instance);
+            self.publish_change(common, change);
         }
     }
 
     fn tick_sentinel(&mut self, common: &mut Common, id: &str) {
         let Some(other) = self.sentinels.get(id) else { return };
-        self.keep_in_touch(common, &other.instance, None);
+        self.contact(common, &other.instance, None);
         if let Some(other) = self.sentinels.get_mut(id) {
-            let change = judge_silence(common, &mut other.instance);
-            self.tell_change(common, change);
+            let change = update_sdown(common, &mut other.instance);
+            self.publish_change(common, change);
         }
     }
 
-    /// Connects to an instance, and asks it what is due: INFO, if it tells of itself, PING, and that it
-    /// publishes our hello. Closes what is dead, unless the clock is not to be trusted.
-    fn keep_in_touch(
+    /// Connects to an instance, sends INFO (to servers), PING and hello messages that are due, and
+    /// closes dead connections unless in TILT.
+    fn contact(
         &self,
         common: &mut Common,
         watched: &Instance,
@@ -405,7 +406,7 @@ impl Master {
             if let Some((report, period)) = report
                 && Instance::info_due(common, report, period)
             {
-                watched.send(common, id, Question::Info, &[access.name("INFO")]);
+                watched.send(common, id, Purpose::Info, &[access.name("INFO")]);
             }
             if watched.ping_due(common) {
                 watched.ping(common, id, access);
@@ -419,13 +420,13 @@ impl Master {
         }
     }
 
-    fn tell_change(&self, common: &mut Common, change: Option<(&'static str, Instance)>) {
+    fn publish_change(&self, common: &mut Common, change: Option<(&'static str, Instance)>) {
         if let Some((event, instance)) = change {
             self.event_of(common, LogLevel::Warning, event, &instance, "");
         }
     }
 
-    /// Tells about us, and about what we hold to be the configuration.
+    /// Sends a hello message: this Sentinel, and the configuration that it knows.
     fn send_hello(&self, common: &mut Common, to: &Instance) {
         let local = common.links.get(to.link).and_then(|link| link.local);
         let settings = &common.settings;
@@ -447,11 +448,11 @@ impl Master {
             config_epoch: self.config_epoch,
         };
         let words = [self.access.name("PUBLISH"), CHANNEL.to_owned(), hello.to_string()];
-        to.send(common, self.id(), Question::Hello, &words);
+        to.send(common, self.id(), Purpose::Hello, &words);
     }
 
-    /// Has hello messages sent to all at the next tick, because there is something new to tell.
-    pub(super) fn hello_soon(&mut self) {
+    /// Makes hello messages due at the next tick, to announce a change.
+    pub(super) fn make_hello_due(&mut self) {
         self.instance.last_hello_sent = None;
         for replica in self.replicas.values_mut() {
             replica.instance.last_hello_sent = None;
@@ -463,30 +464,30 @@ impl Master {
 
     // ---- Replies ----
 
-    /// A reply came to something that was asked about one of its instances.
+    /// Handles the reply to a command for one of its instances.
     pub(super) fn answered(
         &mut self,
         common: &mut Common,
         id: u64,
-        question: Question,
+        question: Purpose,
         value: &Value,
     ) {
         match question {
-            Question::Nothing => {}
-            Question::Ping => self.pong(common, id, value),
-            Question::Hello if value.is_error() => {}
-            Question::Hello => {
+            Purpose::Nothing => {}
+            Purpose::Ping => self.handle_pong(common, id, value),
+            Purpose::Hello if value.is_error() => {}
+            Purpose::Hello => {
                 let now = common.now;
                 if let Some(instance) = self.instance_mut(id) {
                     instance.last_hello_sent = Some(now);
                 }
             }
-            Question::Info => {
+            Purpose::Info => {
                 if let Value::Bulk(text) | Value::Verbatim { text, .. } = value.plain() {
-                    self.informed(common, id, text);
+                    self.handle_info(common, id, text);
                 }
             }
-            Question::MasterDown => self.heard_verdict(common, id, value),
+            Purpose::MasterDown => self.handle_down_reply(common, id, value),
         }
     }
 
@@ -499,9 +500,9 @@ impl Master {
         replicas.chain(sentinels).find(|instance| instance.id == id)
     }
 
-    /// The reply to PING: any is a sign of life, but a server that is busy with a script, or says
-    /// anything else, is not available.
-    fn pong(&mut self, common: &mut Common, id: u64, value: &Value) {
+    /// Handles the reply to PING: ends the wait for a restart, and sends SCRIPT KILL to a server
+    /// that is down because a script keeps it busy.
+    fn handle_pong(&mut self, common: &mut Common, id: u64, value: &Value) {
         let (Value::Simple(text) | Value::Error(text)) = value.plain() else { return };
         if text.starts_with(b"PONG") && self.instance.id == id {
             self.rebooting = None;
@@ -515,15 +516,15 @@ impl Master {
             && !instance.script_kill_sent
         {
             instance.script_kill_sent = true;
-            instance.send(common, master, Question::Nothing, &[kill.as_str(), "KILL"]);
+            instance.send(common, master, Purpose::Nothing, &[kill.as_str(), "KILL"]);
         }
     }
 
-    /// The reply to INFO.
-    fn informed(&mut self, common: &mut Common, id: u64, text: &[u8]) {
+    /// Handles the reply to INFO.
+    fn handle_info(&mut self, common: &mut Common, id: u64, text: &[u8]) {
         let info = Info::parse(text);
         if self.instance.id == id {
-            self.rebooted(common, None, &info);
+            self.update_run_id(common, None, &info);
             self.find_replicas(common, &info);
             if self.report.update(common.now, &info, text) {
                 self.role_changed(common, None);
@@ -532,7 +533,7 @@ impl Master {
         }
         let name = self.replicas.iter().find(|(_, replica)| replica.instance.id == id);
         let Some(name) = name.map(|(name, _)| name.clone()) else { return };
-        self.rebooted(common, Some(&name), &info);
+        self.update_run_id(common, Some(&name), &info);
         let now = common.now;
         let changed = self
             .replicas
@@ -542,13 +543,13 @@ impl Master {
             self.role_changed(common, Some(&name));
         }
         if common.tilt.is_none() {
-            self.replica_informed(common, &name);
+            self.check_replica(common, &name);
             self.advance(common);
         }
     }
 
-    /// Notes the run id; another one than before shows that the server was restarted.
-    fn rebooted(&mut self, common: &mut Common, replica: Option<&str>, info: &Info) {
+    /// Updates the run ID; if it has changed, the server was restarted.
+    fn update_run_id(&mut self, common: &mut Common, replica: Option<&str>, info: &Info) {
         let Some(run_id) = &info.run_id else { return };
         let instance = match replica {
             None => Some(&mut self.instance),
@@ -603,8 +604,8 @@ impl Master {
         }
     }
 
-    /// Acts on what a replica has told of itself.
-    fn replica_informed(&mut self, common: &mut Common, name: &str) {
+    /// Acts on the role that a replica reports.
+    fn check_replica(&mut self, common: &mut Common, name: &str) {
         let Some(replica) = self.replicas.get(name) else { return };
         let (now, master_addr) = (common.now, &self.instance.addr);
         let report = &replica.report;
@@ -613,8 +614,8 @@ impl Master {
             if promoted && self.failover.state == FailoverState::WaitPromotion {
                 return self.promotion_seen(common);
             }
-            // A replica that has become a master without us is turned back, but not before those
-            // who may know more had the time to tell.
+            // A replica that became a master without this Sentinel is reconfigured, but only after
+            // the time in which other Sentinels may announce a newer configuration.
             let wait = common.periods.publish * 4;
             if !promoted
                 && self.looks_sane(common)
@@ -652,7 +653,7 @@ impl Master {
         self.reconf_progress(common, name, follows_new, link_up);
     }
 
-    /// A replica that was told to follow the new master says how far it has come.
+    /// Updates the progress of a replica that was sent REPLICAOF.
     fn reconf_progress(&mut self, common: &mut Common, name: &str, follows: bool, link_up: bool) {
         let Some(replica) = self.replicas.get_mut(name) else { return };
         let instance = replica.instance.clone();
@@ -670,7 +671,7 @@ impl Master {
         }
     }
 
-    /// Whether the master is one, says so, is up and was heard of lately.
+    /// Whether the master reports to be a master, is up and has replied recently.
     fn looks_sane(&self, common: &Common) -> bool {
         self.report.role == Role::Master
             && !self.instance.sdown
@@ -678,9 +679,9 @@ impl Master {
             && self.report.is_fresh(common.now, common.periods.info * 2)
     }
 
-    /// Has a server follow `to`, or no server, write that down, and close the connections of its
-    /// clients, which are to ask for the master anew. What it does shows in INFO, which is asked
-    /// for right behind. False if there is no connection.
+    /// Sends REPLICAOF, CONFIG REWRITE and CLIENT KILL, so that the server replicates `to` (or
+    /// nobody) and its clients ask for the master again. The effect shows in INFO, which is sent
+    /// right afterwards. False if there is no connection.
     pub(super) fn send_replicaof(
         &self,
         common: &mut Common,
@@ -703,13 +704,13 @@ impl Master {
             &[&exec],
         ];
         let id = self.id();
-        commands.iter().all(|words| instance.send(common, id, Question::Nothing, words))
-            && instance.send(common, id, Question::Info, &[info])
+        commands.iter().all(|words| instance.send(common, id, Purpose::Nothing, words))
+            && instance.send(common, id, Purpose::Info, &[info])
     }
 }
 
 impl Report {
-    /// Takes in a new report. True if the role is another one than before.
+    /// Updates the report. Returns whether the role has changed.
     pub(super) fn update(&mut self, now: Mono, info: &Info, text: &[u8]) -> bool {
         self.text = Some(text.into());
         self.refreshed = Some(now);
@@ -742,9 +743,9 @@ impl Report {
     }
 }
 
-/// Holds a replica or a Sentinel to be down (SDOWN) that has been silent for too long, or up again. The
-/// event, if that is new.
-fn judge_silence(common: &Common, watched: &mut Instance) -> Option<(&'static str, Instance)> {
+/// Updates SDOWN of a replica or a Sentinel by its last valid reply. Returns the event if it has
+/// changed.
+fn update_sdown(common: &Common, watched: &mut Instance) -> Option<(&'static str, Instance)> {
     if common.tilt.is_some() {
         return None;
     }
@@ -753,7 +754,7 @@ fn judge_silence(common: &Common, watched: &mut Instance) -> Option<(&'static st
     Some((event, watched.clone()))
 }
 
-/// Whether something has not been down within the last while.
+/// Whether an instance has not been SDOWN within this time.
 fn not_down_for(instance: &Instance, now: Mono, wait: Duration) -> bool {
     instance.sdown_since.is_none_or(|since| now.since(since) > wait)
 }

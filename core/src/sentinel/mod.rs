@@ -1,27 +1,24 @@
-//! Sentinel: watches masters, detects their failure, elects a leader and fails over.
+//! Sentinel: monitors masters, detects failures, elects a leader and performs failovers.
 //!
-//! [`SentinelServer`] is the program `redis-sentinel`: a [`Front`](crate::front::Front) whose service
-//! holds a [`Sentinel`]; `commands`, `describe` and [`schema`] are what clients can ask it, and what
-//! its file can say.
+//! [`SentinelServer`] is the program `redis-sentinel`: a [`Front`](crate::front::Front) whose
+//! service contains a [`Sentinel`]. `commands` and `describe` implement its commands, [`schema`]
+//! its configuration file.
 //!
-//! [`Sentinel`] is what a Sentinel knows and does, without the clients that it serves: the masters
-//! that it monitors with their replicas and the other Sentinels, the connections to all of them,
-//! the judgement that one is down, elections, failovers, and the lines of `sentinel.conf` that hold
-//! its state. It is fed with the inputs about its own connections and with time, and gives outputs
-//! and [`Effect`]s. Parts:
+//! [`Sentinel`] is the state machine without clients: monitored masters with their replicas and the
+//! other Sentinels, connections to all of them, failure detection, elections, failovers, and the
+//! lines of `sentinel.conf` that store its state. Its inputs are the events of its own connections
+//! and the time, its outputs are machine outputs and [`Effect`]s. Modules:
 //!
-//! * [`master`]: a master with all that belongs to it, and how it is watched; [`failover`]: what
-//!   happens when it is down;
-//! * [`instance`], [`link`], [`addr`], [`report`], [`hello`]: one watched server or Sentinel, the
-//!   connections to it, where it is, what it says of itself in INFO and in hello messages;
-//! * [`scripts`]: the queue of scripts that are told of events;
-//! * [`config`]: the directives `sentinel ...`, read and written; [`set`]: what can be changed while
-//!   it runs;
-//! * [`periods`]: the time constants; [`view`]: what a Sentinel believes, to be looked at.
+//! * [`master`]: a monitored master; [`failover`]: agreement and failover;
+//! * [`instance`], [`link`], [`addr`], [`report`], [`hello`]: a monitored server or Sentinel, its
+//!   connections, its address, its INFO, and hello messages;
+//! * [`scripts`]: the queue of notification and reconfiguration scripts;
+//! * [`config`]: reads and writes the directives `sentinel ...`; [`set`]: changes them at run time;
+//! * [`periods`]: the time constants; [`view`]: the state as plain data.
 //!
-//! Durations are measured on the monotonic clock, so that a wall clock that is set wrong does not
-//! make anything look dead; but a wall clock that jumps, or a timer that fires late, puts a Sentinel
-//! into TILT, in which it goes on asking and does not act, as in Redis.
+//! Durations are measured on the monotonic clock, so that a wrong wall clock makes no instance look
+//! dead. But if the wall clock jumps, or a timer fires late, a Sentinel enters TILT mode, in which
+//! it continues to monitor but does not act, as in Redis.
 
 pub mod addr;
 mod commands;
@@ -49,14 +46,14 @@ pub use schema::Config;
 pub use service::{SentinelServer, SentinelService};
 pub use view::SentinelView;
 
-use addr::{Addr, Names};
+use addr::{Addr, HostNames};
 use common::{Common, Saves};
 use failover::Ballot;
 use hello::Hello;
-use link::{Asked, Lane, LinkId, Links, Question};
+use link::{InFlight, Lane, LinkId, Links, Purpose};
 use master::Master;
 use periods::Periods;
-use scripts::{Ended, Scripts, Verdict};
+use scripts::{Ended, JobResult, Scripts};
 use std::collections::VecDeque;
 
 use crate::glob;
@@ -67,19 +64,19 @@ use crate::rng::Rng;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Mono, Now, Wall};
 
-/// A Sentinel without its clients. See the module.
+/// The state machine of a Sentinel. See the module.
 #[derive(Clone, Debug)]
 pub struct Sentinel {
     masters: SortedMap<String, Master>,
     common: Common,
-    /// When the timer fires next.
+    /// When the timer is due.
     next_tick: Option<Mono>,
     /// The wall clock when the timer last fired.
     last_tick: Option<Wall>,
 }
 
 impl Sentinel {
-    /// A Sentinel that monitors nothing yet, and has no id.
+    /// A Sentinel that has no ID and monitors nothing.
     pub fn new(rng: Rng) -> Self {
         Sentinel {
             masters: SortedMap::new(),
@@ -90,7 +87,7 @@ impl Sentinel {
                 epoch: 0,
                 periods: Periods::default(),
                 settings: Settings::default(),
-                names: Names::default(),
+                names: HostNames::default(),
                 tilt: None,
                 links: Links::default(),
                 scripts: Scripts::default(),
@@ -105,9 +102,9 @@ impl Sentinel {
         }
     }
 
-    // ---- What it knows ----
+    // ---- Getters ----
 
-    /// Its id: forty hexadecimal digits, the same in all of its lives.
+    /// Its ID: forty hexadecimal digits, which stay the same after a restart.
     pub fn id(&self) -> &str {
         &self.common.id
     }
@@ -117,12 +114,12 @@ impl Sentinel {
         self.common.epoch
     }
 
-    /// The masters that it monitors, by name.
+    /// The monitored masters, ordered by name.
     pub fn masters(&self) -> impl ExactSizeIterator<Item = &Master> {
         self.masters.iter().map(|(_, master)| master)
     }
 
-    /// The master of this name.
+    /// The master with this name.
     pub fn master(&self, name: &[u8]) -> Option<&Master> {
         self.masters.get(core::str::from_utf8(name).ok()?)
     }
@@ -132,59 +129,59 @@ impl Sentinel {
         &self.common.periods
     }
 
-    /// Its time constants, to be changed.
+    /// Its time constants, mutable.
     pub fn periods_mut(&mut self) -> &mut Periods {
         &mut self.common.periods
     }
 
-    /// Settings of its own.
+    /// Its own settings.
     pub fn settings(&self) -> &Settings {
         &self.common.settings
     }
 
-    /// Settings of its own, to be changed.
+    /// Its own settings, mutable.
     pub fn settings_mut(&mut self) -> &mut Settings {
         &mut self.common.settings
     }
 
-    /// Whether servers may be given by their names.
+    /// Whether servers may be given by host names.
     pub fn resolves_hostnames(&self) -> bool {
         self.common.names.resolve
     }
 
-    /// Since when it has been in TILT, if it is.
+    /// Since when TILT mode has been active.
     pub fn tilt(&self) -> Option<Mono> {
         self.common.tilt
     }
 
-    /// The scripts that run or are to be run.
+    /// The queue of scripts.
     pub fn scripts(&self) -> &Scripts {
         &self.common.scripts
     }
 
-    /// The failures that are simulated.
+    /// The simulated crashes.
     pub fn simulated_failure(&self) -> SimulatedFailure {
         self.common.simulate
     }
 
-    /// A link, for its signs of life.
+    /// A link, with the times of its last replies.
     pub fn link(&self, id: LinkId) -> Option<&link::Link> {
         self.common.links.get(id)
     }
 
-    /// Whether a connection of a link is missing.
+    /// Whether a link lacks a connection.
     pub fn is_disconnected(&self, id: LinkId) -> bool {
         self.common.links.is_disconnected(id)
     }
 
-    /// Commands on a link whose reply has not come.
+    /// The number of commands in flight on a link.
     pub fn pending_commands(&self, id: LinkId) -> usize {
         self.common.links.pending(id)
     }
 
-    // ---- What drives it ----
+    // ---- Inputs and outputs ----
 
-    /// Begins: takes an id if it has none, and tells of what it monitors.
+    /// Starts: generates an ID if there is none, and publishes which masters are monitored.
     pub fn start(&mut self, now: Now<'_>) {
         self.set_now(now);
         if self.common.id.is_empty() {
@@ -202,15 +199,15 @@ impl Sentinel {
         self.tick();
     }
 
-    /// Takes in what the driver tells about a connection of its own. False if it is not one.
+    /// Handles an input about its own connections. False if the input is about another one.
     pub fn handle(&mut self, now: Now<'_>, input: &Input<'_>) -> bool {
         self.set_now(now);
         let ours = self.common.links.handle(now.mono, input);
-        self.links_told();
+        self.handle_link_events();
         ours
     }
 
-    /// Does what is due.
+    /// Does the work that is due.
     pub fn wake(&mut self, now: Now<'_>) {
         self.set_now(now);
         if self.next_tick.is_some_and(|at| at <= now.mono) {
@@ -218,34 +215,34 @@ impl Sentinel {
         }
     }
 
-    /// When [`Sentinel::wake`] is to be called, if nothing else happens.
+    /// When to call [`Sentinel::wake`].
     pub fn poll_timeout(&self) -> Option<Mono> {
         self.next_tick
     }
 
-    /// The next thing that the driver is to do.
+    /// Takes the next output for the driver.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.common.links.poll_output()
     }
 
-    /// The next effect that the owner has to carry out.
+    /// Takes the next effect for the owner.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.common.effects.pop_front()
     }
 
-    /// The bytes that wait to leave on a connection, if it is one of its own.
+    /// The outbox of one of its own connections.
     pub fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         self.common.links.outbox(conn)
     }
 
-    /// A write of the configuration file begins; gives the number of the state that is written.
-    /// `None` if one is under way: the next is begun when that has ended.
+    /// Starts a write of the configuration file. Returns the number of the state to write; `None`
+    /// if a write is in progress, after which the next one is started.
     pub fn begin_save(&mut self) -> Option<u64> {
         self.common.saves.begin()
     }
 
-    /// The write of the configuration file has ended, with the operating system's words if it
-    /// failed. What waited for it goes on.
+    /// Ends the write of the configuration file, with the error text if it has failed. Continues
+    /// what was waiting for it.
     pub fn saved(&mut self, now: Now<'_>, result: Result<(), &str>) {
         self.set_now(now);
         let more = self.common.saves.done(result.is_ok());
@@ -270,7 +267,7 @@ impl Sentinel {
         }
     }
 
-    /// Asks for the state to be written. Gives its number: see [`Sentinel::is_saved`].
+    /// Requests that the state be saved. Returns its number: see [`Sentinel::is_saved`].
     pub fn save(&mut self) -> u64 {
         self.common.save()
     }
@@ -280,7 +277,7 @@ impl Sentinel {
         self.common.saves.has(state)
     }
 
-    /// A script has been started as this process.
+    /// A script was started with this process ID.
     pub fn script_started(&mut self, job: u64, pid: u32) {
         self.common.scripts.started(job, pid);
         self.common.event(LogLevel::Debug, "+script-child", pid.to_string(), None);
@@ -292,10 +289,8 @@ impl Sentinel {
         let common = &mut self.common;
         if let Ended::NotStarted(why) = how {
             let argv = common.scripts.jobs().find(|j| j.id == job).map(|job| job.argv.join(" "));
-            let text = format!(
-                "The script '{}' was to be run and could not be started: {why}",
-                argv.unwrap_or_default()
-            );
+            let text =
+                format!("The script '{}' could not be started: {why}", argv.unwrap_or_default());
             common.log(LogLevel::Warning, text);
         } else if let Some(pid) = common.scripts.pid(job) {
             let (signal, status) = how.numbers();
@@ -303,7 +298,7 @@ impl Sentinel {
             common.event(LogLevel::Debug, "-script-child", text, None);
         }
         let delay = common.periods.script_retry_delay;
-        if let Verdict::Failed(path, signal, status) =
+        if let JobResult::Failed(path, signal, status) =
             common.scripts.ended(common.now, job, how, delay)
         {
             let text = format!("{path} {signal} {status}");
@@ -312,9 +307,9 @@ impl Sentinel {
         self.run_scripts();
     }
 
-    // ---- What it is told to do ----
+    // ---- Commands ----
 
-    /// Begins to monitor a master. `port` is what a person may have typed.
+    /// Starts to monitor a master. `port` may be out of range.
     pub fn monitor(
         &mut self,
         name: &str,
@@ -333,14 +328,14 @@ impl Sentinel {
         self.masters.get(name).ok_or("Duplicate master name.")
     }
 
-    /// Tells of a master that is monitored from now on.
-    pub fn tell_monitored(&mut self, name: &[u8]) {
+    /// Publishes that a master is monitored from now on.
+    pub fn publish_monitored(&mut self, name: &[u8]) {
         let Some(master) = find(&self.masters, name) else { return };
         let more = format!(" quorum {}", master.quorum);
         master.event(&mut self.common, LogLevel::Warning, "+monitor", &more);
     }
 
-    /// Monitors a master no longer. False if there is none of this name.
+    /// Stops monitoring a master. False if there is no master with this name.
     pub fn remove(&mut self, name: &[u8]) -> bool {
         let name = String::from_utf8_lossy(name).into_owned();
         let Some(master) = self.masters.get(&name) else { return false };
@@ -350,7 +345,7 @@ impl Sentinel {
         true
     }
 
-    /// Forgets what was learned about the masters whose name matches a pattern. Gives their number.
+    /// Resets the masters whose names match a pattern. Returns their number.
     pub fn reset(&mut self, pattern: &[u8]) -> usize {
         let mut count = 0;
         for master in self.masters.values_mut() {
@@ -363,13 +358,13 @@ impl Sentinel {
         count
     }
 
-    /// Starts a failover because a person wants it.
+    /// Starts a failover by request.
     pub fn failover(&mut self, name: &[u8]) -> Result<(), &'static str> {
         let master = find_mut(&mut self.masters, name).ok_or("No such master with that name")?;
         master.force_failover(&mut self.common)
     }
 
-    /// Sets which failures are simulated.
+    /// Sets the simulated crashes.
     pub fn simulate(&mut self, failure: SimulatedFailure) {
         self.common.simulate = failure;
         for (wanted, what) in [
@@ -383,51 +378,51 @@ impl Sentinel {
         }
     }
 
-    /// Closes the connections to other Sentinels: they are to authenticate anew.
+    /// Closes the connections to other Sentinels, so that they authenticate again.
     pub fn drop_sentinel_connections(&mut self) {
         for other in self.masters.values().flat_map(|master| master.sentinels.values()) {
             self.common.links.close(other.instance.link);
         }
     }
 
-    /// Whether we hold the master at this address to be down; and our vote, if one is asked for.
+    /// Whether this Sentinel considers the master at an address to be down, and its vote if one is
+    /// requested.
     ///
-    /// A vote that was cast just now may be given when `Ballot::state` is on disk: see
-    /// [`Sentinel::ballot`].
+    /// A new vote may be sent once `Ballot::state` is on disk: see [`Sentinel::ballot`].
     pub fn is_master_down(
         &mut self,
         host: &str,
         port: u16,
         epoch: u64,
         candidate: Option<&str>,
-    ) -> Verdicts {
+    ) -> DownReply {
         let at = |master: &&mut Master| {
             let addr = &master.instance.addr;
             addr.port == port && self.common.names.is_at(addr, host)
         };
         let Some(master) = self.masters.values_mut().find(at) else {
-            return Verdicts { down: false, ballot: None, master: String::new() };
+            return DownReply { down: false, ballot: None, master: String::new() };
         };
         let down = self.common.tilt.is_none() && master.instance.sdown;
         let ballot = candidate.map(|candidate| master.vote_for(&mut self.common, epoch, candidate));
-        Verdicts { down, ballot, master: master.name().to_owned() }
+        DownReply { down, ballot, master: master.name().to_owned() }
     }
 
-    /// Our vote about a master, as far as it may be given.
+    /// The vote in the election for a master, without the candidate if it is not on disk.
     pub fn ballot(&self, master: &str) -> Option<Ballot> {
         self.masters.get(master).map(|master| master.ballot(&self.common))
     }
 
-    /// A hello message came, by way of a server or straight from a Sentinel.
+    /// Handles a hello message, from a server's channel or directly from a Sentinel.
     pub fn hello(&mut self, message: &[u8]) {
         let Some(hello) = Hello::parse(message) else { return };
         if hello.id == self.common.id {
             return;
         }
-        self.meet(&hello);
+        self.handle_hello(&hello);
     }
 
-    // ---- Inside ----
+    // ---- Internals ----
 
     fn set_now(&mut self, now: Now<'_>) {
         (self.common.now, self.common.wall) = (now.mono, now.wall);
@@ -438,7 +433,7 @@ impl Sentinel {
         self.common.names.addr(host, port).ok_or("Can't resolve instance hostname.")
     }
 
-    /// Waits for signs of life from now on: what was read from a file has no past.
+    /// Resets all timeouts, since instances loaded from a file have not been contacted yet.
     fn restart_clocks(&mut self) {
         let now = self.common.now;
         for master in self.masters.values_mut() {
@@ -459,8 +454,8 @@ impl Sentinel {
         }
     }
 
-    /// What the timer does, ten to twenty times a second. The time between varies, so that Sentinels
-    /// which were started together do not all ask for votes together for ever.
+    /// The timer, ten to twenty times a second. The interval varies, so that Sentinels that were
+    /// started together do not keep asking for votes at the same time.
     fn tick(&mut self) {
         self.check_tilt();
         for master in self.masters.values_mut() {
@@ -469,11 +464,11 @@ impl Sentinel {
         self.run_scripts();
         let hz = 10 + self.common.rng.below(10);
         self.next_tick = Some(self.common.now + Duration::from_millis(1_000 / hz));
-        self.links_told();
+        self.handle_link_events();
     }
 
-    /// Distrusts a clock that went back, or forward too far, since the timer last fired; and trusts
-    /// it again after a while.
+    /// Enters TILT mode if the clock went back or too far forward since the last timer, and leaves
+    /// it after a while.
     fn check_tilt(&mut self) {
         let common = &mut self.common;
         let last = self.last_tick.replace(common.wall);
@@ -502,8 +497,8 @@ impl Sentinel {
         }
     }
 
-    /// Takes in what happened on connections.
-    fn links_told(&mut self) {
+    /// Handles the events of connections.
+    fn handle_link_events(&mut self) {
         while let Some(((link, lane), event)) = self.common.links.poll_event(self.common.now) {
             match event {
                 Event::Connected { peer, .. } => self.connected(link, &peer),
@@ -515,7 +510,7 @@ impl Sentinel {
         }
     }
 
-    /// A connection stands: it has shown what the name of its server means.
+    /// A connection is established, which tells the IP address of the host name.
     fn connected(&mut self, link: LinkId, peer: &crate::machine::Endpoint) {
         let crate::machine::Endpoint::Ip(peer) = peer else { return };
         let common = &mut self.common;
@@ -555,9 +550,9 @@ impl Sentinel {
         }
     }
 
-    fn replied(&mut self, link: LinkId, asked: &Asked, value: &Value) {
+    fn replied(&mut self, link: LinkId, asked: &InFlight, value: &Value) {
         let now = self.common.now;
-        if asked.what == Question::Ping
+        if asked.what == Purpose::Ping
             && let Some(link) = self.common.links.get_mut(link)
             && let Value::Simple(text) | Value::Error(text) = value.plain()
         {
@@ -575,7 +570,7 @@ impl Sentinel {
         }
     }
 
-    /// A message on the hello channel of a server.
+    /// Handles a message on a server's hello channel.
     fn message(&mut self, items: &[Value]) {
         if let [Value::Bulk(kind), Value::Bulk(_), Value::Bulk(message)] = items
             && kind == b"message"
@@ -584,8 +579,8 @@ impl Sentinel {
         }
     }
 
-    /// Takes in a hello message of another Sentinel.
-    fn meet(&mut self, hello: &Hello) {
+    /// Handles a hello message of another Sentinel.
+    fn handle_hello(&mut self, hello: &Hello) {
         if !self.masters.contains_key(&hello.master) {
             return;
         }
@@ -611,7 +606,7 @@ impl Sentinel {
         if master.config_epoch >= hello.config_epoch {
             return;
         }
-        // Another Sentinel knows of a newer configuration.
+        // The other Sentinel knows a newer configuration.
         master.config_epoch = hello.config_epoch;
         let from = master.instance.addr.clone();
         if from.port == hello.master_port && common.names.is_at(&from, &hello.master_host) {
@@ -633,7 +628,7 @@ impl Sentinel {
         master.reconfigure_clients(common, "observer", &from, &to);
     }
 
-    /// Takes up a Sentinel that is not known, or not at this address.
+    /// Adds a Sentinel that is unknown, or has a new address.
     fn new_sentinel(&mut self, hello: &Hello, moved: bool) {
         let common = &mut self.common;
         let Some(addr) = common.names.addr(&hello.host, hello.port) else { return };
@@ -644,7 +639,7 @@ impl Sentinel {
                 let event = "+sentinel-address-switch";
                 master.event(common, LogLevel::Notice, event, &more);
             } else {
-                // Somebody else was there before, and is not any more.
+                // Another Sentinel had this address before.
                 let before = master.sentinels.values().find(|o| o.instance.addr.same_as(&addr));
                 if let Some(before) = before.map(|other| other.instance.clone()) {
                     let event = "+sentinel-invalid-addr";
@@ -668,7 +663,7 @@ impl Sentinel {
         self.common.save();
     }
 
-    /// Uses the link that we have to the same Sentinel because of another master.
+    /// Shares the link to a Sentinel that is already connected because of another master.
     fn share_link(&mut self, master: &str, id: &str) {
         let elsewhere = |(name, other): (&String, &Master)| {
             let other = other.sentinels.get(id).filter(|_| name != master)?;
@@ -684,7 +679,7 @@ impl Sentinel {
         }
     }
 
-    /// A Sentinel is at another address: that holds for all masters that it monitors with us.
+    /// Updates the address of a Sentinel for all masters that it monitors, too.
     fn moved_sentinel(&mut self, master: &str, id: &str) {
         let common = &mut self.common;
         let find = |masters: &SortedMap<String, Master>| {
@@ -710,14 +705,14 @@ impl Sentinel {
     }
 }
 
-/// What another Sentinel is answered that asks whether a master is down.
+/// The reply to another Sentinel's question whether a master is down.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdicts {
-    /// Whether we hold it to be down.
+pub struct DownReply {
+    /// Whether this Sentinel considers it to be down.
     pub down: bool,
-    /// Our vote, if one was asked for.
+    /// The vote, if one was requested.
     pub ballot: Option<Ballot>,
-    /// The master's name; empty if we monitor none there.
+    /// The master's name; empty if this Sentinel does not monitor it.
     pub master: String,
 }
 

@@ -2,34 +2,34 @@
 
 use crate::time::Duration;
 
-/// Time constants. Those of Redis unless changed.
+/// Time constants, with Redis's defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Periods {
-    /// Between two INFO to a server.
+    /// The interval of INFO to a server.
     pub info: Duration,
-    /// Between two PING, and between two attempts to connect.
+    /// The interval of PING, and of connection attempts.
     pub ping: Duration,
-    /// Between two questions to another Sentinel whether a master is down.
+    /// The interval at which another Sentinel is asked whether a master is down.
     pub ask: Duration,
-    /// Between two hello messages.
+    /// The interval of hello messages.
     pub publish: Duration,
-    /// `down-after-milliseconds` of a master that sets none.
+    /// The default of `down-after-milliseconds`.
     pub default_down_after: Duration,
-    /// `failover-timeout` of a master that sets none.
+    /// The default of `failover-timeout`.
     pub default_failover_timeout: Duration,
-    /// How late a timer may fire before the Sentinel distrusts its clock (TILT).
+    /// How late a timer may be before TILT mode is entered.
     pub tilt_trigger: Duration,
-    /// How long TILT lasts.
+    /// The duration of TILT mode.
     pub tilt: Duration,
-    /// How long a replica that was told to follow the new master may take to show that it does.
+    /// The timeout for a replica that was sent REPLICAOF to report the new master.
     pub replica_reconf_timeout: Duration,
-    /// How long a connection that gives no sign of life is left alone.
+    /// How long a silent connection is kept at least.
     pub min_link_reconnect: Duration,
-    /// How long a Sentinel tries to be elected, if `failover-timeout` is not shorter.
+    /// The timeout of an election, if `failover-timeout` is not shorter.
     pub election_timeout: Duration,
-    /// After how long a script is killed.
+    /// The timeout of a script, after which it is killed.
     pub script_max_runtime: Duration,
-    /// Before a script that failed is run a second time; doubled each further time.
+    /// The delay before a failed script is run again; doubled each time.
     pub script_retry_delay: Duration,
 }
 
@@ -55,9 +55,9 @@ impl Default for Periods {
 }
 
 impl Periods {
-    /// Names and values, in the order in which `SENTINEL DEBUG` shows them.
+    /// Names and values, in the order of `SENTINEL DEBUG`.
     pub fn list(&self) -> [(&'static str, Duration); 13] {
-        // One list of names serves both directions.
+        // The names are the same as in `get_mut`.
         let mut copy = self.clone();
         Self::NAMES.map(|name| {
             let value = copy.get_mut(name.as_bytes()).map_or(Duration::ZERO, |value| *value);
@@ -65,7 +65,7 @@ impl Periods {
         })
     }
 
-    /// The constant of this name, in any case, to be changed.
+    /// The constant with this name, ignoring case, mutable.
     pub fn get_mut(&mut self, name: &[u8]) -> Option<&mut Duration> {
         let at = Self::NAMES.iter().position(|n| n.as_bytes().eq_ignore_ascii_case(name))?;
         Some(match at {

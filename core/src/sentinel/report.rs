@@ -1,10 +1,10 @@
-//! What a server says of itself in INFO.
+//! The INFO of a monitored server.
 
 use std::sync::Arc;
 
 use crate::time::{Duration, Mono};
 
-/// What a server claims to be.
+/// The role that a server reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// `role:master`
@@ -14,7 +14,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The word of Redis's protocol.
+    /// The name of the role in Redis's protocol.
     pub fn word(self) -> &'static str {
         match self {
             Role::Master => "master",
@@ -23,35 +23,35 @@ impl Role {
     }
 }
 
-/// The last report of a server, and since when it says so.
+/// The last INFO of a server.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What it claims to be. Before the first report: what it is thought to be.
+    /// Its reported role; before the first INFO the expected role.
     pub role: Role,
-    /// Since when.
+    /// Since when it has reported this role.
     pub role_since: Mono,
-    /// When the last report came.
+    /// When the last INFO arrived.
     pub refreshed: Option<Mono>,
-    /// The text of the last report.
+    /// The text of the last INFO.
     pub text: Option<Arc<[u8]>>,
-    /// The master that a replica follows.
+    /// The master that a replica replicates.
     pub master: Option<(String, u16)>,
-    /// Since when it has been following that one.
+    /// Since when it has replicated that master.
     pub master_since: Mono,
-    /// Whether its link to that master is up.
+    /// Whether its replication link is up.
     pub link_up: bool,
-    /// For how long that link has been down.
+    /// How long its replication link has been down.
     pub link_down: Duration,
-    /// `replica-priority`; 0 keeps a replica from being promoted.
+    /// `replica-priority`; 0 prevents a promotion.
     pub priority: u32,
-    /// How far a replica has come in its master's stream.
+    /// The replication offset of a replica.
     pub offset: u64,
-    /// Whether a replica wants to be told about (`replica-announced`).
+    /// Whether a replica may be shown to clients (`replica-announced`).
     pub announced: bool,
 }
 
 impl Report {
-    /// No report yet about a server that is thought to be this.
+    /// The report of a server before its first INFO, with its expected role.
     pub fn none(role: Role, now: Mono) -> Self {
         Report {
             role,
@@ -68,13 +68,13 @@ impl Report {
         }
     }
 
-    /// Whether the last report is younger than this.
+    /// Whether the last INFO is more recent than this.
     pub fn is_fresh(&self, now: Mono, age: Duration) -> bool {
         self.refreshed.is_some_and(|at| now.since(at) <= age)
     }
 }
 
-/// The lines of an INFO that matter to a Sentinel.
+/// The fields of INFO that a Sentinel uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Info {
     /// `run_id`
@@ -98,7 +98,7 @@ pub struct Info {
 }
 
 impl Info {
-    /// Reads the text of INFO. What is not understood is left out.
+    /// Parses the text of INFO. Unknown or invalid lines are ignored.
     pub fn parse(text: &[u8]) -> Self {
         let mut info = Info::default();
         let (mut host, mut port) = (None, None);
@@ -112,7 +112,7 @@ impl Info {
                 "master_port" => port = value.parse().ok(),
                 "master_link_status" => info.link_up = Some(value.eq_ignore_ascii_case("up")),
                 "master_link_down_since_seconds" => {
-                    // -1: it never was up.
+                    // -1 means that it was never up.
                     let seconds: i64 = value.parse().unwrap_or(0);
                     info.link_down = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
                 }

@@ -1,5 +1,5 @@
-//! The configuration of a Sentinel: the directives of a server, of which it accepts all and uses
-//! those about clients, and the lines `sentinel ...`, which hold its state as well.
+//! The configuration of a Sentinel: all directives of a server are accepted, and those about
+//! clients have an effect; the lines `sentinel ...` contain settings and the saved state.
 
 use std::sync::OnceLock;
 
@@ -9,26 +9,26 @@ use crate::front::config::directive::{directive, flags};
 use crate::front::config::{Directive, Directives, Kind, Schema, Unit, Values};
 use crate::server::config::ServerSchema;
 
-/// The configuration file of a Sentinel, as the front reads and rewrites it.
+/// The configuration file of a Sentinel.
 pub type Config = crate::front::Config<SentinelSchema>;
 
-/// What a Sentinel can be told by its configuration.
+/// The configuration schema of a Sentinel.
 #[derive(Clone, Debug)]
 pub struct SentinelSchema;
 
 /// The lines `sentinel ...` of the file.
 #[derive(Clone, Debug, Default)]
 pub struct SentinelLines {
-    /// As they were read. Their numbers count these lines alone.
+    /// The lines as read. Their numbers count only these lines.
     pub read: Vec<Line>,
-    /// As they are to be written, each with the key of its directive.
+    /// The lines to write, each with the key of its directive.
     pub written: Vec<(String, String)>,
 }
 
-/// Directives whose defaults are others than a server's.
+/// Directives whose defaults differ from a server's.
 static OWN: &[Directive] = &[
     directive("port", "", Kind::Number(0, 65_535, Unit::Plain), "26379", flags::NONE),
-    // Sentinels on other hosts must get through.
+    // Sentinels on other hosts have to connect.
     directive("protected-mode", "", Kind::Bool, "no", flags::NONE),
 ];
 
@@ -64,7 +64,7 @@ impl Schema for SentinelSchema {
     }
 
     fn is_written(name: &str) -> bool {
-        // There is nothing to save.
+        // There is no dataset to save.
         name != "save"
     }
 
@@ -80,7 +80,7 @@ impl Schema for SentinelSchema {
     }
 }
 
-/// The key of the lines of a directive. Its older name is one with it.
+/// The key of a directive's lines. Old and new name of a directive have the same key.
 pub(super) fn key(directive: &str) -> String {
     match directive {
         "known-slave" => "sentinel known-replica".to_owned(),

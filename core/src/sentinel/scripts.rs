@@ -1,43 +1,43 @@
-//! The queue of scripts that tell an administrator, or reconfigure clients.
+//! The queue of notification scripts and client reconfiguration scripts.
 
 use std::collections::VecDeque;
 
 use crate::time::{Duration, Mono};
 
-/// How many jobs are kept; the oldest that does not run makes room.
+/// The maximum number of jobs; beyond it the oldest job that is not running is dropped.
 const MAX_QUEUE: usize = 256;
 
-/// How many jobs run at once.
+/// The maximum number of running jobs.
 const MAX_RUNNING: usize = 16;
 
-/// How often a job is tried.
+/// The maximum number of attempts of a job.
 const MAX_RETRY: u32 = 10;
 
-/// One call of a script.
+/// A job of the queue: one execution of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// Its number, never used twice.
+    /// Its number, which is never reused.
     pub id: u64,
     /// The script's path and its arguments.
     pub argv: Vec<String>,
-    /// How often it has been started.
+    /// The number of attempts so far.
     pub tries: u32,
-    /// Where it stands.
+    /// Its state.
     pub state: JobState,
 }
 
-/// Where a [`Job`] stands.
+/// The state of a [`Job`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobState {
-    /// It is to be started, not before this time if there is one.
+    /// It waits to be started, at this time or immediately.
     Scheduled(Option<Mono>),
-    /// It has been running since this time, as this process if that is known.
+    /// It is running.
     Running {
-        /// Since when.
+        /// When it was started.
         since: Mono,
         /// The process id.
         pid: Option<u32>,
-        /// Whether it was told to end because it takes too long.
+        /// Whether it was killed because of its timeout.
         killed: bool,
     },
 }
@@ -45,39 +45,39 @@ pub enum JobState {
 /// How a script ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// By itself, with this status.
+    /// It exited with this status.
     Exited(i32),
-    /// By a signal.
+    /// It was terminated by this signal.
     Signalled(i32),
     /// It could not be started, for this reason.
     NotStarted(String),
 }
 
 impl Ended {
-    /// The signal that ended it, or 0, and its exit status, or 0.
+    /// The signal that terminated it, or 0, and its exit status, or 0.
     pub(super) fn numbers(&self) -> (i32, i32) {
         match self {
             Ended::Exited(status) => (0, *status),
             Ended::Signalled(signal) => (*signal, 0),
-            // Redis reports a script that it could not start as if signal 99 had ended it.
+            // Like Redis, reports signal 99 for a script that could not be started.
             Ended::NotStarted(_) => (99, 0),
         }
     }
 }
 
-/// The queue.
+/// The queue of scripts.
 #[derive(Clone, Debug, Default)]
 pub struct Scripts {
     jobs: VecDeque<Job>,
     last: u64,
 }
 
-/// What became of a job that ended.
+/// The result of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It did what it should, or it will be tried again.
+pub(super) enum JobResult {
+    /// It succeeded, or will be retried.
     Fine,
-    /// It failed for good: the script, the signal, the status.
+    /// It failed permanently: the script, the signal, the status.
     Failed(String, i32, i32),
 }
 
@@ -87,7 +87,7 @@ impl Scripts {
         self.jobs.iter()
     }
 
-    /// How many run.
+    /// The number of running jobs.
     pub fn running(&self) -> usize {
         self.jobs.iter().filter(|job| matches!(job.state, JobState::Running { .. })).count()
     }
@@ -105,7 +105,7 @@ impl Scripts {
         }
     }
 
-    /// Takes the jobs that are to be started now.
+    /// Takes the jobs that are due.
     pub(super) fn start(&mut self, now: Mono) -> Vec<Job> {
         let mut room = MAX_RUNNING.saturating_sub(self.running());
         let mut started = Vec::new();
@@ -124,8 +124,7 @@ impl Scripts {
         started
     }
 
-    /// Takes the scripts that have been running for longer than this, with their process ids; each
-    /// is given once.
+    /// The scripts that have exceeded the timeout, with their process IDs. Each is returned once.
     pub(super) fn overdue(&mut self, now: Mono, limit: Duration) -> Vec<(String, u32)> {
         let mut overdue = Vec::new();
         for job in &mut self.jobs {
@@ -140,7 +139,7 @@ impl Scripts {
         overdue
     }
 
-    /// The process id of a job that runs.
+    /// The process ID of a running job.
     pub(super) fn pid(&self, id: u64) -> Option<u32> {
         self.jobs.iter().find(|job| job.id == id).and_then(|job| match job.state {
             JobState::Running { pid, .. } => pid,
@@ -155,15 +154,17 @@ impl Scripts {
         }
     }
 
-    /// A job that was killed by a signal, or that ended with status 1, is tried again later.
+    /// Ends a job. It is retried later if a signal killed it, or its exit status is 1.
     pub(super) fn ended(
         &mut self,
         now: Mono,
         id: u64,
         how: &Ended,
         retry_delay: Duration,
-    ) -> Verdict {
-        let Some(at) = self.jobs.iter().position(|job| job.id == id) else { return Verdict::Fine };
+    ) -> JobResult {
+        let Some(at) = self.jobs.iter().position(|job| job.id == id) else {
+            return JobResult::Fine;
+        };
         let job = &mut self.jobs[at];
         let (signal, status) = how.numbers();
         let started = !matches!(how, Ended::NotStarted(_));
@@ -171,13 +172,13 @@ impl Scripts {
         if again && job.tries < MAX_RETRY {
             let delay = retry_delay.saturating_mul(1 << (job.tries.saturating_sub(1)).min(16));
             job.state = JobState::Scheduled(Some(now + delay));
-            return Verdict::Fine;
+            return JobResult::Fine;
         }
         let path = job.argv.first().cloned().unwrap_or_default();
         self.jobs.remove(at);
         match (signal, status) {
-            (0, 0) => Verdict::Fine,
-            (signal, status) => Verdict::Failed(path, signal, status),
+            (0, 0) => JobResult::Fine,
+            (signal, status) => JobResult::Failed(path, signal, status),
         }
     }
 }
@@ -201,17 +202,17 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_run_at_once_and_the_oldest_make_room() {
+    fn sixteen_jobs_run_at_once_and_the_oldest_waiting_ones_are_dropped() {
         let mut scripts = queue(300);
         assert_eq!(scripts.jobs().len(), 256);
         let started = scripts.start(at(0));
         assert_eq!((started.len(), started[0].argv[1].as_str()), (16, "44"));
-        assert_eq!(scripts.ended(at(1), started[0].id, &Ended::Exited(0), DELAY), Verdict::Fine);
+        assert_eq!(scripts.ended(at(1), started[0].id, &Ended::Exited(0), DELAY), JobResult::Fine);
         assert_eq!(scripts.start(at(1)).len(), 1);
     }
 
     #[test]
-    fn a_script_that_asks_for_it_is_tried_again_ever_later() {
+    fn a_failed_script_is_retried_with_a_growing_delay() {
         let mut scripts = queue(1);
         let mut now = 0;
         for tries in 1..=10 {
@@ -219,7 +220,7 @@ mod tests {
             assert_eq!(job.tries, tries);
             let verdict = scripts.ended(at(now), job.id, &Ended::Exited(1), DELAY);
             if tries == 10 {
-                assert_eq!(verdict, Verdict::Failed("/bin/tell".into(), 0, 1));
+                assert_eq!(verdict, JobResult::Failed("/bin/tell".into(), 0, 1));
                 break;
             }
             let delay = 30 << (tries - 1);
@@ -238,7 +239,7 @@ mod tests {
         let overdue = scripts.overdue(at(61), Duration::from_secs(60));
         assert_eq!(overdue, [("/bin/tell".to_owned(), 42)]);
         assert!(scripts.overdue(at(62), Duration::from_secs(60)).is_empty());
-        assert_eq!(scripts.ended(at(62), job.id, &Ended::Signalled(9), DELAY), Verdict::Fine);
+        assert_eq!(scripts.ended(at(62), job.id, &Ended::Signalled(9), DELAY), JobResult::Fine);
         assert_eq!(scripts.running(), 0);
     }
 
@@ -247,7 +248,7 @@ mod tests {
         let mut scripts = queue(1);
         let job = scripts.start(at(0)).remove(0);
         let verdict = scripts.ended(at(0), job.id, &Ended::NotStarted("no shell".into()), DELAY);
-        assert_eq!(verdict, Verdict::Failed("/bin/tell".into(), 99, 0));
+        assert_eq!(verdict, JobResult::Failed("/bin/tell".into(), 99, 0));
         assert_eq!(scripts.jobs().len(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! The Sentinel as a program: what it monitors, behind the front that serves its clients.
+//! The program `redis-sentinel`: the Sentinel state machine as the service of a front.
 
 use core::mem;
 
@@ -7,7 +7,7 @@ use super::common::Effect;
 use super::config::Line;
 use super::schema::{Config, SentinelSchema, key};
 use super::scripts::{Ended, Job};
-use super::{Sentinel, Verdicts};
+use super::{DownReply, Sentinel};
 use crate::command::CommandError;
 use crate::front::config::ConfigError;
 use crate::front::config::file::Loader;
@@ -27,26 +27,26 @@ use crate::rng::Rng;
 use crate::sorted::SortedMap;
 use crate::time::{Mono, Now, earliest};
 
-/// A Sentinel with the clients that it serves: what `redis-sentinel` is.
+/// A Sentinel with its clients: the program `redis-sentinel`.
 pub type SentinelServer = Front<SentinelService>;
 
-/// What a Sentinel has besides the front.
+/// The service behind the front.
 #[derive(Clone, Debug)]
 pub struct SentinelService {
     pub(super) sentinel: Sentinel,
-    /// The state that is being written.
+    /// The number of the state that is being written.
     saving: Option<u64>,
-    /// Clients that are answered when a state is on disk.
+    /// Clients that get their reply once a state is on disk.
     waiting: Vec<Waiting>,
-    /// Each SENTINEL SET that waits to hear whether the scripts that it names can be run.
+    /// Each SENTINEL SET that waits for a check whether its scripts are executable.
     checks: Vec<ScriptCheck>,
-    /// The scripts that run: which job each child process is.
+    /// Running scripts: the job of each child process.
     children: SortedMap<ChildId, u64>,
     /// The number of the last child process.
     last_child: u64,
 }
 
-/// A client that waits for a state to be on disk.
+/// A client that waits until a state is on disk.
 #[derive(Clone, Debug)]
 struct Waiting {
     state: u64,
@@ -54,45 +54,45 @@ struct Waiting {
     answer: Answer,
 }
 
-/// A SENTINEL SET of a client, of whose scripts the disk is asked.
+/// A client's SENTINEL SET, whose scripts are being checked.
 #[derive(Clone, Debug)]
 struct ScriptCheck {
     client: u64,
-    /// The master's name, and what is to be set.
+    /// The master's name, and the options to set.
     words: Vec<Vec<u8>>,
-    /// How many scripts the disk has not answered about.
+    /// The number of scripts that are not checked yet.
     pending: usize,
-    /// Those that can be run.
+    /// The executable ones.
     executable: Vec<String>,
 }
 
-/// What a client is answered when a state is on disk.
+/// The reply to a client that waits for a state.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     /// OK.
     Ok,
     /// Whether a master is down, and a vote.
-    Verdict(Verdicts),
+    Verdict(DownReply),
 }
 
-/// What goes on when a disk operation has ended.
+/// The purpose of a disk operation.
 #[derive(Clone, Debug)]
 pub enum DiskWork {
-    /// The configuration file was read, to be rewritten.
+    /// The configuration file was read, in order to rewrite it.
     Read,
-    /// It was written.
+    /// The configuration file was written.
     Written,
-    /// A script of a client's SENTINEL SET was looked at.
+    /// A script of a client's SENTINEL SET was checked.
     Script {
-        /// The id of the client.
+        /// The client's ID.
         client: u64,
-        /// Where the script is.
+        /// The path of the script.
         path: String,
     },
 }
 
 impl SentinelService {
-    /// Answers a client when a state is on disk.
+    /// Replies to a client once a state is on disk.
     pub(super) fn answer_when_saved(
         &mut self,
         state: u64,
@@ -105,9 +105,9 @@ impl SentinelService {
 }
 
 impl SentinelServer {
-    /// A Sentinel with the configuration that a file and the arguments behind it give. `path` is the
-    /// file's, as an absolute one; `loader` reads the files that it includes; `executable` says
-    /// whether a script can be run.
+    /// A Sentinel with the configuration of a file and the arguments after it. `path` is the
+    /// absolute path of the file; `loader` reads included files; `executable` says whether a script
+    /// is executable.
     pub fn configured(
         path: Option<String>,
         text: &[u8],
@@ -118,7 +118,7 @@ impl SentinelServer {
     ) -> Result<Self, ConfigError> {
         let mut config = Config::parse(text, arguments, loader)?;
         config.file = path;
-        // It changes to its `dir` before it runs, and a script's path begins there.
+        // Scripts are relative to `dir`, to which it changes before it runs.
         let directory = joined(&facts.directory, &config.front().dir);
         let facts = Facts { directory: directory.clone(), ..facts };
         let mut result = Ok(());
@@ -152,17 +152,17 @@ impl SentinelServer {
         }
     }
 
-    /// What it monitors, and what it believes.
+    /// The state machine.
     pub fn watch(&self) -> &Sentinel {
         &self.service.sentinel
     }
 
-    /// What it believes at the last moment that it was told of.
+    /// The state machine's state as plain data, at the last known time.
     pub fn view(&self) -> super::SentinelView {
         self.service.sentinel.view(self.now.0)
     }
 
-    /// Does what the Sentinel wants done.
+    /// Carries out the effects of the state machine.
     fn carry_out(&mut self, now: Now<'_>) {
         while let Some(effect) = self.service.sentinel.poll_effect() {
             match effect {
@@ -175,7 +175,7 @@ impl SentinelServer {
                 Effect::Exit(code) => self.exit(code),
                 Effect::Run(job) => self.run_script(job),
                 Effect::Kill(pid) => {
-                    // Its process group: a shell does not take along what it waits for.
+                    // Kills the process group, since a shell does not kill the child it waits for.
                     self.outputs
                         .push_back(Output::Kill { pid: -i64::from(pid), signal: Signal::Kill });
                 }
@@ -186,7 +186,7 @@ impl SentinelServer {
         }
     }
 
-    /// Starts a script, with our environment and output.
+    /// Starts a script, with the environment and output of this process.
     fn run_script(&mut self, job: Job) {
         let mut words = job.argv.into_iter();
         let program = words.next().unwrap_or_default();
@@ -203,8 +203,8 @@ impl SentinelServer {
         self.outputs.push_back(Output::Spawn { child, command: Box::new(command) });
     }
 
-    /// A script runs, could not be started, or has ended.
-    fn script_news(&mut self, now: Now<'_>, child: ChildId, news: ChildNews) {
+    /// A script was started, could not be started, or has ended.
+    fn handle_script_change(&mut self, now: Now<'_>, child: ChildId, news: ChildNews) {
         let Some(&job) = self.service.children.get(&child) else { return };
         let ended = match news {
             ChildNews::Spawned(Ok(pid)) => {
@@ -223,7 +223,8 @@ impl SentinelServer {
         self.service.sentinel.script_ended(now, job, &ended);
     }
 
-    /// Writes the state into the file, unless that is under way: the next write follows it then.
+    /// Starts to write the configuration file, unless a write is in progress, which another one
+    /// follows.
     fn begin_save(&mut self) {
         let Some(path) = self.config.file.clone() else { return };
         if let Some(state) = self.service.sentinel.begin_save() {
@@ -232,7 +233,7 @@ impl SentinelServer {
         }
     }
 
-    /// The file's old text is there: what people wrote into it stays.
+    /// The old file was read: its other lines and comments are kept.
     fn file_read(&mut self, now: Now<'_>, result: Result<DiskDone, DiskError>) {
         let old = match result {
             Ok(DiskDone::Data(old)) => old,
@@ -247,7 +248,7 @@ impl SentinelServer {
         self.service_disk_op(DiskOp::Replace { path, bytes }, DiskWork::Written);
     }
 
-    /// The configuration with the lines that hold the state as it is now.
+    /// The configuration with the lines of the current state.
     fn config_with_state(&self) -> Config {
         let sentinel = &self.service.sentinel;
         let mut config = (*self.config).clone();
@@ -263,7 +264,7 @@ impl SentinelServer {
         config
     }
 
-    /// Asks the disk whether these scripts can be run, before a client's SENTINEL SET is carried out.
+    /// Checks whether these scripts are executable, before a client's SENTINEL SET is executed.
     pub(super) fn check_scripts(
         &mut self,
         client: &mut Client<SentinelService>,
@@ -283,7 +284,7 @@ impl SentinelServer {
         }
     }
 
-    /// A script was looked at. The last one of a SENTINEL SET lets it go on.
+    /// A script was checked. After the last one, SENTINEL SET is executed.
     fn script_checked(&mut self, now: Now<'_>, client: u64, path: String, can_run: bool) {
         let checks = &mut self.service.checks;
         let Some(at) = checks.iter().position(|check| check.client == client) else { return };
@@ -327,7 +328,7 @@ impl SentinelServer {
                 Answer::Verdict(verdict) => {
                     let sentinel = self.service.sentinel.clone();
                     self.answer_with(now, client, |reply| {
-                        sentinel.answer_verdict(&verdict, reply);
+                        sentinel.write_down_reply(&verdict, reply);
                         Ok(())
                     });
                 }
@@ -441,7 +442,7 @@ impl Service for SentinelService {
     }
 
     fn child(front: &mut SentinelServer, now: Now<'_>, child: ChildId, news: ChildNews) {
-        front.script_news(now, child, news);
+        front.handle_script_change(now, child, news);
     }
 
     fn disk_done(
@@ -479,8 +480,8 @@ impl Service for SentinelService {
     }
 }
 
-/// The number of the line of a file that is the `index`th that begins with `sentinel`, from 0; of
-/// one that is not in this file 0.
+/// The line number of the `index`th line (from 0) of a file that begins with `sentinel`; 0 if the
+/// line is not in this file.
 fn number_of(text: &[u8], index: usize) -> usize {
     let is_sentinel = |line: &[u8]| {
         let word = line.trim_ascii().split(u8::is_ascii_whitespace).next();

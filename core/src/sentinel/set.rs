@@ -1,5 +1,5 @@
-//! What can be changed while a Sentinel runs: SENTINEL SET about one master, SENTINEL CONFIG about
-//! the Sentinel itself.
+//! Settings that can be changed at run time: SENTINEL SET for a master, SENTINEL CONFIG for the
+//! Sentinel itself.
 
 use super::Sentinel;
 use crate::glob;
@@ -7,16 +7,16 @@ use crate::machine::LogLevel;
 use crate::resp::number::parse_i64;
 use crate::time::Duration;
 
-/// What came of a SENTINEL SET.
+/// The result of SENTINEL SET.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetOutcome {
-    /// Whether anything was changed, which is then to be saved, even if an error came later.
+    /// Whether anything was changed and has to be saved, even if an error followed.
     pub changed: bool,
-    /// What was wrong, as it is answered.
+    /// The error reply, if any.
     pub error: Option<String>,
 }
 
-/// Options of SENTINEL CONFIG besides `loglevel`, which belongs to the front.
+/// The options of SENTINEL CONFIG other than `loglevel`, which the front handles.
 const OWN: [&str; 6] = [
     "resolve-hostnames",
     "announce-hostnames",
@@ -27,9 +27,9 @@ const OWN: [&str; 6] = [
 ];
 
 impl Sentinel {
-    /// Sets options of a master: `option value ...` in pairs (`rename-command` takes two values).
-    /// Each is told of by `+set`; those before one that is wrong are set. `executable` says whether a
-    /// file of [`Sentinel::scripts_to_set`] can be run.
+    /// Sets options of a master: pairs `option value ...` (`rename-command` takes two values).
+    /// Publishes `+set` for each. Options before an invalid one are set. `executable` says whether
+    /// a file of [`Sentinel::scripts_to_set`] is executable.
     pub fn set(
         &mut self,
         name: &[u8],
@@ -50,7 +50,7 @@ impl Sentinel {
         SetOutcome { changed, error: None }
     }
 
-    /// The scripts that the words of a SENTINEL SET name, as far as scripts may be set at all.
+    /// The scripts named by the arguments of SENTINEL SET, if scripts may be set at all.
     pub fn scripts_to_set(&self, words: &[&[u8]]) -> Vec<String> {
         if self.common.settings.deny_scripts_reconfig {
             return Vec::new();
@@ -67,7 +67,7 @@ impl Sentinel {
         scripts
     }
 
-    /// Sets one option. Gives how many values it took.
+    /// Sets one option. Returns the number of its values.
     fn set_one(
         &mut self,
         name: &[u8],
@@ -149,8 +149,8 @@ impl Sentinel {
         Ok(used)
     }
 
-    /// Whether SENTINEL CONFIG SET would take a value for an option of the Sentinel itself. `None`
-    /// if there is no such option.
+    /// Whether SENTINEL CONFIG SET accepts a value for an option of the Sentinel itself. `None` if
+    /// there is no such option.
     pub fn check_config(option: &[u8], value: &[u8]) -> Option<bool> {
         let option = OWN.iter().find(|own| own.as_bytes().eq_ignore_ascii_case(option))?;
         Some(match *option {
@@ -160,7 +160,7 @@ impl Sentinel {
         })
     }
 
-    /// Sets an option of the Sentinel itself to a value that was checked.
+    /// Sets an option of the Sentinel itself to a value that was checked before.
     pub fn set_config(&mut self, option: &[u8], value: &[u8]) {
         let settings = &mut self.common.settings;
         let text = String::from_utf8_lossy(value).into_owned();
@@ -185,7 +185,7 @@ impl Sentinel {
         }
     }
 
-    /// The options of the Sentinel itself that match one of these patterns, with their values.
+    /// The options of the Sentinel itself that match any of these patterns, with their values.
     pub fn get_config(&self, patterns: &[&[u8]]) -> Vec<(&'static str, String)> {
         let settings = &self.common.settings;
         let word = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
@@ -205,7 +205,7 @@ impl Sentinel {
     }
 }
 
-/// Whether an option of SENTINEL SET names a script.
+/// Whether an option of SENTINEL SET is a script.
 fn is_script(option: &[u8]) -> bool {
     option.eq_ignore_ascii_case(b"notification-script")
         || option.eq_ignore_ascii_case(b"client-reconfig-script")

@@ -1,4 +1,4 @@
-//! Sentinels in virtual time, among servers that say as much as a Sentinel asks.
+//! Tests of Sentinels in virtual time, with servers that implement what a Sentinel needs.
 
 mod limits;
 
@@ -12,37 +12,37 @@ use crate::resp::quote::split_args;
 use crate::resp::value::{Decoder, encode_command};
 use crate::time::NoTime;
 
-/// Milliseconds that everything takes on the way.
+/// One-way latency in milliseconds.
 const LATENCY: u64 = 1;
 
-/// A server: its role, and what it needs to tell about it.
+/// A simulated server.
 struct Server {
     port: u16,
     up: bool,
     run_id: String,
-    /// The port of the server that it follows.
+    /// The port of the server that it replicates.
     follows: Option<u16>,
     offset: u64,
     priority: u32,
-    /// Whether it does what it is told, or only says so.
+    /// Whether it executes REPLICAOF, or only replies with OK.
     obeys: bool,
-    /// Connections that listen to the hello channel: which Sentinel's, and its name.
+    /// Subscriptions to the hello channel: the Sentinel, and its connection.
     listeners: Vec<(usize, ConnId)>,
-    /// What it was told, except for the usual questions.
-    told: Vec<String>,
+    /// The commands that it received, except for routine ones.
+    received: Vec<String>,
 }
 
-/// A Sentinel, and what became of its effects.
-struct Guard {
+/// A Sentinel, with the results of its effects.
+struct SentinelNode {
     port: u16,
     up: bool,
     sentinel: Sentinel,
     log: Vec<String>,
     exit: Option<i32>,
-    /// How long its disk takes for a write, in milliseconds; `None` if writes fail.
+    /// The duration of a disk write in milliseconds; `None` if writes fail.
     disk: Option<u64>,
-    /// Questions for a vote that wait for the disk.
-    ballots: Vec<(usize, ConnId, Verdicts)>,
+    /// Vote requests that wait for the disk.
+    ballots: Vec<(usize, ConnId, DownReply)>,
 }
 
 enum Delivery {
@@ -56,13 +56,13 @@ enum Delivery {
 
 struct Net {
     now: u64,
-    /// What is added to the time to get the wall clock's.
+    /// The offset of the wall clock to the monotonic clock.
     wall: u64,
     seq: u64,
     queue: BTreeMap<(u64, u64), Delivery>,
     servers: Vec<Server>,
-    guards: Vec<Guard>,
-    /// The ports to which Sentinels are connected, with what arrived there.
+    nodes: Vec<SentinelNode>,
+    /// For each connection of a Sentinel the remote port, and the bytes that arrived.
     conns: BTreeMap<(usize, ConnId), (u16, Decoder)>,
 }
 
@@ -84,8 +84,8 @@ fn load(sentinel: &mut Sentinel, file: &str) -> Result<(), (usize, String)> {
 }
 
 impl Net {
-    /// A master at port 1 with replicas at the ports behind it, and Sentinels at 101 and so on which
-    /// know of the master.
+    /// A master at port 1 with replicas at the following ports, and Sentinels at 101 and so on that
+    /// monitor the master.
     fn new(servers: u16, sentinels: u16, quorum: u32) -> Self {
         let server = |port: u16| Server {
             port,
@@ -96,9 +96,9 @@ impl Net {
             priority: 100,
             obeys: true,
             listeners: Vec::new(),
-            told: Vec::new(),
+            received: Vec::new(),
         };
-        let guard = |port: u16| {
+        let node = |port: u16| {
             let mut sentinel = Sentinel::new(Rng::new(u64::from(port)));
             let file = format!(
                 "sentinel monitor mymaster 127.0.0.1 1 {quorum}\n\
@@ -108,7 +108,7 @@ impl Net {
             load(&mut sentinel, &file).expect("good lines");
             sentinel.settings_mut().port = port;
             let (log, ballots) = (Vec::new(), Vec::new());
-            Guard { port, up: true, sentinel, log, exit: None, disk: Some(1), ballots }
+            SentinelNode { port, up: true, sentinel, log, exit: None, disk: Some(1), ballots }
         };
         let mut net = Net {
             now: 0,
@@ -116,12 +116,12 @@ impl Net {
             seq: 0,
             queue: BTreeMap::new(),
             servers: (1..=servers).map(server).collect(),
-            guards: (101..101 + sentinels).map(guard).collect(),
+            nodes: (101..101 + sentinels).map(node).collect(),
             conns: BTreeMap::new(),
         };
-        for at in 0..net.guards.len() {
+        for at in 0..net.nodes.len() {
             let now = net.time();
-            net.guards[at].sentinel.start(now);
+            net.nodes[at].sentinel.start(now);
             net.drain(at);
         }
         net
@@ -139,32 +139,32 @@ impl Net {
 
     fn is_up(&self, port: u16) -> bool {
         let server = self.servers.iter().find(|server| server.port == port).map(|s| s.up);
-        let guard = self.guards.iter().find(|guard| guard.port == port).map(|g| g.up);
-        server.or(guard).unwrap_or(false)
+        let node = self.nodes.iter().find(|node| node.port == port).map(|g| g.up);
+        server.or(node).unwrap_or(false)
     }
 
-    /// Does what a Sentinel wants done.
+    /// Carries out the outputs and effects of a Sentinel.
     fn drain(&mut self, at: usize) {
-        while let Some(effect) = self.guards[at].sentinel.poll_effect() {
-            let guard = &mut self.guards[at];
+        while let Some(effect) = self.nodes[at].sentinel.poll_effect() {
+            let node = &mut self.nodes[at];
             match effect {
-                Effect::Log(level, line) if level >= LogLevel::Notice => guard.log.push(line),
+                Effect::Log(level, line) if level >= LogLevel::Notice => node.log.push(line),
                 Effect::Save => {
-                    let takes = guard.disk.unwrap_or(1);
-                    if guard.sentinel.begin_save().is_some() {
+                    let takes = node.disk.unwrap_or(1);
+                    if node.sentinel.begin_save().is_some() {
                         self.later(takes, Delivery::Saved(at));
                     }
                 }
                 Effect::Exit(code) => {
-                    guard.exit = Some(code);
-                    let port = guard.port;
+                    node.exit = Some(code);
+                    let port = node.port;
                     self.kill(port);
                     return;
                 }
                 Effect::Log(..) | Effect::Publish { .. } | Effect::Run(_) | Effect::Kill(_) => {}
             }
         }
-        while let Some(output) = self.guards[at].sentinel.poll_output() {
+        while let Some(output) = self.nodes[at].sentinel.poll_output() {
             match output {
                 Output::Connect { conn, to: Address::Endpoint(to), .. } => {
                     if self.is_up(to.port()) {
@@ -175,7 +175,7 @@ impl Net {
                     }
                 }
                 Output::Send { conn } => {
-                    let Some(outbox) = self.guards[at].sentinel.outbox(conn) else { continue };
+                    let Some(outbox) = self.nodes[at].sentinel.outbox(conn) else { continue };
                     let bytes: Vec<u8> = outbox.slices().flatten().copied().collect();
                     outbox.consume(bytes.len());
                     self.later(LATENCY, Delivery::ToServer(at, conn, bytes));
@@ -191,16 +191,16 @@ impl Net {
         }
     }
 
-    /// Lets time go by.
+    /// Lets time pass.
     fn run(&mut self, ms: u64) {
         let end = self.now + ms;
         loop {
             let delivery = self.queue.keys().next().map(|(at, _)| *at);
-            let wake = |guard: &Guard| {
-                let at = guard.sentinel.poll_timeout().filter(|_| guard.up)?;
+            let wake = |node: &SentinelNode| {
+                let at = node.sentinel.poll_timeout().filter(|_| node.up)?;
                 Some(at.0.div_ceil(1_000_000))
             };
-            let wake = self.guards.iter().filter_map(wake).min();
+            let wake = self.nodes.iter().filter_map(wake).min();
             let Some(next) = delivery.into_iter().chain(wake).min().filter(|at| *at <= end) else {
                 break;
             };
@@ -211,10 +211,10 @@ impl Net {
                     self.deliver(delivery);
                 }
                 None => {
-                    for at in 0..self.guards.len() {
-                        if self.guards[at].up {
+                    for at in 0..self.nodes.len() {
+                        if self.nodes[at].up {
                             let now = self.time();
-                            self.guards[at].sentinel.wake(now);
+                            self.nodes[at].sentinel.wake(now);
                             self.drain(at);
                         }
                     }
@@ -229,12 +229,12 @@ impl Net {
         let (at, input) = match delivery {
             Delivery::ToServer(at, conn, bytes) => return self.asked(at, conn, &bytes),
             Delivery::Saved(at) => {
-                let guard = &mut self.guards[at];
+                let node = &mut self.nodes[at];
                 let result =
-                    if guard.disk.is_some() { Ok(()) } else { Err("No space left on device") };
-                guard.sentinel.saved(now, result);
-                for (asker, conn, verdict) in core::mem::take(&mut guard.ballots) {
-                    self.answer_verdict(at, asker, conn, verdict);
+                    if node.disk.is_some() { Ok(()) } else { Err("No space left on device") };
+                node.sentinel.saved(now, result);
+                for (asker, conn, verdict) in core::mem::take(&mut node.ballots) {
+                    self.write_down_reply(at, asker, conn, verdict);
                 }
                 return self.drain(at);
             }
@@ -248,8 +248,8 @@ impl Net {
             Delivery::Closed(at, conn) => (at, Input::Closed { conn, error: NetError::Eof }),
             Delivery::Bytes(at, conn, ref bytes) => (at, Input::Received { conn, bytes }),
         };
-        if self.guards[at].up {
-            self.guards[at].sentinel.handle(now, &input);
+        if self.nodes[at].up {
+            self.nodes[at].sentinel.handle(now, &input);
             self.drain(at);
         }
     }
@@ -270,8 +270,8 @@ impl Net {
             if let Some(server) = self.servers.iter().position(|s| s.port == port && s.up) {
                 let reply = self.serve(server, at, conn, &words);
                 self.later(LATENCY, Delivery::Bytes(at, conn, reply));
-            } else if let Some(guard) = self.guards.iter().position(|g| g.port == port && g.up) {
-                self.serve_sentinel(guard, at, conn, &words);
+            } else if let Some(node) = self.nodes.iter().position(|g| g.port == port && g.up) {
+                self.serve_sentinel(node, at, conn, &words);
             }
         }
     }
@@ -299,18 +299,18 @@ impl Net {
             }
             ["SLAVEOF", "NO", "ONE"] => {
                 server.follows = server.follows.filter(|_| !server.obeys);
-                server.told.push(words.join(" "));
+                server.received.push(words.join(" "));
                 b"+QUEUED\r\n".to_vec()
             }
             ["SLAVEOF", _, port] => {
                 if server.obeys {
                     server.follows = port.parse().ok();
                 }
-                server.told.push(words.join(" "));
+                server.received.push(words.join(" "));
                 b"+QUEUED\r\n".to_vec()
             }
             _ => {
-                server.told.push(words.join(" "));
+                server.received.push(words.join(" "));
                 b"+OK\r\n".to_vec()
             }
         }
@@ -343,11 +343,11 @@ impl Net {
         info
     }
 
-    fn serve_sentinel(&mut self, guard: usize, at: usize, conn: ConnId, words: &[&str]) {
+    fn serve_sentinel(&mut self, node: usize, at: usize, conn: ConnId, words: &[&str]) {
         let reply: &[u8] = match words {
             ["PING"] => b"+PONG\r\n",
             ["PUBLISH", _, message] => {
-                self.guards[guard].sentinel.hello(message.as_bytes());
+                self.nodes[node].sentinel.hello(message.as_bytes());
                 b":1\r\n"
             }
             ["SENTINEL", "is-master-down-by-addr", host, port, epoch, id] => {
@@ -355,12 +355,12 @@ impl Net {
                     (port.parse().expect("a port"), epoch.parse().expect("an epoch"));
                 let candidate = (*id != "*").then_some(*id);
                 let verdict =
-                    self.guards[guard].sentinel.is_master_down(host, port, epoch, candidate);
+                    self.nodes[node].sentinel.is_master_down(host, port, epoch, candidate);
                 match &verdict.ballot {
                     Some(ballot) if ballot.leader.is_none() => {
-                        self.guards[guard].ballots.push((at, conn, verdict));
+                        self.nodes[node].ballots.push((at, conn, verdict));
                     }
-                    _ => self.answer_verdict(guard, at, conn, verdict),
+                    _ => self.write_down_reply(node, at, conn, verdict),
                 }
                 b""
             }
@@ -369,12 +369,11 @@ impl Net {
         if !reply.is_empty() {
             self.later(LATENCY, Delivery::Bytes(at, conn, reply.to_vec()));
         }
-        self.drain(guard);
+        self.drain(node);
     }
 
-    fn answer_verdict(&mut self, guard: usize, at: usize, conn: ConnId, verdict: Verdicts) {
-        let ballot =
-            verdict.ballot.and_then(|_| self.guards[guard].sentinel.ballot(&verdict.master));
+    fn write_down_reply(&mut self, node: usize, at: usize, conn: ConnId, verdict: DownReply) {
+        let ballot = verdict.ballot.and_then(|_| self.nodes[node].sentinel.ballot(&verdict.master));
         let (leader, epoch) = match ballot {
             Some(Ballot { leader: Some(leader), epoch, .. }) => (leader, epoch),
             _ => ("*".into(), 0),
@@ -389,8 +388,8 @@ impl Net {
             server.up = false;
             server.listeners.clear();
         }
-        for guard in self.guards.iter_mut().filter(|guard| guard.port == port) {
-            guard.up = false;
+        for node in self.nodes.iter_mut().filter(|node| node.port == port) {
+            node.up = false;
         }
         let gone: Vec<_> =
             self.conns.iter().filter(|(_, (to, _))| *to == port).map(|(key, _)| *key).collect();
@@ -409,24 +408,24 @@ impl Net {
     }
 
     fn master(&self, at: usize) -> &Master {
-        self.guards[at].sentinel.master(b"mymaster").expect("monitored")
+        self.nodes[at].sentinel.master(b"mymaster").expect("monitored")
     }
 
-    /// The ports where the Sentinels that are up hold the master to be.
+    /// The ports of the master according to the Sentinels that are up.
     fn masters(&self) -> Vec<u16> {
-        let up = (0..self.guards.len()).filter(|at| self.guards[*at].up);
+        let up = (0..self.nodes.len()).filter(|at| self.nodes[*at].up);
         up.map(|at| self.master(at).current_addr().port).collect()
     }
 
-    /// Lines of the log that begin with one of these words.
+    /// Log lines that begin with one of these words.
     fn logged(&self, at: usize, words: &[&str]) -> Vec<String> {
         let is = |line: &&String| words.iter().any(|word| line.split(' ').next() == Some(word));
-        self.guards[at].log.iter().filter(is).cloned().collect()
+        self.nodes[at].log.iter().filter(is).cloned().collect()
     }
 
-    /// How often an event came, at all Sentinels together.
+    /// How often an event was logged, by all Sentinels together.
     fn count(&self, event: &str) -> usize {
-        (0..self.guards.len()).map(|at| self.logged(at, &[event]).len()).sum()
+        (0..self.nodes.len()).map(|at| self.logged(at, &[event]).len()).sum()
     }
 }
 
@@ -448,11 +447,11 @@ fn replicas_and_other_sentinels_are_found() {
             "+slave slave 127.0.0.1:3 127.0.0.1 3 @ mymaster 127.0.0.1 1",
         ]
     );
-    let id = net.guards[1].sentinel.id();
+    let id = net.nodes[1].sentinel.id();
     let other = format!("+sentinel sentinel {id} 127.0.0.1 102 @ mymaster 127.0.0.1 1");
     assert!(net.logged(0, &["+sentinel"]).contains(&other));
-    let name = format!("CLIENT SETNAME sentinel-{}-cmd", &net.guards[0].sentinel.id()[..8]);
-    assert!(net.servers[0].told.contains(&name));
+    let name = format!("CLIENT SETNAME sentinel-{}-cmd", &net.nodes[0].sentinel.id()[..8]);
+    assert!(net.servers[0].received.contains(&name));
 }
 
 #[test]
@@ -471,7 +470,7 @@ fn a_sentinel_connects_from_its_source_address() {
             from.push(address);
         }
     }
-    // For commands, and for the hello channel.
+    // One for commands, one for the hello channel.
     assert_eq!(from, vec![Endpoint::Ip(([127, 0, 0, 9], 0).into()); 2]);
 }
 
@@ -480,7 +479,7 @@ fn a_dead_master_is_replaced_and_turned_into_a_replica_when_it_comes_back() {
     let mut net = Net::new(3, 3, 2);
     net.run(5_000);
     net.server(3).offset = 200;
-    // The next reports tell of that.
+    // The next INFO replies show the new offset.
     net.run(11_000);
     net.kill(1);
     net.run(5_000);
@@ -488,7 +487,7 @@ fn a_dead_master_is_replaced_and_turned_into_a_replica_when_it_comes_back() {
     assert_eq!(net.server(2).follows, Some(3));
     assert_eq!((net.count("+elected-leader"), net.count("+promoted-slave")), (1, 1));
     let leader = (0..3).find(|at| !net.logged(*at, &["+elected-leader"]).is_empty()).expect("one");
-    let log = &net.guards[leader].log;
+    let log = &net.nodes[leader].log;
     let first = log.iter().position(|line| line.starts_with("+sdown")).expect("an event");
     let events: Vec<&str> = log[first..]
         .iter()
@@ -521,7 +520,7 @@ fn a_dead_master_is_replaced_and_turned_into_a_replica_when_it_comes_back() {
     for at in 0..3 {
         let switch = net.logged(at, &["+switch-master"]);
         assert_eq!(switch, ["+switch-master mymaster 127.0.0.1 1 127.0.0.1 3"]);
-        assert_eq!((net.master(at).config_epoch, net.guards[at].sentinel.epoch()), (1, 1));
+        assert_eq!((net.master(at).config_epoch, net.nodes[at].sentinel.epoch()), (1, 1));
     }
     net.revive(1);
     net.run(30_000);
@@ -545,14 +544,14 @@ fn without_a_majority_there_is_no_leader() {
 }
 
 #[test]
-fn below_the_quorum_a_master_is_not_down_for_all() {
+fn below_the_quorum_a_master_is_not_odown() {
     let mut net = Net::new(2, 3, 3);
     net.run(5_000);
     net.kill(103);
     net.kill(1);
     net.run(20_000);
     assert_eq!((net.count("+odown"), net.count("+try-failover")), (0, 0));
-    let view = net.guards[0].sentinel.view(net.time().mono);
+    let view = net.nodes[0].sentinel.view(net.time().mono);
     assert!(view.masters[0].seen.sdown.is_some());
     assert_eq!((view.masters[0].down_votes, view.masters[0].odown), (2, None));
 }
@@ -572,13 +571,13 @@ fn a_replica_with_priority_zero_is_never_promoted() {
 }
 
 #[test]
-fn a_person_may_ask_for_a_failover() {
+fn a_failover_can_be_requested() {
     let mut net = Net::new(2, 1, 1);
     net.run(3_000);
-    assert_eq!(net.guards[0].sentinel.failover(b"nobody"), Err("No such master with that name"));
-    net.guards[0].sentinel.failover(b"mymaster").expect("a replica");
+    assert_eq!(net.nodes[0].sentinel.failover(b"nobody"), Err("No such master with that name"));
+    net.nodes[0].sentinel.failover(b"mymaster").expect("a replica");
     assert_eq!(
-        net.guards[0].sentinel.failover(b"mymaster"),
+        net.nodes[0].sentinel.failover(b"mymaster"),
         Err("INPROG Failover already in progress")
     );
     net.run(20_000);
@@ -590,18 +589,18 @@ fn a_person_may_ask_for_a_failover() {
 fn no_vote_is_given_before_it_is_on_disk() {
     let mut net = Net::new(2, 3, 2);
     net.run(5_000);
-    net.guards[1].disk = None;
-    net.guards[2].disk = None;
+    net.nodes[1].disk = None;
+    net.nodes[2].disk = None;
     net.kill(1);
     net.run(30_000);
     assert_eq!(net.count("+elected-leader"), 0, "only one Sentinel can vote");
-    net.guards[1].disk = Some(500);
+    net.nodes[1].disk = Some(500);
     net.run(60_000);
     assert_eq!(net.masters(), [2, 2, 2]);
 }
 
 #[test]
-fn a_clock_that_jumps_keeps_a_sentinel_from_acting() {
+fn a_clock_that_jumps_puts_a_sentinel_into_tilt() {
     let mut net = Net::new(2, 1, 1);
     net.run(5_000);
     net.wall += 100_000;
@@ -616,16 +615,16 @@ fn a_clock_that_jumps_keeps_a_sentinel_from_acting() {
 }
 
 #[test]
-fn a_newer_configuration_is_believed_and_an_older_one_is_not() {
+fn a_newer_configuration_is_accepted_and_an_older_one_is_not() {
     let mut net = Net::new(2, 1, 1);
     net.run(3_000);
     let id = "b".repeat(40);
     let hello = |epoch: u64, port: u16| {
         format!("127.0.0.1,999,{id},{epoch},mymaster,127.0.0.1,{port},{epoch}")
     };
-    net.guards[0].sentinel.hello(hello(7, 2).as_bytes());
-    assert_eq!((net.masters(), net.guards[0].sentinel.epoch()), (vec![2], 7));
-    net.guards[0].sentinel.hello(hello(6, 1).as_bytes());
+    net.nodes[0].sentinel.hello(hello(7, 2).as_bytes());
+    assert_eq!((net.masters(), net.nodes[0].sentinel.epoch()), (vec![2], 7));
+    net.nodes[0].sentinel.hello(hello(6, 1).as_bytes());
     assert_eq!(net.masters(), [2]);
     net.drain(0);
     assert_eq!(
@@ -637,7 +636,7 @@ fn a_newer_configuration_is_believed_and_an_older_one_is_not() {
         ]
     );
     let moved = hello(7, 2).replace(",999,", ",998,");
-    net.guards[0].sentinel.hello(moved.as_bytes());
+    net.nodes[0].sentinel.hello(moved.as_bytes());
     net.drain(0);
     assert_eq!(
         net.logged(0, &["+sentinel-address-switch"]),
@@ -653,7 +652,7 @@ fn a_restart_is_noticed_and_may_count_as_being_down() {
     let mut net = Net::new(2, 1, 1);
     net.run(3_000);
     let file = "sentinel master-reboot-down-after-period mymaster 2000";
-    load(&mut net.guards[0].sentinel, file).expect("a good line");
+    load(&mut net.nodes[0].sentinel, file).expect("a good line");
     net.server(1).run_id = "e".repeat(40);
     net.run(11_000);
     assert_eq!(net.logged(0, &["+reboot"]), ["+reboot master mymaster 127.0.0.1 1"]);
@@ -661,7 +660,7 @@ fn a_restart_is_noticed_and_may_count_as_being_down() {
 }
 
 #[test]
-fn what_is_written_is_read_back() {
+fn the_written_state_round_trips() {
     let file = "sentinel known-replica m 127.0.0.1 6380\n\
         sentinel monitor m 127.0.0.1 6379 2\n\
         sentinel auth-pass m \"a b\"\n\
@@ -688,7 +687,7 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
-fn a_line_that_is_wrong_is_refused_with_redis_words() {
+fn an_invalid_line_is_refused_with_the_text_of_redis() {
     for (file, error) in [
         ("sentinel monitor m 127.0.0.1 6379 0", "Quorum must be 1 or greater."),
         ("sentinel monitor m nobody 6379 1", "Can't resolve instance hostname."),
@@ -707,15 +706,15 @@ fn a_line_that_is_wrong_is_refused_with_redis_words() {
 }
 
 #[test]
-fn servers_are_spoken_to_with_their_password_and_their_names_of_commands() {
+fn servers_get_their_password_and_renamed_commands() {
     let mut net = Net::new(1, 1, 1);
     let file = "sentinel auth-user mymaster app\nsentinel auth-pass mymaster secret\n\
                 sentinel rename-command mymaster CLIENT PATRON";
-    load(&mut net.guards[0].sentinel, file).expect("good lines");
-    // The connections of before the file was read.
-    net.guards[0].sentinel.reset(b"*");
+    load(&mut net.nodes[0].sentinel, file).expect("good lines");
+    // Connections from before the file was read have to be replaced.
+    net.nodes[0].sentinel.reset(b"*");
     net.run(2_000);
-    let told = &net.servers[0].told;
+    let told = &net.servers[0].received;
     assert!(told.contains(&"AUTH app secret".to_owned()), "{told:?}");
     assert!(told.iter().any(|line| line.starts_with("PATRON SETNAME sentinel-")), "{told:?}");
 }
@@ -724,21 +723,21 @@ fn servers_are_spoken_to_with_their_password_and_their_names_of_commands() {
 fn one_link_serves_all_masters_of_the_same_sentinel() {
     let mut net = Net::new(2, 2, 1);
     for at in 0..2 {
-        let sentinel = &mut net.guards[at].sentinel;
+        let sentinel = &mut net.nodes[at].sentinel;
         sentinel.monitor("second", "127.0.0.1", 2, 1).expect("a new master");
     }
     net.server(2).follows = None;
     net.run(5_000);
-    let sentinel = &net.guards[0].sentinel;
+    let sentinel = &net.nodes[0].sentinel;
     let link = |name: &[u8]| {
         let other = sentinel.master(name).expect("monitored").sentinels.values().next();
         other.expect("the other Sentinel").instance.link
     };
     assert_eq!(link(b"mymaster"), link(b"second"));
     assert_eq!(sentinel.link(link(b"second")).map(|link| link.users), Some(2));
-    assert!(net.guards[0].sentinel.remove(b"second"));
+    assert!(net.nodes[0].sentinel.remove(b"second"));
     net.run(2_000);
-    let sentinel = &net.guards[0].sentinel;
+    let sentinel = &net.nodes[0].sentinel;
     let other = sentinel.master(b"mymaster").and_then(|m| m.sentinels.values().next());
     assert!(!other.expect("still there").instance.sdown);
 }
@@ -749,11 +748,11 @@ fn a_sentinel_may_be_told_to_crash_when_it_is_elected() {
     net.run(5_000);
     for at in 0..3 {
         let failure = SimulatedFailure { after_election: true, after_promotion: false };
-        net.guards[at].sentinel.simulate(failure);
+        net.nodes[at].sentinel.simulate(failure);
     }
     net.kill(1);
     net.run(4_000);
-    let crashed: Vec<i32> = net.guards.iter().filter_map(|guard| guard.exit).collect();
+    let crashed: Vec<i32> = net.nodes.iter().filter_map(|node| node.exit).collect();
     assert_eq!(crashed, [99]);
 }
 
@@ -764,7 +763,7 @@ fn options_of_a_master_are_set_until_one_is_wrong() {
     let set = |net: &mut Net, line: &str| {
         let words = words(line);
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-        let outcome = net.guards[0].sentinel.set(b"mymaster", &words, &|path| path == "/bin/true");
+        let outcome = net.nodes[0].sentinel.set(b"mymaster", &words, &|path| path == "/bin/true");
         net.drain(0);
         (outcome.changed, outcome.error)
     };
@@ -785,7 +784,7 @@ fn options_of_a_master_are_set_until_one_is_wrong() {
     assert_eq!(set(&mut net, "quorum"), (false, Some(error.into())));
     let (changed, error) = set(&mut net, "notification-script /bin/true");
     assert!(!changed && error.is_some_and(|error| error.starts_with("ERR Reconfiguration of")));
-    net.guards[0].sentinel.settings_mut().deny_scripts_reconfig = false;
+    net.nodes[0].sentinel.settings_mut().deny_scripts_reconfig = false;
     let line = "rename-command a b client-reconfig-script /missing";
     let error = "ERR Client reconfiguration script seems non existing or non executable";
     assert_eq!(set(&mut net, line), (true, Some(error.into())));

@@ -1,4 +1,4 @@
-//! A Sentinel's state as plain data, for inspectors.
+//! A Sentinel's state as plain data, for the page.
 
 use super::Sentinel;
 use super::failover::FailoverState;
@@ -7,51 +7,51 @@ use super::master::{Master, Reconf};
 use super::report::Role;
 use crate::time::{Duration, Mono};
 
-/// What a Sentinel believes. Made when it is asked for; times are as of the moment that was given.
+/// The state of a Sentinel at the time that was passed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentinelView {
-    /// Its id.
+    /// Its ID.
     pub id: String,
     /// The current epoch.
     pub epoch: u64,
-    /// For how long it has been in TILT, if it is.
+    /// How long TILT mode has been active.
     pub tilt: Option<Duration>,
-    /// The masters that it monitors, by name.
+    /// The monitored masters, ordered by name.
     pub masters: Vec<MasterView>,
-    /// Scripts that run, and that wait.
+    /// The numbers of running and of waiting scripts.
     pub scripts: (usize, usize),
 }
 
-/// A master as one Sentinel sees it.
+/// A master, as one Sentinel sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MasterView {
-    /// What is seen of everything that is watched.
-    pub seen: Seen,
-    /// Where clients are sent: `host:port`.
+    /// The common state of monitored instances.
+    pub seen: InstanceView,
+    /// The address for clients: `host:port`.
     pub current: String,
-    /// What it reports to be.
+    /// The role that it reports.
     pub role: Role,
-    /// How many must hold it to be down.
+    /// How many Sentinels have to consider it to be down for ODOWN.
     pub quorum: u32,
-    /// How many do, this Sentinel included.
+    /// How many Sentinels, including this one, consider it to be down.
     pub down_votes: usize,
-    /// For how long it has been down for enough of them.
+    /// How long ODOWN has been set.
     pub odown: Option<Duration>,
-    /// The epoch of the configuration.
+    /// The epoch of its configuration.
     pub config_epoch: u64,
     /// The candidate that this Sentinel voted for.
     pub vote: Option<String>,
-    /// In which epoch.
+    /// The epoch of that vote.
     pub vote_epoch: u64,
-    /// How far a failover has come that this Sentinel leads or wants to lead.
+    /// The current step of a failover led or tried by this Sentinel.
     pub failover: FailoverState,
-    /// Its epoch.
+    /// The epoch of the failover.
     pub failover_epoch: u64,
-    /// For how long it has been in that state, and how long it may be.
+    /// How long it has been in that step, and the timeout.
     pub in_state: Option<(Duration, Duration)>,
-    /// How long no failover will be tried, because the last attempt was a short while ago.
+    /// How long until the next failover may be tried, because of a recent attempt.
     pub next_attempt: Option<Duration>,
-    /// The replica that is promoted.
+    /// The replica that is being promoted.
     pub promoted: Option<String>,
     /// Its replicas.
     pub replicas: Vec<ReplicaView>,
@@ -59,59 +59,59 @@ pub struct MasterView {
     pub sentinels: Vec<OtherView>,
 }
 
-/// What is seen of a server or Sentinel.
+/// The common state of a monitored server or Sentinel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// A master's name, a replica's `host:port`, a Sentinel's id.
+pub struct InstanceView {
+    /// The name of a master, `host:port` of a replica, or the ID of a Sentinel.
     pub name: String,
     /// Its host.
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// The run id that it reports.
+    /// The run ID that it reports.
     pub run_id: Option<String>,
     /// Whether a connection to it is missing.
     pub disconnected: bool,
-    /// For how long nothing has been heard of it, and after how long it is held to be down.
+    /// How long it has not replied, and after how long it is considered to be down.
     pub silence: (Duration, Duration),
-    /// For how long it has been held to be down.
+    /// How long SDOWN has been set.
     pub sdown: Option<Duration>,
 }
 
-/// A replica as one Sentinel sees it.
+/// A replica, as one Sentinel sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaView {
-    /// What is seen of everything that is watched.
-    pub seen: Seen,
-    /// What it reports to be.
+    /// The common state of monitored instances.
+    pub seen: InstanceView,
+    /// The role that it reports.
     pub role: Role,
-    /// The master that it reports to follow.
+    /// The master that it reports to replicate.
     pub follows: Option<(String, u16)>,
-    /// Whether its link to that is up.
+    /// Whether its replication link is up.
     pub link_up: bool,
-    /// How far it has come in the master's stream.
+    /// Its replication offset.
     pub offset: u64,
-    /// Its priority; 0 bars it.
+    /// Its priority; 0 prevents a promotion.
     pub priority: u32,
-    /// How far it has come in following a new master.
+    /// The progress of its reconfiguration to a new master.
     pub reconf: Reconf,
 }
 
-/// Another Sentinel as one Sentinel sees it.
+/// Another Sentinel, as one Sentinel sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherView {
-    /// What is seen of everything that is watched.
-    pub seen: Seen,
-    /// Whether it told that it holds the master to be down.
+    /// The common state of monitored instances.
+    pub seen: InstanceView,
+    /// Whether it reported the master as down.
     pub master_down: bool,
-    /// The candidate that it said to have voted for.
+    /// The candidate that it reported to have voted for.
     pub vote: Option<String>,
-    /// In which epoch.
+    /// The epoch of that vote.
     pub vote_epoch: u64,
 }
 
 impl Sentinel {
-    /// What it believes at this moment.
+    /// The state at this time.
     pub fn view(&self, now: Mono) -> SentinelView {
         let scripts = self.scripts();
         SentinelView {
@@ -123,9 +123,9 @@ impl Sentinel {
         }
     }
 
-    fn seen(&self, now: Mono, instance: &Instance) -> Seen {
+    fn seen(&self, now: Mono, instance: &Instance) -> InstanceView {
         let waiting = self.link(instance.link).and_then(|link| link.ping_waiting);
-        Seen {
+        InstanceView {
             name: instance.name.clone(),
             host: self.common.host(&instance.addr),
             port: instance.addr.port,

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use limpid_core::client::Target;
 use limpid_core::cluster_tools::{
-    Ask, Dialect, Dump, Invocation, Login, Place, Settings, Told, Trouble, conversation, parse_trib,
+    ConnectionError, Dialect, Dump, Invocation, Login, Place, Request, Response, Settings,
+    conversation, parse_trib,
 };
 use limpid_core::conversation::RequestId;
 use limpid_core::resp::value::{Decoder, Value, encode_command};
@@ -40,7 +41,7 @@ pub(super) fn run(invocation: Invocation, dialect: Dialect, login: Login, verbos
     loop {
         while let Some((id, ask)) = talk.poll_request() {
             if let Some(told) = hands.begin(id, ask) {
-                hands.waiting.push_back((id, Waiting::Told(told)));
+                hands.waiting.push_back((id, Waiting::Response(told)));
             }
         }
         let Some((id, waiting)) = hands.waiting.pop_front() else { break };
@@ -60,27 +61,27 @@ struct Hands {
 
 /// A request under way.
 enum Waiting {
-    Told(Told),
+    Response(Response),
     Replies { from: Place, count: usize },
 }
 
 impl Hands {
     /// Begins what is asked for. What takes no time is told at once.
-    fn begin(&mut self, id: RequestId, ask: Ask) -> Option<Told> {
+    fn begin(&mut self, id: RequestId, ask: Request) -> Option<Response> {
         match ask {
-            Ask::Print(bytes) => {
+            Request::Print(bytes) => {
                 write(&mut io::stdout(), &bytes);
                 return None;
             }
-            Ask::Complain(bytes) => {
+            Request::PrintError(bytes) => {
                 let _ = io::stdout().flush();
                 write(&mut io::stderr(), &bytes);
                 return None;
             }
-            Ask::Commands { to, commands } => {
+            Request::Commands { to, commands } => {
                 let count = commands.len();
                 if let Err(trouble) = self.send(&to, &commands) {
-                    return Some(Told::Replies(Err(trouble)));
+                    return Some(Response::Replies(Err(trouble)));
                 }
                 self.waiting.push_back((id, Waiting::Replies { from: to, count }));
                 return None;
@@ -89,35 +90,35 @@ impl Hands {
         }
         let _ = io::stdout().flush();
         Some(match ask {
-            Ask::Line => Told::Line(read_line()),
-            Ask::Sleep(time) => {
+            Request::Line => Response::Line(read_line()),
+            Request::Sleep(time) => {
                 std::thread::sleep(time);
-                Told::Done
+                Response::Done
             }
             // The standard library's hashers are seeded by the operating system.
-            Ask::Seed => Told::Seed(RandomState::new().hash_one(std::process::id())),
-            Ask::Save { path, bytes } => {
-                Told::Saved(std::fs::write(path, bytes).map_err(|error| words(&error)))
+            Request::Seed => Response::Seed(RandomState::new().hash_one(std::process::id())),
+            Request::Save { path, bytes } => {
+                Response::Saved(std::fs::write(path, bytes).map_err(|error| words(&error)))
             }
-            Ask::Dump { from, greeting } => {
-                Told::Replies(dump(&from, &greeting).map(|bytes| Arc::new(vec![bytes])))
+            Request::Dump { from, preamble } => {
+                Response::Replies(dump(&from, &preamble).map(|bytes| Arc::new(vec![bytes])))
             }
-            _ => Told::Done,
+            _ => Response::Done,
         })
     }
 
-    fn finish(&mut self, waiting: Waiting) -> Told {
+    fn finish(&mut self, waiting: Waiting) -> Response {
         let (from, count) = match waiting {
-            Waiting::Told(told) => return told,
+            Waiting::Response(response) => return response,
             Waiting::Replies { from, count } => (from, count),
         };
-        let lost = |reason: &str| Told::Replies(Err(Trouble::Lost(reason.into())));
+        let lost = |reason: &str| Response::Replies(Err(ConnectionError::Lost(reason.into())));
         let Some(client) = self.connections.get_mut(&from) else {
             return lost("Server closed the connection");
         };
         let replies: io::Result<Vec<Value>> = (0..count).map(|_| client.reply()).collect();
         match replies {
-            Ok(replies) => Told::Replies(Ok(Arc::new(replies))),
+            Ok(replies) => Response::Replies(Ok(Arc::new(replies))),
             Err(error) => {
                 self.connections.remove(&from);
                 lost(&words(&error))
@@ -125,19 +126,20 @@ impl Hands {
         }
     }
 
-    fn send(&mut self, to: &Place, commands: &[Vec<Vec<u8>>]) -> Result<(), Trouble> {
+    fn send(&mut self, to: &Place, commands: &[Vec<Vec<u8>>]) -> Result<(), ConnectionError> {
         if !self.connections.contains_key(to) {
-            let client = connect(to).map_err(|error| Trouble::NotConnected(words(&error)))?;
+            let client =
+                connect(to).map_err(|error| ConnectionError::NotConnected(words(&error)))?;
             self.connections.insert(to.clone(), client);
         }
         let Some(client) = self.connections.get_mut(to) else {
-            return Err(Trouble::NotConnected("no connection".into()));
+            return Err(ConnectionError::NotConnected("no connection".into()));
         };
         let mut bytes = Vec::new();
         commands.iter().for_each(|command| encode_command(command, &mut bytes));
         client.stream.write_all(&bytes).map_err(|error| {
             self.connections.remove(to);
-            Trouble::Lost(words(&error))
+            ConnectionError::Lost(words(&error))
         })
     }
 }
@@ -161,12 +163,12 @@ fn read_line() -> Option<String> {
 }
 
 /// Fetches a node's data by SYNC.
-fn dump(from: &Place, greeting: &[Vec<Vec<u8>>]) -> Result<Value, Trouble> {
-    let mut client = connect(from).map_err(|error| Trouble::NotConnected(words(&error)))?;
+fn dump(from: &Place, preamble: &[Vec<Vec<u8>>]) -> Result<Value, ConnectionError> {
+    let mut client = connect(from).map_err(|error| ConnectionError::NotConnected(words(&error)))?;
     let mut bytes = Vec::new();
-    greeting.iter().for_each(|command| encode_command(command, &mut bytes));
+    preamble.iter().for_each(|command| encode_command(command, &mut bytes));
     encode_command(&["SYNC"], &mut bytes);
-    let mut file = Dump::after(greeting.len());
+    let mut file = Dump::after(preamble.len());
     let mut work = || -> io::Result<Result<Vec<u8>, String>> {
         client.stream.write_all(&bytes)?;
         let mut buffer = [0; 16 * 1024];
@@ -182,7 +184,7 @@ fn dump(from: &Place, greeting: &[Vec<Vec<u8>>]) -> Result<Value, Trouble> {
     };
     match work() {
         Ok(Ok(file)) => Ok(Value::Bulk(file)),
-        Ok(Err(said)) => Err(Trouble::Lost(said)),
-        Err(error) => Err(Trouble::Lost(words(&error))),
+        Ok(Err(said)) => Err(ConnectionError::Lost(said)),
+        Err(error) => Err(ConnectionError::Lost(words(&error))),
     }
 }

@@ -39,13 +39,13 @@ fn cluster(page: &Page, body: BodyId, sought: &str) -> Option<Html> {
         Some(slot) => Some(slot),
         None => (!sought.is_empty()).then(|| Slot::of(sought.as_bytes())),
     };
-    let glance = &member.glance;
+    let summary = &member.summary;
     let links = cluster.link_views();
     let inbound = links.iter().filter(|link| link.inbound).count();
     let facts = [
-        (words::ID, glance.id.to_string()),
-        (words::STATE, if glance.up { "ok" } else { "fail" }.to_owned()),
-        (words::EPOCHS, format!("{} / {}", glance.current_epoch, glance.config_epoch)),
+        (words::ID, summary.id.to_string()),
+        (words::STATE, if summary.up { "ok" } else { "fail" }.to_owned()),
+        (words::EPOCHS, format!("{} / {}", summary.current_epoch, summary.config_epoch)),
         (words::SLOTS, figures::count(cluster.my_slots().len() as u64)),
         (words::LINKS, format!("{} / {inbound}", links.len() - inbound)),
     ];

@@ -1,6 +1,6 @@
 //! The panel of lessons: the contents, or the steps of the one that is open.
 
-use limpid_core::lesson::{Focus, Offered, Question, Step};
+use limpid_core::lesson::{Choice, Focus, Question, Step};
 use yew::prelude::*;
 
 use super::{Open, Room, beside, contents, glossary, natively, summary, text, waits};
@@ -210,7 +210,7 @@ fn one_step(page: &Page, locale: Locale, open: &Open, number: usize, step: &Step
 fn question(page: &Page, open: &Open, number: usize, question: &Question) -> Html {
     let chosen = open.progress.answered(number).map(|answer| answer.0);
     let fixed = number != open.progress.done();
-    let offer = |(place, offered): (usize, &Offered)| {
+    let offer = |(place, offered): (usize, &Choice)| {
         let onclick = {
             let page = page.clone();
             Callback::from(move |_: MouseEvent| super::answer(&page, number, place))

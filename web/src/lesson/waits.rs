@@ -1,6 +1,6 @@
 //! What the present step waits for: a line for each condition, ticked when it holds.
 
-use limpid_core::lesson::{Check, Column, Condition, Expect, Step, Waited};
+use limpid_core::lesson::{Check, Column, Condition, Expect, Requirement, Step};
 use yew::prelude::*;
 
 use super::Open;
@@ -65,7 +65,7 @@ fn with_code(text: &str) -> Html {
 }
 
 /// A condition in words. What is typed or compared stands between backticks.
-fn told(locale: Locale, waited: &Waited) -> String {
+fn told(locale: Locale, waited: &Requirement) -> String {
     let fill = |text: Text, values: &[(&str, &str)]| locale.fill(text, values);
     let places = |at: &[String]| at.join(locale.say(words::OR));
     let told = match &waited.condition {
@@ -212,7 +212,7 @@ mod tests {
             password: None,
             check: Check::Is("master".into()),
         };
-        let waited = Waited { condition, hold: Duration::from_secs(3) };
+        let waited = Requirement { condition, hold: Duration::from_secs(3) };
         assert_eq!(
             told(Locale::En, &waited),
             "`role` of redis-2 or redis-3 is `master`, for 3 s without a break"

@@ -1,47 +1,47 @@
-//! What a traffic client of a cluster is to do, and what it counts.
+//! Configuration and statistics of a cluster traffic client.
 
 use crate::client::traffic::TrafficStats;
 use crate::machine::Endpoint;
 use crate::time::Duration;
 
-/// What a [`ClusterTraffic`](super::ClusterTraffic) client does.
+/// Configuration of a [`ClusterTraffic`](super::ClusterTraffic) client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClusterTrafficConfig {
-    /// Nodes that it is told of; it hears of the others from these.
+    /// Seed nodes, from which it learns of the others.
     pub nodes: Vec<Endpoint>,
     /// How it finds the node of a key.
     pub routing: Routing,
-    /// What its keys begin with. No other client may use the same keys.
+    /// The prefix of its keys. No other client may use the same keys.
     pub prefix: String,
-    /// How many keys it has.
+    /// The number of its keys.
     pub keys: u32,
-    /// Commands a second, on average. None at 0.
+    /// Commands per second, on average; 0 for none.
     pub per_second: f64,
-    /// Commands that may be under way at once; when so many are, none is added.
+    /// The maximum number of commands in flight; when it is reached, commands are skipped.
     pub pending: u32,
-    /// How often a command is tried again or redirected before it is given up.
+    /// How often a command is retried or redirected before it fails.
     pub tries: u8,
-    /// How long to wait for a reply, or for a connection, before giving the connection up.
+    /// The timeout for a reply, or for connecting. Afterwards the connection is closed.
     pub patience: Duration,
-    /// How long to wait before trying a command again, or asking for the slots again.
+    /// The delay before a command is retried, or the slots are requested again.
     pub retry: Duration,
-    /// How many replicas must have a write before it counts as acknowledged; at 0 the reply is enough.
+    /// How many replicas WAIT must report for a write to count as acknowledged; 0 for no WAIT.
     pub wait: u32,
-    /// Two clients with one seed send the same commands.
+    /// The random seed: two clients with the same seed send the same commands.
     pub seed: u64,
 }
 
 /// How a client finds the node of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Routing {
-    /// It asks for all slots, and again when it is redirected or loses a connection.
+    /// By a map of all slots, which it requests again after a redirection or a lost connection.
     Learned,
-    /// It goes where it is redirected to, and stays there.
+    /// Without a map: it follows redirections, and stays at the node it was sent to.
     Redirected,
 }
 
 impl ClusterTrafficConfig {
-    /// Ten commands a second over a hundred keys.
+    /// Ten commands per second over a hundred keys.
     pub fn new(nodes: Vec<Endpoint>, routing: Routing, prefix: String, seed: u64) -> Self {
         ClusterTrafficConfig {
             nodes,
@@ -59,23 +59,24 @@ impl ClusterTrafficConfig {
     }
 }
 
-/// What a [`ClusterTraffic`](super::ClusterTraffic) client has seen.
+/// Statistics of a [`ClusterTraffic`](super::ClusterTraffic) client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterTrafficStats {
-    /// What any client counts. An error is a command that was answered with one, or given up.
+    /// The statistics of every traffic client. Here an error is a command that got an error reply
+    /// that it could not retry, or was given up.
     pub traffic: TrafficStats,
-    /// Commands that were redirected with MOVED.
+    /// Commands redirected with MOVED.
     pub moved: u64,
-    /// Commands that were redirected with ASK.
+    /// Commands redirected with ASK.
     pub asked: u64,
-    /// Commands that were tried again later: TRYAGAIN, CLUSTERDOWN, a lost connection.
+    /// Commands that were retried after a delay: TRYAGAIN, CLUSTERDOWN, a lost connection.
     pub retries: u64,
-    /// How often it has learned all slots.
+    /// How often the slot map was loaded.
     pub learned: u64,
-    /// Acknowledged writes that were gone when their key was read.
+    /// Acknowledged writes that were missing when their key was read.
     pub gone: u64,
-    /// Replies that cannot be the answer to what was asked.
+    /// Replies that cannot belong to their command.
     pub wrong: u64,
-    /// Writes that too few replicas had in time (see [`ClusterTrafficConfig::wait`]).
+    /// Writes that too few replicas acknowledged in time (see [`ClusterTrafficConfig::wait`]).
     pub unconfirmed: u64,
 }

@@ -1,16 +1,16 @@
-//! A client of a cluster that is busy: it writes and reads its own keys at a given rate, follows
-//! redirections, and checks every value that it reads.
+//! A client that generates traffic on a cluster: it writes and reads its own keys at a given rate,
+//! follows redirections, and verifies every value that it reads.
 //!
 //! With [`Routing::Learned`] it keeps a map of all slots (`CLUSTER SLOTS`) and a connection to each
-//! node that it needs, as client libraries do. With [`Routing::Redirected`] it knows no slots: it
-//! stays at one node until that sends it to another, as `redis-cli -c` does.
+//! node that it needs, as client libraries do. With [`Routing::Redirected`] it has no map: it stays
+//! at one node until that redirects it, as `redis-cli -c` does.
 //!
-//! Each value names its key and the number of the write. So a reply that is lost, doubled, or taken
-//! for the reply to something else is seen, and so is an acknowledged write that is gone.
+//! Each value contains its key and the number of the write. So lost, duplicated and mismatched
+//! replies are detected, and so are acknowledged writes that are missing.
 //!
-//! With [`ClusterTrafficConfig::wait`] it only writes, and sends WAIT behind each write: a write counts as
-//! acknowledged when so many replicas have it. Which ones those are, [`ClusterTraffic::acknowledged`]
-//! tells.
+//! With [`ClusterTrafficConfig::wait`] it only writes, and sends WAIT after each write. A write
+//! counts as acknowledged when that many replicas have it; [`ClusterTraffic::acknowledged`] lists
+//! these writes.
 
 mod config;
 #[cfg(test)]
@@ -30,26 +30,27 @@ use crate::rng::Rng;
 use crate::sharding::Slot;
 use crate::time::{Mono, Now, earliest};
 
-/// The client. See the module.
+/// A cluster traffic client. See the module.
 #[derive(Clone, Debug)]
 pub struct ClusterTraffic {
     config: ClusterTrafficConfig,
     stats: ClusterTrafficStats,
     rng: Rng,
-    peers: Peers<Endpoint, Asked>,
-    /// All nodes that it has heard of.
+    peers: Peers<Endpoint, InFlight>,
+    /// All known nodes.
     nodes: Vec<Endpoint>,
-    /// For each slot the place of its owner in `nodes`, or [`UNKNOWN`]. Shared between checkpoints.
+    /// For each slot the index of its owner in `nodes`, or [`UNKNOWN`]. Shared between checkpoints.
     owners: Arc<Vec<u16>>,
-    /// The place in `nodes` where it is ([`Routing::Redirected`]), or asks for slots next.
+    /// The index in `nodes` of the current node ([`Routing::Redirected`]), or of the next node to
+    /// ask for the slots.
     at: usize,
-    /// What it knows of its keys. Shared between checkpoints.
+    /// The state of its keys. Shared between checkpoints.
     keys: Arc<Vec<Key>>,
-    /// Commands to try again, in the order of their times.
+    /// Commands to retry, ordered by time.
     later: VecDeque<(Mono, Request)>,
-    /// When to ask for the slots; `None` if there is no need to, or the answer is awaited.
+    /// When to request the slots; `None` if there is no need to, or a request is in flight.
     learn: Option<Mono>,
-    /// Whether the answer to that is awaited.
+    /// Whether that request is in flight.
     learning: bool,
     outputs: VecDeque<Output>,
     pace: Pace,
@@ -57,43 +58,43 @@ pub struct ClusterTraffic {
     now: Mono,
 }
 
-/// The owner of a slot of which nothing is known.
+/// The owner of a slot whose owner is not known.
 const UNKNOWN: u16 = u16::MAX;
 
-/// After so many redirections in a row it waits before it tries again.
-const IN_A_ROW: u8 = 8;
+/// After so many redirections in a row a command is delayed.
+const REDIRECTIONS_BEFORE_DELAY: u8 = 8;
 
-/// What a client knows of one of its keys. Writes are numbered from 1.
+/// The state of one of the client's keys. Writes are numbered from 1.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 struct Key {
-    /// The latest write that was acknowledged.
+    /// The number of the latest acknowledged write.
     acknowledged: u64,
-    /// The latest write that was sent.
+    /// The number of the latest write that was sent.
     sent: u64,
-    /// Whether a command on it is under way. There is one at a time.
+    /// Whether a command on it is in flight. There is at most one.
     busy: bool,
-    /// Of a write that was carried out and waits for the replicas: [`Request::tries`].
+    /// If a write was executed and its WAIT is in flight: the write's [`Request::tries`].
     waits: Option<u8>,
 }
 
-/// How long WAIT waits, in milliseconds. Less than a client's patience.
+/// The timeout of WAIT in milliseconds; less than the client's timeout for replies.
 const WAIT_TIMEOUT: &str = "500";
 
-/// A command on a key, until it is answered or given up.
+/// A command on a key, until it has succeeded or failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Request {
     key: u32,
-    /// The number of the write; `None` to read.
+    /// The number of the write; `None` for a read.
     write: Option<u64>,
-    /// How often it was sent.
+    /// How often it has been sent.
     tries: u8,
-    /// When it was sent first.
+    /// When it was first sent.
     since: Mono,
 }
 
-/// What waits for a reply.
+/// A command in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum InFlight {
     Request(Request),
     /// The WAIT behind a write.
     Wait(Request),
@@ -103,17 +104,17 @@ enum Asked {
     Slots,
 }
 
-/// Where an error reply sends a client.
+/// A redirection by an error reply.
 #[derive(Debug, PartialEq, Eq)]
 enum Redirection {
-    /// The slot belongs to another node from now on.
+    /// MOVED: the slot belongs to another node from now on.
     Moved(Slot, Endpoint),
-    /// This one command has to be asked of another node.
+    /// ASK: only this command goes to another node.
     Ask(Endpoint),
 }
 
 impl ClusterTraffic {
-    /// A client that begins at [`Input::Start`].
+    /// A client that starts at [`Input::Start`].
     pub fn new(config: ClusterTrafficConfig) -> Self {
         let pace = Pace::new(config.per_second);
         ClusterTraffic {
@@ -134,45 +135,45 @@ impl ClusterTraffic {
         }
     }
 
-    /// What it has seen so far.
+    /// Its statistics so far.
     pub fn stats(&self) -> &ClusterTrafficStats {
         &self.stats
     }
 
-    /// What it does.
+    /// Its configuration.
     pub fn config(&self) -> &ClusterTrafficConfig {
         &self.config
     }
 
-    /// The node where it is now, if it goes where it is redirected to.
+    /// The node it currently uses, with [`Routing::Redirected`].
     pub fn current(&self) -> Option<&Endpoint> {
         (self.config.routing == Routing::Redirected).then(|| self.nodes.get(self.at))?
     }
 
-    /// The node that it holds to own a slot.
+    /// The node that the slot map names as the owner of a slot.
     pub fn owner_of(&self, slot: Slot) -> Option<&Endpoint> {
         let owner = self.owners.get(usize::from(slot.number()))?;
         self.nodes.get(usize::from(*owner))
     }
 
-    /// Whether it has a connection that stands.
+    /// Whether any connection is established.
     pub fn is_connected(&self) -> bool {
         self.peers.iter().any(|(_, peer)| peer.is_up())
     }
 
-    /// Commands that are neither answered nor given up.
+    /// The number of commands that have neither succeeded nor failed yet.
     pub fn pending(&self) -> usize {
         self.keys.iter().filter(|key| key.busy).count()
     }
 
-    /// Sends faster or slower from now on; not at all at 0. The driver must look at
+    /// Changes the rate in commands per second; 0 stops it. The driver must look at
     /// [`Machine::poll_timeout`] again afterwards.
     pub fn set_rate(&mut self, per_second: f64) {
         self.pace.set(per_second, self.now, &mut self.rng);
     }
 
-    /// The keys with acknowledged writes, and for each the number of the latest. The value of a key is
-    /// its name, `=`, and the number.
+    /// The keys with acknowledged writes, and the number of each key's latest one. The value of a
+    /// key is its name, `=`, and the number.
     pub fn acknowledged(&self) -> impl Iterator<Item = (String, u64)> {
         let keys = self.keys.iter().zip(0..).filter(|(key, _)| key.acknowledged > 0);
         keys.map(|(key, n)| (self.name(n), key.acknowledged))
@@ -182,9 +183,9 @@ impl ClusterTraffic {
         format!("{}{key}", self.config.prefix)
     }
 
-    /// Draws a command and sends it, if its key is free.
+    /// Picks a random command, and sends it unless its key is busy.
     fn send_one(&mut self) {
-        // Drawn whether or not it is sent, so that what comes later does not depend on the past.
+        // Drawn even if it is not sent, so that later draws do not depend on that.
         let n = self.rng.below(self.keys.len() as u64) as u32;
         let writes = self.rng.below(2) == 0 || self.config.wait > 0;
         let room = self.pending() < self.config.pending as usize;
@@ -201,7 +202,7 @@ impl ClusterTraffic {
         self.route(Request { key: n, write, tries: 0, since });
     }
 
-    /// Sends a command to the node that is held to own its slot.
+    /// Sends a command to the presumed owner of its slot.
     fn route(&mut self, request: Request) {
         let slot = Slot::of(self.name(request.key).as_bytes());
         let owner = match self.config.routing {
@@ -223,19 +224,20 @@ impl ClusterTraffic {
             Some(number) => vec!["SET".to_owned(), name.clone(), format!("{name}={number}")],
             None => vec!["GET".to_owned(), name],
         };
-        let asks = !asking || self.peers.request(self.now, to, &["ASKING"], Asked::Asking).is_ok();
-        if !asks || self.peers.request(self.now, to, &words, Asked::Request(request)).is_err() {
+        let asks =
+            !asking || self.peers.request(self.now, to, &["ASKING"], InFlight::Asking).is_ok();
+        if !asks || self.peers.request(self.now, to, &words, InFlight::Request(request)).is_err() {
             return self.try_later(request);
         }
         if request.write.is_some() && self.config.wait > 0 {
             let replicas = self.config.wait.to_string();
             let words = ["WAIT", &replicas, WAIT_TIMEOUT];
-            // If the connection is gone by now, the write is told to be lost.
-            let _ = self.peers.request(self.now, to, &words, Asked::Wait(request));
+            // If the connection is already lost, so is the write.
+            let _ = self.peers.request(self.now, to, &words, InFlight::Wait(request));
         }
     }
 
-    /// Makes a connection to a node, unless there is one.
+    /// Connects to a node, unless a connection exists.
     fn connect(&mut self, to: &Endpoint) {
         if self.peers.get(to).and_then(Peer::conn).is_none() {
             let config = PeerConfig {
@@ -252,32 +254,32 @@ impl ClusterTraffic {
         self.later.push_back((self.now + self.config.retry, request));
     }
 
-    /// Gives a command up.
+    /// Ends a command as failed.
     fn fail(&mut self, request: Request, why: &str) {
         self.stats.traffic.errors += 1;
         self.stats.traffic.last_error = Some(why.to_owned());
         self.free(request);
     }
 
-    /// The key of a command that has ended may be used again.
+    /// Marks the key of a command that has ended as free.
     fn free(&mut self, request: Request) -> Option<&mut Key> {
         let key = Arc::make_mut(&mut self.keys).get_mut(request.key as usize)?;
         key.busy = false;
         Some(key)
     }
 
-    /// Takes in what happened on the connections.
-    fn happened(&mut self) {
+    /// Handles the events of the connections.
+    fn handle_events(&mut self) {
         while let Some((node, event)) = self.peers.poll_event() {
             match event {
                 Event::Connected { .. } => self.stats.traffic.connects += 1,
-                Event::Reply { token: Asked::Request(request), value, .. } => {
+                Event::Reply { token: InFlight::Request(request), value, .. } => {
                     self.answered(&node, request, value.plain());
                 }
-                Event::Reply { token: Asked::Wait(request), value, .. } => {
+                Event::Reply { token: InFlight::Wait(request), value, .. } => {
                     self.waited(request, value.plain());
                 }
-                Event::Reply { token: Asked::Slots, value, .. } => {
+                Event::Reply { token: InFlight::Slots, value, .. } => {
                     self.learning = false;
                     if !self.learned(&node, value.plain()) {
                         self.at = (self.at + 1) % self.nodes.len().max(1);
@@ -303,7 +305,7 @@ impl ClusterTraffic {
                     {
                         *known = u16::try_from(owner).unwrap_or(UNKNOWN);
                     }
-                    self.learn_soon();
+                    self.refresh_slots_soon();
                     (to, false)
                 }
                 Redirection::Ask(to) => {
@@ -314,15 +316,15 @@ impl ClusterTraffic {
             if self.config.routing == Routing::Redirected {
                 self.at = self.place(&to);
             }
-            // Nodes that send it to each other do so until they agree.
-            return match request.tries % IN_A_ROW {
+            // Nodes may redirect to each other until they agree, hence the delay.
+            return match request.tries % REDIRECTIONS_BEFORE_DELAY {
                 0 => self.try_later(request),
                 _ => self.send(request, &to, asking),
             };
         }
         let passes = ["TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "LOADING", "READONLY"];
         if passes.iter().any(|word| text.starts_with(word)) {
-            self.learn_soon();
+            self.refresh_slots_soon();
             return self.try_later(request);
         }
         self.fail(request, &text);
@@ -350,7 +352,7 @@ impl ClusterTraffic {
             (Some(written), _) if is_ok => key.acknowledged = key.acknowledged.max(written),
             (None, Some(read)) if read <= key.sent => {
                 gone = u64::from(read < key.acknowledged);
-                // Counted once.
+                // Each missing write is counted once.
                 key.acknowledged = read;
             }
             _ => wrong = 1,
@@ -361,8 +363,8 @@ impl ClusterTraffic {
         self.stats.traffic.latency.add(now.since(request.since));
     }
 
-    /// The answer to the WAIT behind a write, or none if the connection is gone. What is said behind a write
-    /// that was redirected or refused means nothing.
+    /// Handles the reply to the WAIT after a write, or `Null` if the connection is lost. Ignored if
+    /// the write itself was redirected or refused.
     fn waited(&mut self, request: Request, value: &Value) {
         let wanted = i64::from(self.config.wait);
         let confirmed = matches!(value, Value::Integer(replicas) if *replicas >= wanted);
@@ -381,7 +383,7 @@ impl ClusterTraffic {
         self.stats.traffic.latency.add(since);
     }
 
-    fn closed(&mut self, node: &Endpoint, reason: &CloseReason, lost: Vec<Asked>) {
+    fn closed(&mut self, node: &Endpoint, reason: &CloseReason, lost: Vec<InFlight>) {
         let error = match reason {
             CloseReason::ConnectFailed(error) | CloseReason::Lost(error) => *error,
             CloseReason::ConnectTimeout | CloseReason::ReplyTimeout => NetError::TimedOut,
@@ -395,17 +397,17 @@ impl ClusterTraffic {
         }
         for asked in lost {
             match asked {
-                // A write may or may not have been carried out; to write it again does no harm.
-                Asked::Request(request) => self.try_later(request),
-                Asked::Wait(request) => self.waited(request, &Value::Null),
-                Asked::Slots => self.learning = false,
-                Asked::Asking => {}
+                // A write may or may not have been executed; executing it twice does no harm.
+                InFlight::Request(request) => self.try_later(request),
+                InFlight::Wait(request) => self.waited(request, &Value::Null),
+                InFlight::Slots => self.learning = false,
+                InFlight::Asking => {}
             }
         }
-        self.learn_soon();
+        self.refresh_slots_soon();
     }
 
-    /// The place of a node in `nodes`, which may be new.
+    /// The index of a node in `nodes`; adds it if it is new.
     fn place(&mut self, node: &Endpoint) -> usize {
         self.nodes.iter().position(|known| known == node).unwrap_or_else(|| {
             self.nodes.push(node.clone());
@@ -413,15 +415,15 @@ impl ClusterTraffic {
         })
     }
 
-    /// What it knows of the slots is out of date.
-    fn learn_soon(&mut self) {
+    /// Schedules a request for the slots, since the slot map is out of date.
+    fn refresh_slots_soon(&mut self) {
         if self.config.routing == Routing::Learned && !self.learning && self.learn.is_none() {
             self.learn = Some(self.now + self.config.retry);
         }
     }
 
-    /// Asks a node for all slots: one to which a connection stands, if there is one.
-    fn ask_for_slots(&mut self) {
+    /// Requests the slots from a node, if possible one that is connected.
+    fn request_slots(&mut self) {
         self.learn = None;
         let up = |node: &&Endpoint| self.peers.get(node).is_some_and(Peer::is_up);
         let (before, from) = self.nodes.split_at(self.at.min(self.nodes.len()));
@@ -429,13 +431,13 @@ impl ClusterTraffic {
         let Some(to) = found else { return };
         self.connect(&to);
         self.learning =
-            self.peers.request(self.now, &to, &["CLUSTER", "SLOTS"], Asked::Slots).is_ok();
+            self.peers.request(self.now, &to, &["CLUSTER", "SLOTS"], InFlight::Slots).is_ok();
         if !self.learning {
             self.learn = Some(self.now + self.config.retry);
         }
     }
 
-    /// Takes in an answer to CLUSTER SLOTS; false if it tells of no slots.
+    /// Handles the reply to CLUSTER SLOTS; false if it contains no slots.
     fn learned(&mut self, node: &Endpoint, value: &Value) -> bool {
         let Some(ranges) = value.items().filter(|ranges| !ranges.is_empty()) else { return false };
         let mut owners = vec![UNKNOWN; usize::from(Slot::COUNT)];
@@ -461,9 +463,9 @@ impl ClusterTraffic {
 
     fn due(&mut self) {
         self.peers.wake(self.now);
-        self.happened();
+        self.handle_events();
         if self.learn.is_some_and(|at| at <= self.now) {
-            self.ask_for_slots();
+            self.request_slots();
         }
         while self.later.front().is_some_and(|(at, _)| *at <= self.now) {
             if let Some((_, request)) = self.later.pop_front() {
@@ -497,7 +499,7 @@ impl Machine for ClusterTraffic {
             }
             input => {
                 self.peers.handle(self.now, &input);
-                self.happened();
+                self.handle_events();
             }
         }
         self.due();
@@ -518,7 +520,7 @@ impl Machine for ClusterTraffic {
 }
 
 impl Redirection {
-    /// Reads `MOVED 3999 10.0.0.1:6379` and `ASK 3999 10.0.0.1:6379`, as `from` has said it.
+    /// Parses `MOVED 3999 10.0.0.1:6379` and `ASK 3999 10.0.0.1:6379`, received from `from`.
     fn parse(text: &str, from: &Endpoint) -> Option<Self> {
         let mut words = text.split(' ');
         let (word, slot, to) = (words.next()?, words.next()?, words.next()?);
@@ -533,7 +535,7 @@ impl Redirection {
     }
 }
 
-/// The address of a node as another one tells it: without a host it is on the same one.
+/// The address of a node as `from` reports it; an empty host means that of `from`.
 fn endpoint(host: &str, port: u16, from: &Endpoint) -> Option<Endpoint> {
     let ip: IpAddr = match (host, from) {
         ("" | "?", Endpoint::Ip(from)) => from.ip(),

@@ -3,7 +3,7 @@ use crate::machine::Address;
 use crate::resp::value::decode;
 use crate::time::{Duration, Wall};
 
-/// A node as a client sees it: it is given words, and answers with bytes.
+/// A scripted node: it is given the words of a command, and returns the bytes of the reply.
 type Node<'n> = &'n mut dyn FnMut(u16, &[String]) -> Vec<u8>;
 
 fn node(port: u16) -> Endpoint {
@@ -18,7 +18,7 @@ fn handle(client: &mut ClusterTraffic, t: Mono, input: Input<'_>) {
     client.handle(Now::instantaneous(t, Wall(t.0 / 1_000)), input);
 }
 
-/// Runs a client for so many virtual seconds; `answer` plays all nodes, told apart by ports.
+/// Runs a client for some virtual seconds; `answer` plays all nodes, which differ by port.
 fn run(client: &mut ClusterTraffic, seconds: u64, answer: Node<'_>) {
     let mut t = client.now;
     let end = t + Duration::from_secs(seconds);
@@ -66,7 +66,7 @@ fn run(client: &mut ClusterTraffic, seconds: u64, answer: Node<'_>) {
     }
 }
 
-/// A node that keeps what it is given; slots from 8000 on are at port 2.
+/// A node that stores values; slots from 8000 on are served by port 2.
 fn keeps(port: u16, words: &[String], kept: &mut Vec<(String, String)>) -> Vec<u8> {
     let slots = |first: u16, last: u16, port: u16| {
         format!("*3\r\n:{first}\r\n:{last}\r\n*2\r\n$8\r\n10.0.0.1\r\n:{port}\r\n")
@@ -139,7 +139,7 @@ fn asking_comes_before_a_command_that_is_redirected_by_ask() {
 }
 
 #[test]
-fn what_passes_is_tried_again_until_it_is_answered() {
+fn temporary_errors_are_retried_until_the_command_succeeds() {
     let (mut client, mut kept, mut refusals) = (client(Routing::Learned), Vec::new(), 20);
     run(&mut client, 30, &mut |port, words| {
         if words[0] != "CLUSTER" && refusals > 0 {
@@ -167,7 +167,7 @@ fn a_write_counts_as_acknowledged_when_enough_replicas_have_it() {
         }
         assert_eq!(words[1], "2");
         asked += 1;
-        // At first too few replicas have it.
+        // At first only one replica acknowledges.
         let replicas = if asked <= 20 { 1 } else { 2 };
         confirmed += u64::from(replicas == 2);
         format!(":{replicas}\r\n").into()
@@ -184,7 +184,7 @@ fn a_write_counts_as_acknowledged_when_enough_replicas_have_it() {
 }
 
 #[test]
-fn a_write_that_is_gone_and_a_reply_to_something_else_are_seen() {
+fn lost_writes_and_mismatched_replies_are_counted() {
     let (mut client, mut kept) = (client(Routing::Learned), Vec::new());
     let mut asked = 0;
     run(&mut client, 40, &mut |port, words| {

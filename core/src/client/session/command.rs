@@ -1,25 +1,25 @@
-//! A command on its way: how often it is sent, what its replies are, what they change.
+//! The current command of a session: how often it is sent, its replies, and what they change.
 
 use crate::resp::value::Value;
 use crate::time::Mono;
 
-/// The command at hand.
+/// The command that is currently executed.
 #[derive(Clone, Debug)]
 pub(super) struct Command {
     pub(super) args: Vec<Vec<u8>>,
     pub(super) phase: Phase,
     pub(super) started: Mono,
-    /// Whether ASKING goes in front of it.
+    /// Whether ASKING is sent before it.
     pub(super) asking: bool,
-    /// Whether the pause behind the current round is over.
+    /// Whether the pause after the current repetition is over.
     pub(super) paused: bool,
-    /// Rounds still to be sent; negative for ever.
+    /// Number of repetitions still to be sent; negative for an infinite loop.
     rounds: i64,
-    /// Confirmations of subscriptions still to come.
+    /// Number of subscription confirmations still to be received.
     confirmations: usize,
 }
 
-/// How far the current round is.
+/// The phase of the current repetition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Ready,
@@ -35,7 +35,7 @@ pub(super) enum Change {
     Authenticated,
     Multi,
     Executed,
-    /// A transaction that did not happen, and its SELECTs neither.
+    /// A transaction was not executed, nor were the SELECTs in it.
     Aborted,
     Reset,
     Protocol {
@@ -64,7 +64,7 @@ impl Command {
         self.is("monitor") && self.phase == Phase::Sent
     }
 
-    /// Marks a round as sent.
+    /// Notes that a repetition was sent.
     pub(super) fn send(&mut self) {
         self.phase = Phase::Sent;
         self.paused = false;
@@ -76,7 +76,7 @@ impl Command {
         }
     }
 
-    /// The last round went to the wrong place and did not count.
+    /// Adds a repetition, since the last one was redirected and does not count.
     pub(super) fn repeat_once_more(&mut self) {
         if self.rounds >= 0 {
             self.rounds = self.rounds.saturating_add(1);
@@ -100,8 +100,7 @@ impl Command {
         self.confirmations > 0
     }
 
-    /// Whether a message is one of the confirmations awaited, and then whether there is a
-    /// subscription now.
+    /// If a message is one of the expected confirmations: whether any subscription is left.
     pub(super) fn confirmed_by(&mut self, message: &Value) -> Option<bool> {
         let kind = message.items()?.first()?.bytes()?;
         if self.confirmations == 0 || !self.args.first()?.eq_ignore_ascii_case(kind) {
@@ -111,7 +110,7 @@ impl Command {
         Some(self.subscribes())
     }
 
-    /// Whether the reply is a text for people, printed as it is.
+    /// Whether the reply is a report for people, which is printed as it is.
     pub(super) fn is_report(&self) -> bool {
         let n = self.args.len();
         let second = |names: &[&str]| names.iter().any(|name| self.word(1, name));
@@ -125,7 +124,7 @@ impl Command {
             || self.is("proxy") && second(&["info"])
     }
 
-    /// What the reply changes about the connection.
+    /// What a reply to this command changes about the connection.
     pub(super) fn change(&self, reply: &Value) -> Change {
         let (n, error) = (self.args.len(), reply.is_error());
         if self.is("select") && n == 2 && !error {

@@ -1,10 +1,10 @@
-//! Configuration of a session, and the actions and states by which it talks to its driver.
+//! Configuration of a session, and the actions and states that its driver sees.
 
 use crate::client::format::{Format, Output};
 use crate::resp::value::Value;
 use crate::time::Duration;
 
-/// How a session behaves.
+/// Configuration of a session.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
     /// The server's name or address, as the prompt shows it.
@@ -19,35 +19,35 @@ pub struct SessionConfig {
     pub password: Option<Vec<u8>>,
     /// The database to select on every connection.
     pub db: i64,
-    /// Which protocol to ask for.
+    /// The protocol version to request.
     pub protocol: Protocol,
     /// Whether to follow MOVED and ASK (`-c`).
     pub cluster: bool,
     /// How replies are printed.
     pub format: Format,
-    /// Whether lines are typed, as opposed to one command and an end.
+    /// Whether lines are typed, in contrast to a single command.
     pub interactive: bool,
-    /// Whether output goes to a terminal: a person is told how to leave a subscription.
+    /// Whether output goes to a terminal; then a notice says how to leave a subscription.
     pub tty: bool,
-    /// Whether help and notices are coloured with ANSI escapes.
+    /// Whether help and notices are coloured by ANSI escapes.
     pub color: bool,
-    /// Whether out of band data is shown between replies.
+    /// Whether pushes are shown between replies.
     pub show_pushes: bool,
-    /// Whether an error reply ends the program with an error (`-e`).
+    /// Whether the program exits with an error after an error reply (`-e`).
     pub exit_on_error: bool,
-    /// A pause behind each command (`-i`).
+    /// The pause after each command (`-i`).
     pub interval: Duration,
     /// Whether the first server is asked for its commands, for hints, completion and help.
     pub learn_commands: bool,
     /// The version that `help` names.
     pub version: String,
-    /// Whether commands are kept with their replies, for
+    /// Whether commands are recorded with their replies, for
     /// [`Session::take_answers`](super::Session::take_answers).
     pub keeps_answers: bool,
 }
 
 impl SessionConfig {
-    /// As redis-cli behaves for a person at a terminal.
+    /// The behaviour of redis-cli on a terminal.
     pub fn interactive(host: impl Into<String>, port: u16) -> Self {
         SessionConfig {
             host: host.into(),
@@ -72,72 +72,74 @@ impl SessionConfig {
     }
 }
 
-/// Which protocol a session asks for.
+/// The protocol version that a session requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Protocol {
-    /// None: the server begins with version 2.
+    /// None: a connection starts in RESP2.
     #[default]
     Default,
-    /// Version 2, asked for (`-2`): as none, but it wins over [`Protocol::Resp3IfKnown`].
+    /// RESP2 (`-2`): like the default, but it overrides [`Protocol::Resp3IfKnown`].
     Resp2,
-    /// Version 3 (`-3`).
+    /// RESP3 (`-3`).
     Resp3,
-    /// Version 3 if the server knows it (`--json`).
+    /// RESP3 if the server supports it (`--json`).
     Resp3IfKnown,
 }
 
-/// A command and what was answered to it.
+/// A command and its reply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// The command's words.
     pub args: Vec<Vec<u8>>,
-    /// The database that was selected.
+    /// The selected database.
     pub db: i64,
-    /// Where it was sent.
+    /// The server it was sent to.
     pub target: Target,
     /// The reply.
     pub reply: Value,
 }
 
-/// Something that a [`Session`](super::Session) wants done.
+/// What a [`Session`](super::Session) wants its driver to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Connect; answered with [`Session::connected`](super::Session::connected) or [`Session::connect_failed`](super::Session::connect_failed).
+    /// Connect; the result is reported by [`Session::connected`](super::Session::connected) or
+    /// [`Session::connect_failed`](super::Session::connect_failed).
     Connect(Target),
-    /// Drop the connection. Nothing more is to be told about it.
+    /// Close the connection. No further events of it may be reported.
     Disconnect,
     /// Send these bytes.
     Send(Vec<u8>),
-    /// Print these bytes, which end in a line end if they shall.
+    /// Print these bytes to the standard output; a line end is included where one is needed.
     Print(Vec<u8>),
-    /// Print these bytes where errors go.
+    /// Print these bytes to the standard error.
     PrintError(Vec<u8>),
     /// Clear the screen.
     ClearScreen,
-    /// End the program. The last action.
+    /// End the program with this exit status. The last action.
     Exit(i32),
 }
 
-/// Where to connect.
+/// The server to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// A host's name or address, and a port.
+    /// A host name or address, and a port.
     Tcp(String, u16),
     /// The path of a Unix socket.
     Unix(String),
 }
 
-/// What a session waits for.
+/// What a session is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiting {
-    /// A line: the prompt is to be shown.
+    /// A typed line: the prompt has to be shown.
     Line,
-    /// A connection, a reply, or a moment to come.
+    /// A connection, a reply, or a timeout.
     Reply,
-    /// Messages of subscriptions, or any key ([`Session::key`](super::Session::key)) that brings back the prompt.
+    /// Messages of subscriptions, or any key, which brings the prompt back
+    /// ([`Session::key`](super::Session::key)).
     Messages,
-    /// What MONITOR shows, until an interruption.
+    /// The output of MONITOR, until Ctrl-C.
     Monitor,
-    /// Nothing: it has ended.
+    /// Nothing: the session has ended.
     Ended,
 }

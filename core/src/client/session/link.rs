@@ -1,4 +1,4 @@
-//! The connection of a session: making it, introducing oneself, being sent elsewhere.
+//! The connection of a session: connecting, the handshake, redirections.
 
 use core::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub(super) enum Link {
     Down,
     Connecting,
     Up,
-    /// Lost between two commands, for this reason; told when the next one is typed.
+    /// Lost between two commands, for this reason, which is printed at the next command.
     Broken(String),
 }
 
@@ -25,31 +25,31 @@ impl Link {
     }
 }
 
-/// What happens to out of band data.
+/// How pushes are handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pushes {
     Print,
     Drop,
-    /// They are replies like any other, while there are subscriptions.
+    /// As replies, while there are subscriptions.
     Reply,
 }
 
-/// A request of the session's own.
+/// A request of the session itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Greeting {
+pub(super) enum SessionRequest {
     Auth,
     Select(i64),
     Hello,
     Asking,
-    /// What the server says of its commands.
+    /// COMMAND DOCS.
     Docs,
-    /// The same from a server that has no documentation.
+    /// COMMAND, for a server without COMMAND DOCS.
     Commands,
 }
 
 impl Session {
     pub(super) fn connect(&mut self) {
-        self.lose();
+        self.reset_link();
         self.link = Link::Connecting;
         self.actions.push_back(Action::Connect(self.target.clone()));
     }
@@ -58,98 +58,98 @@ impl Session {
         if self.link != Link::Down {
             self.actions.push_back(Action::Disconnect);
         }
-        self.lose();
+        self.reset_link();
     }
 
-    /// Forgets what belonged to the connection.
-    pub(super) fn lose(&mut self) {
+    /// Resets the state of the connection.
+    pub(super) fn reset_link(&mut self) {
         self.link = Link::Down;
-        self.greeting.clear();
+        self.own_requests.clear();
         self.decoder.reset();
         (self.db, self.in_multi, self.resp3, self.subscribed) = (0, false, false, false);
         self.pushes = if self.config.show_pushes { Pushes::Print } else { Pushes::Drop };
     }
 
-    /// Authenticates, selects the database, and asks for the protocol: each when the one before
-    /// has been answered.
-    pub(super) fn greet(&mut self) {
+    /// Starts the handshake: authenticates, selects the database, and requests the protocol,
+    /// each after the reply to the one before.
+    pub(super) fn start_handshake(&mut self) {
         match (self.config.password.clone(), self.config.user.clone()) {
-            (None, _) => self.greet_select(),
-            (Some(password), None) => self.ask(Greeting::Auth, &[b"AUTH", &password]),
+            (None, _) => self.handshake_select(),
+            (Some(password), None) => self.ask(SessionRequest::Auth, &[b"AUTH", &password]),
             (Some(password), Some(user)) => {
-                self.ask(Greeting::Auth, &[b"AUTH", user.as_bytes(), &password]);
+                self.ask(SessionRequest::Auth, &[b"AUTH", user.as_bytes(), &password]);
             }
         }
     }
 
-    fn greet_select(&mut self) {
+    fn handshake_select(&mut self) {
         if self.wanted_db == self.db {
-            self.greet_hello();
+            self.handshake_hello();
         } else {
             self.select();
         }
     }
 
-    fn greet_hello(&mut self) {
+    fn handshake_hello(&mut self) {
         if matches!(self.config.protocol, Protocol::Resp3 | Protocol::Resp3IfKnown) && !self.resp3 {
-            self.ask(Greeting::Hello, &[b"HELLO", b"3"]);
+            self.ask(SessionRequest::Hello, &[b"HELLO", b"3"]);
         } else {
-            self.greet_docs();
+            self.request_docs();
         }
     }
 
-    /// Once in a session; the commands are those of the server that one came to first.
-    fn greet_docs(&mut self) {
-        if core::mem::take(&mut self.learns) {
-            self.ask(Greeting::Docs, &[b"COMMAND", b"DOCS"]);
+    /// Asks for the commands, once in a session; they are those of the first server.
+    fn request_docs(&mut self) {
+        if core::mem::take(&mut self.asks_commands) {
+            self.ask(SessionRequest::Docs, &[b"COMMAND", b"DOCS"]);
         }
     }
 
     pub(super) fn select(&mut self) {
         let db = self.wanted_db;
-        self.ask(Greeting::Select(db), &[b"SELECT", db.to_string().as_bytes()]);
+        self.ask(SessionRequest::Select(db), &[b"SELECT", db.to_string().as_bytes()]);
     }
 
-    pub(super) fn ask(&mut self, greeting: Greeting, args: &[&[u8]]) {
+    pub(super) fn ask(&mut self, request: SessionRequest, args: &[&[u8]]) {
         let mut bytes = Vec::new();
         encode_command(args, &mut bytes);
-        self.greeting.push_back(greeting);
+        self.own_requests.push_back(request);
         self.actions.push_back(Action::Send(bytes));
     }
 
-    pub(super) fn greeted(&mut self, now: Mono, greeting: Greeting, reply: &Value) {
-        if let (Greeting::Docs, Value::Error(_)) = (greeting, reply.plain()) {
-            return self.ask(Greeting::Commands, &[b"COMMAND"]);
+    pub(super) fn handshake_reply(&mut self, now: Mono, request: SessionRequest, reply: &Value) {
+        if let (SessionRequest::Docs, Value::Error(_)) = (request, reply.plain()) {
+            return self.ask(SessionRequest::Commands, &[b"COMMAND"]);
         }
-        if let (false, Value::Error(text)) = (greeting == Greeting::Commands, reply.plain()) {
+        if let (false, Value::Error(text)) = (request == SessionRequest::Commands, reply.plain()) {
             let text = String::from_utf8_lossy(text);
-            let what = match greeting {
-                Greeting::Auth => "AUTH".to_string(),
-                Greeting::Select(db) => format!("SELECT {db}"),
-                Greeting::Hello => "HELLO 3".to_string(),
+            let what = match request {
+                SessionRequest::Auth => "AUTH".to_string(),
+                SessionRequest::Select(db) => format!("SELECT {db}"),
+                SessionRequest::Hello => "HELLO 3".to_string(),
                 _ => "ASKING".to_string(),
             };
             self.print_error(format!("{what} failed: {text}\n"));
-            // What was typed is tried nevertheless: the server will say what it thinks of it.
+            // The typed command is tried nevertheless; the server replies with an error if it must.
             return self.advance(now);
         }
-        match greeting {
-            Greeting::Auth => self.greet_select(),
-            Greeting::Select(db) => {
+        match request {
+            SessionRequest::Auth => self.handshake_select(),
+            SessionRequest::Select(db) => {
                 self.db = db;
-                self.greet_hello();
+                self.handshake_hello();
             }
-            Greeting::Hello => {
+            SessionRequest::Hello => {
                 self.resp3 = true;
-                self.greet_docs();
+                self.request_docs();
             }
-            Greeting::Asking => {}
-            Greeting::Docs => {
+            SessionRequest::Asking => {}
+            SessionRequest::Docs => {
                 if let Some(help) = Help::of_docs(reply) {
                     self.help = Arc::new(help);
                 }
             }
-            Greeting::Commands => Arc::make_mut(&mut self.help).add_unknown(reply),
+            SessionRequest::Commands => Arc::make_mut(&mut self.help).add_unknown(reply),
         }
         self.advance(now);
     }
@@ -164,8 +164,7 @@ pub(super) struct Redirection {
 }
 
 impl Redirection {
-    /// `MOVED 3999 127.0.0.1:6381`. A node whose address is not known leaves it out; then it is
-    /// the address of the node that speaks.
+    /// Parses `MOVED 3999 127.0.0.1:6381`. An empty host means the host of the node that replied.
     pub(super) fn parse(reply: &Value, here: &Target) -> Option<Self> {
         let Value::Error(text) = reply.plain() else { return None };
         let text = core::str::from_utf8(text).ok()?;
@@ -195,7 +194,7 @@ impl fmt::Display for Redirection {
     }
 }
 
-/// Whether a value is a published message or the confirmation of a subscription.
+/// Whether a value is a published message or a confirmation of a subscription.
 pub(super) fn is_pubsub_message(value: &Value, resp3: bool) -> bool {
     let items = match value {
         Value::Push(items) if resp3 => items,

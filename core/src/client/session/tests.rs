@@ -1,7 +1,7 @@
 use super::*;
 
-/// A session, and a screen and a wire to look at.
-struct Rig {
+/// A session with its output and the bytes that it sent.
+struct Fixture {
     session: Session,
     screen: String,
     errors: String,
@@ -11,11 +11,11 @@ struct Rig {
     now: Mono,
 }
 
-impl Rig {
+impl Fixture {
     fn new(change: impl FnOnce(&mut SessionConfig)) -> Self {
         let mut config = SessionConfig::interactive("127.0.0.1", 6379);
         change(&mut config);
-        Rig {
+        Fixture {
             session: Session::new(config, Arc::default()),
             screen: String::new(),
             errors: String::new(),
@@ -26,12 +26,12 @@ impl Rig {
         }
     }
 
-    /// An interactive session that has connected.
+    /// An interactive session that is connected.
     fn connected() -> Self {
-        let mut rig = Rig::new(|_| {});
-        rig.session.start();
-        rig.accept();
-        rig
+        let mut fixture = Fixture::new(|_| {});
+        fixture.session.start();
+        fixture.accept();
+        fixture
     }
 
     fn accept(&mut self) {
@@ -53,14 +53,14 @@ impl Rig {
         }
     }
 
-    /// Types a line; returns what was sent.
+    /// Types a line; returns the bytes sent.
     fn line(&mut self, line: &str) -> String {
         self.session.line(self.now, line.as_bytes());
         self.settle();
         core::mem::take(&mut self.sent)
     }
 
-    /// Answers; returns what was printed.
+    /// Receives a reply; returns the output.
     fn answer(&mut self, bytes: &str) -> String {
         self.session.received(self.now, bytes.as_bytes());
         self.settle();
@@ -71,7 +71,7 @@ impl Rig {
         core::mem::take(&mut self.screen)
     }
 
-    /// Types a line and answers; returns what was printed.
+    /// Types a line and receives a reply; returns the output.
     fn ask(&mut self, line: &str, answer: &str) -> String {
         self.line(line);
         self.answer(answer)
@@ -96,165 +96,165 @@ fn resp(args: &[&str]) -> String {
 
 #[test]
 fn a_line_is_sent_and_its_reply_printed() {
-    let mut rig = Rig::connected();
-    assert_eq!(rig.session.waiting(), Waiting::Line);
-    assert_eq!(rig.line("set k \"a b\""), resp(&["set", "k", "a b"]));
-    assert_eq!(rig.session.waiting(), Waiting::Reply);
-    assert_eq!(rig.answer("+O"), "");
-    assert_eq!(rig.answer("K\r\n"), "OK\n");
-    assert_eq!(rig.session.waiting(), Waiting::Line);
-    assert_eq!(rig.ask("info", "$6\r\n# Srv\n\r\n"), "# Srv\n");
-    rig.line("get \"k");
-    assert_eq!(rig.printed(), "Invalid argument(s)\n");
+    let mut fixture = Fixture::connected();
+    assert_eq!(fixture.session.waiting(), Waiting::Line);
+    assert_eq!(fixture.line("set k \"a b\""), resp(&["set", "k", "a b"]));
+    assert_eq!(fixture.session.waiting(), Waiting::Reply);
+    assert_eq!(fixture.answer("+O"), "");
+    assert_eq!(fixture.answer("K\r\n"), "OK\n");
+    assert_eq!(fixture.session.waiting(), Waiting::Line);
+    assert_eq!(fixture.ask("info", "$6\r\n# Srv\n\r\n"), "# Srv\n");
+    fixture.line("get \"k");
+    assert_eq!(fixture.printed(), "Invalid argument(s)\n");
 }
 
 #[test]
 fn the_prompt_shows_where_one_is() {
-    let mut rig = Rig::connected();
-    assert_eq!(rig.session.prompt(), "127.0.0.1:6379> ");
-    rig.ask("select 2", "+OK\r\n");
-    assert_eq!(rig.session.prompt(), "127.0.0.1:6379[2]> ");
-    rig.ask("multi", "+OK\r\n");
-    assert_eq!(rig.session.prompt(), "127.0.0.1:6379[2](TX)> ");
-    rig.ask("select 5", "+QUEUED\r\n");
-    rig.ask("discard", "+OK\r\n");
-    assert_eq!(rig.session.prompt(), "127.0.0.1:6379[2]> ");
-    rig.ask("select 99", "-ERR DB index is out of range\r\n");
-    assert_eq!(rig.session.prompt(), "127.0.0.1:6379[2]> ");
+    let mut fixture = Fixture::connected();
+    assert_eq!(fixture.session.prompt(), "127.0.0.1:6379> ");
+    fixture.ask("select 2", "+OK\r\n");
+    assert_eq!(fixture.session.prompt(), "127.0.0.1:6379[2]> ");
+    fixture.ask("multi", "+OK\r\n");
+    assert_eq!(fixture.session.prompt(), "127.0.0.1:6379[2](TX)> ");
+    fixture.ask("select 5", "+QUEUED\r\n");
+    fixture.ask("discard", "+OK\r\n");
+    assert_eq!(fixture.session.prompt(), "127.0.0.1:6379[2]> ");
+    fixture.ask("select 99", "-ERR DB index is out of range\r\n");
+    assert_eq!(fixture.session.prompt(), "127.0.0.1:6379[2]> ");
 }
 
 #[test]
 fn a_refused_connection_is_reported() {
-    let mut rig = Rig::new(|_| {});
-    rig.session.start();
-    rig.session.connect_failed(rig.now, "Connection refused");
+    let mut fixture = Fixture::new(|_| {});
+    fixture.session.start();
+    fixture.session.connect_failed(fixture.now, "Connection refused");
     let refused = "Could not connect to Redis at 127.0.0.1:6379: Connection refused\n";
-    assert_eq!(rig.errors(), refused);
-    assert_eq!(rig.session.prompt(), "not connected> ");
-    rig.line("ping");
-    rig.session.connect_failed(rig.now, "Connection refused");
-    assert_eq!(rig.errors(), refused);
-    rig.line("ping");
-    rig.accept();
-    assert_eq!(core::mem::take(&mut rig.sent), resp(&["ping"]));
-    assert_eq!(rig.answer("+PONG\r\n"), "PONG\n");
+    assert_eq!(fixture.errors(), refused);
+    assert_eq!(fixture.session.prompt(), "not connected> ");
+    fixture.line("ping");
+    fixture.session.connect_failed(fixture.now, "Connection refused");
+    assert_eq!(fixture.errors(), refused);
+    fixture.line("ping");
+    fixture.accept();
+    assert_eq!(core::mem::take(&mut fixture.sent), resp(&["ping"]));
+    assert_eq!(fixture.answer("+PONG\r\n"), "PONG\n");
 }
 
 #[test]
-fn a_lost_connection_is_told_and_the_database_kept() {
-    let mut rig = Rig::connected();
-    rig.ask("select 3", "+OK\r\n");
-    rig.line("blpop q 0");
-    rig.closed();
-    assert_eq!(rig.errors(), "Error: Server closed the connection\n");
-    assert_eq!(rig.session.prompt(), "not connected> ");
-    rig.line("get k");
-    rig.accept();
-    assert_eq!(core::mem::take(&mut rig.sent), resp(&["SELECT", "3"]));
-    rig.answer("+OK\r\n");
-    assert_eq!(core::mem::take(&mut rig.sent), resp(&["get", "k"]));
-    assert_eq!(rig.session.prompt(), "127.0.0.1:6379[3]> ");
-    rig.answer("$-1\r\n");
-    // Lost while idle: told when the next command finds it out.
-    rig.closed();
-    assert_eq!(rig.errors(), "");
-    rig.line("ping");
-    assert_eq!(rig.errors(), "Error: Server closed the connection\n");
-    assert_eq!(rig.session.prompt(), "not connected> ");
+fn a_lost_connection_is_reported_and_the_database_selected_again() {
+    let mut fixture = Fixture::connected();
+    fixture.ask("select 3", "+OK\r\n");
+    fixture.line("blpop q 0");
+    fixture.closed();
+    assert_eq!(fixture.errors(), "Error: Server closed the connection\n");
+    assert_eq!(fixture.session.prompt(), "not connected> ");
+    fixture.line("get k");
+    fixture.accept();
+    assert_eq!(core::mem::take(&mut fixture.sent), resp(&["SELECT", "3"]));
+    fixture.answer("+OK\r\n");
+    assert_eq!(core::mem::take(&mut fixture.sent), resp(&["get", "k"]));
+    assert_eq!(fixture.session.prompt(), "127.0.0.1:6379[3]> ");
+    fixture.answer("$-1\r\n");
+    // Lost while idle: printed when the next command notices it.
+    fixture.closed();
+    assert_eq!(fixture.errors(), "");
+    fixture.line("ping");
+    assert_eq!(fixture.errors(), "Error: Server closed the connection\n");
+    assert_eq!(fixture.session.prompt(), "not connected> ");
 }
 
 #[test]
 fn shutdown_ends_without_complaint() {
-    let mut rig = Rig::connected();
-    rig.line("shutdown nosave");
-    rig.closed();
-    assert_eq!(rig.errors(), "");
-    assert_eq!(rig.session.prompt(), "not connected> ");
+    let mut fixture = Fixture::connected();
+    fixture.line("shutdown nosave");
+    fixture.closed();
+    assert_eq!(fixture.errors(), "");
+    assert_eq!(fixture.session.prompt(), "not connected> ");
 }
 
 #[test]
 fn a_password_is_sent_on_every_connection() {
-    let mut rig = Rig::new(|config| {
+    let mut fixture = Fixture::new(|config| {
         config.password = Some(b"secret".to_vec());
         config.db = 1;
         config.protocol = Protocol::Resp3;
     });
-    rig.session.start();
-    rig.accept();
-    assert_eq!(core::mem::take(&mut rig.sent), resp(&["AUTH", "secret"]));
-    rig.answer("+OK\r\n");
-    assert_eq!(core::mem::take(&mut rig.sent), resp(&["SELECT", "1"]));
-    rig.answer("+OK\r\n");
-    assert_eq!(core::mem::take(&mut rig.sent), resp(&["HELLO", "3"]));
-    assert_eq!(rig.session.waiting(), Waiting::Reply);
-    rig.answer("%0\r\n");
-    assert_eq!(rig.session.waiting(), Waiting::Line);
-    rig.line("connect 10.0.0.2 7000");
-    rig.accept();
-    assert_eq!(core::mem::take(&mut rig.sent), resp(&["AUTH", "secret"]));
-    rig.answer("-WRONGPASS no\r\n");
-    assert_eq!(rig.errors(), "AUTH failed: WRONGPASS no\n");
-    assert_eq!(rig.session.prompt(), "10.0.0.2:7000> ");
+    fixture.session.start();
+    fixture.accept();
+    assert_eq!(core::mem::take(&mut fixture.sent), resp(&["AUTH", "secret"]));
+    fixture.answer("+OK\r\n");
+    assert_eq!(core::mem::take(&mut fixture.sent), resp(&["SELECT", "1"]));
+    fixture.answer("+OK\r\n");
+    assert_eq!(core::mem::take(&mut fixture.sent), resp(&["HELLO", "3"]));
+    assert_eq!(fixture.session.waiting(), Waiting::Reply);
+    fixture.answer("%0\r\n");
+    assert_eq!(fixture.session.waiting(), Waiting::Line);
+    fixture.line("connect 10.0.0.2 7000");
+    fixture.accept();
+    assert_eq!(core::mem::take(&mut fixture.sent), resp(&["AUTH", "secret"]));
+    fixture.answer("-WRONGPASS no\r\n");
+    assert_eq!(fixture.errors(), "AUTH failed: WRONGPASS no\n");
+    assert_eq!(fixture.session.prompt(), "10.0.0.2:7000> ");
 }
 
 #[test]
 fn auth_typed_later_selects_the_database() {
-    let mut rig = Rig::new(|config| config.db = 1);
-    rig.session.start();
-    rig.accept();
-    rig.answer("-NOAUTH Authentication required.\r\n");
-    assert_eq!(rig.errors(), "SELECT 1 failed: NOAUTH Authentication required.\n");
-    rig.sent.clear();
-    rig.line("auth secret");
-    rig.answer("+OK\r\n");
-    assert_eq!(rig.sent, resp(&["SELECT", "1"]));
-    rig.answer("+OK\r\n");
-    assert_eq!(rig.session.prompt(), "127.0.0.1:6379[1]> ");
+    let mut fixture = Fixture::new(|config| config.db = 1);
+    fixture.session.start();
+    fixture.accept();
+    fixture.answer("-NOAUTH Authentication required.\r\n");
+    assert_eq!(fixture.errors(), "SELECT 1 failed: NOAUTH Authentication required.\n");
+    fixture.sent.clear();
+    fixture.line("auth secret");
+    fixture.answer("+OK\r\n");
+    assert_eq!(fixture.sent, resp(&["SELECT", "1"]));
+    fixture.answer("+OK\r\n");
+    assert_eq!(fixture.session.prompt(), "127.0.0.1:6379[1]> ");
 }
 
 #[test]
 fn a_number_in_front_repeats() {
-    let mut rig = Rig::connected();
-    assert_eq!(rig.line("2 incr x"), resp(&["incr", "x"]));
-    assert_eq!(rig.answer(":1\r\n"), "(integer) 1\n");
-    assert_eq!(core::mem::take(&mut rig.sent), resp(&["incr", "x"]));
-    assert_eq!(rig.answer(":2\r\n"), "(integer) 2\n");
-    assert_eq!(rig.session.waiting(), Waiting::Line);
-    rig.line("0 incr x");
-    assert_eq!(rig.printed(), "Invalid redis-cli repeat command option value.\n");
+    let mut fixture = Fixture::connected();
+    assert_eq!(fixture.line("2 incr x"), resp(&["incr", "x"]));
+    assert_eq!(fixture.answer(":1\r\n"), "(integer) 1\n");
+    assert_eq!(core::mem::take(&mut fixture.sent), resp(&["incr", "x"]));
+    assert_eq!(fixture.answer(":2\r\n"), "(integer) 2\n");
+    assert_eq!(fixture.session.waiting(), Waiting::Line);
+    fixture.line("0 incr x");
+    assert_eq!(fixture.printed(), "Invalid redis-cli repeat command option value.\n");
 }
 
 #[test]
-fn a_pause_stands_behind_each_round() {
-    let mut rig = Rig::new(|config| {
+fn the_interval_follows_each_repetition() {
+    let mut fixture = Fixture::new(|config| {
         config.interactive = false;
         config.interval = Duration::from_secs(1);
     });
-    rig.session.run(rig.now, vec![b"ping".to_vec()], 2);
-    rig.settle();
-    rig.accept();
-    rig.answer("+PONG\r\n");
-    let until = rig.session.poll_timeout().unwrap();
+    fixture.session.run(fixture.now, vec![b"ping".to_vec()], 2);
+    fixture.settle();
+    fixture.accept();
+    fixture.answer("+PONG\r\n");
+    let until = fixture.session.poll_timeout().unwrap();
     assert_eq!(until, Mono::ZERO + Duration::from_secs(1));
-    rig.sent.clear();
-    rig.session.wake(until);
-    rig.settle();
-    assert_eq!(rig.sent, resp(&["ping"]));
-    rig.now = until;
-    rig.answer("+PONG\r\n");
-    assert_eq!(rig.exit, None);
-    let until = rig.session.poll_timeout().unwrap();
-    rig.session.wake(until);
-    rig.settle();
-    assert_eq!(rig.exit, Some(0));
+    fixture.sent.clear();
+    fixture.session.wake(until);
+    fixture.settle();
+    assert_eq!(fixture.sent, resp(&["ping"]));
+    fixture.now = until;
+    fixture.answer("+PONG\r\n");
+    assert_eq!(fixture.exit, None);
+    let until = fixture.session.poll_timeout().unwrap();
+    fixture.session.wake(until);
+    fixture.settle();
+    assert_eq!(fixture.exit, Some(0));
 }
 
 #[test]
 fn slow_commands_say_how_slow() {
-    let mut rig = Rig::connected();
-    rig.line("blpop q 1");
-    rig.now = Mono::ZERO + Duration::from_millis(1_024);
-    assert_eq!(rig.answer("*-1\r\n"), "(nil)\n(1.02s)\n");
+    let mut fixture = Fixture::connected();
+    fixture.line("blpop q 1");
+    fixture.now = Mono::ZERO + Duration::from_millis(1_024);
+    assert_eq!(fixture.answer("*-1\r\n"), "(nil)\n(1.02s)\n");
 }
 
 const NOTICE_LINE: &str = "Reading messages... (press Ctrl-C to quit or any key to type command)\r";
@@ -266,124 +266,124 @@ fn confirmation(kind: &str, channel: &str, n: u32) -> String {
 
 #[test]
 fn subscriptions_stream_until_interrupted() {
-    let mut rig = Rig::connected();
-    rig.line("subscribe a b");
+    let mut fixture = Fixture::connected();
+    fixture.line("subscribe a b");
     let both = confirmation("subscribe", "a", 1) + &confirmation("subscribe", "b", 2);
     let shown =
         "1) \"subscribe\"\n2) \"a\"\n3) (integer) 1\n1) \"subscribe\"\n2) \"b\"\n3) (integer) 2\n";
-    assert_eq!(rig.answer(&both), format!("{shown}{NOTICE_LINE}"));
-    assert_eq!(rig.session.waiting(), Waiting::Messages);
+    assert_eq!(fixture.answer(&both), format!("{shown}{NOTICE_LINE}"));
+    assert_eq!(fixture.session.waiting(), Waiting::Messages);
     let message = "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nhi\r\n";
     let shown = "1) \"message\"\n2) \"a\"\n3) \"hi\"\n";
-    assert_eq!(rig.answer(message), format!("\x1b[K{shown}{NOTICE_LINE}"));
-    rig.session.key();
-    rig.settle();
-    assert_eq!(rig.printed(), "\x1b[K");
-    assert_eq!(rig.session.prompt(), "127.0.0.1:6379(subscribed mode)> ");
-    // What comes while a line is typed is shown when it has been typed.
-    assert_eq!(rig.answer(message), "");
-    rig.line("ping");
-    assert_eq!(rig.printed(), shown);
+    assert_eq!(fixture.answer(message), format!("\x1b[K{shown}{NOTICE_LINE}"));
+    fixture.session.key();
+    fixture.settle();
+    assert_eq!(fixture.printed(), "\x1b[K");
+    assert_eq!(fixture.session.prompt(), "127.0.0.1:6379(subscribed mode)> ");
+    // Messages that arrive while a line is typed are printed after it.
+    assert_eq!(fixture.answer(message), "");
+    fixture.line("ping");
+    assert_eq!(fixture.printed(), shown);
     assert_eq!(
-        rig.answer("*2\r\n$4\r\npong\r\n$0\r\n\r\n"),
+        fixture.answer("*2\r\n$4\r\npong\r\n$0\r\n\r\n"),
         format!("1) \"pong\"\n2) \"\"\n{NOTICE_LINE}")
     );
-    rig.session.interrupt(rig.now);
-    rig.settle();
-    assert_eq!(rig.printed(), "\x1b[K");
-    rig.accept();
-    assert_eq!(rig.session.waiting(), Waiting::Line);
-    assert_eq!(rig.session.prompt(), "127.0.0.1:6379> ");
+    fixture.session.interrupt(fixture.now);
+    fixture.settle();
+    assert_eq!(fixture.printed(), "\x1b[K");
+    fixture.accept();
+    assert_eq!(fixture.session.waiting(), Waiting::Line);
+    assert_eq!(fixture.session.prompt(), "127.0.0.1:6379> ");
 }
 
 #[test]
 fn reset_ends_subscriptions() {
-    let mut rig = Rig::connected();
-    rig.ask("subscribe a", &confirmation("subscribe", "a", 1));
-    assert_eq!(rig.ask("reset", "+RESET\r\n"), "\x1b[KRESET\n");
-    assert_eq!(rig.session.waiting(), Waiting::Line);
+    let mut fixture = Fixture::connected();
+    fixture.ask("subscribe a", &confirmation("subscribe", "a", 1));
+    assert_eq!(fixture.ask("reset", "+RESET\r\n"), "\x1b[KRESET\n");
+    assert_eq!(fixture.session.waiting(), Waiting::Line);
 }
 
 #[test]
 fn pushes_of_resp3_confirm_subscriptions_and_show_invalidations() {
-    let mut rig = Rig::connected();
-    rig.ask("hello 3", "%1\r\n+proto\r\n:3\r\n");
+    let mut fixture = Fixture::connected();
+    fixture.ask("hello 3", "%1\r\n+proto\r\n:3\r\n");
     let push = confirmation("subscribe", "a", 1).replacen('*', ">", 1);
-    rig.line("subscribe a");
-    assert!(rig.answer(&push).ends_with(NOTICE_LINE));
-    assert_eq!(rig.ask("reset", "+RESET\r\n"), "\x1b[KRESET\n");
-    rig.ask("hello 3", "%1\r\n+proto\r\n:3\r\n");
-    rig.line("get k");
+    fixture.line("subscribe a");
+    assert!(fixture.answer(&push).ends_with(NOTICE_LINE));
+    assert_eq!(fixture.ask("reset", "+RESET\r\n"), "\x1b[KRESET\n");
+    fixture.ask("hello 3", "%1\r\n+proto\r\n:3\r\n");
+    fixture.line("get k");
     let invalidation = ">2\r\n$10\r\ninvalidate\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n";
     assert_eq!(
-        rig.answer(&format!("{invalidation}$1\r\nv\r\n")),
+        fixture.answer(&format!("{invalidation}$1\r\nv\r\n")),
         "-> invalidate: 'a', 'b'\n\"v\"\n"
     );
 }
 
 #[test]
 fn monitor_streams_until_interrupted() {
-    let mut rig = Rig::connected();
-    rig.line("monitor");
-    assert_eq!(rig.answer("+OK\r\n+1.1 \"ping\"\r\n"), "OK\n1.1 \"ping\"\n");
-    assert_eq!(rig.session.waiting(), Waiting::Monitor);
-    rig.session.interrupt(rig.now);
-    rig.settle();
-    rig.accept();
-    assert_eq!(rig.session.waiting(), Waiting::Line);
-    assert_eq!(rig.connects.len(), 2);
+    let mut fixture = Fixture::connected();
+    fixture.line("monitor");
+    assert_eq!(fixture.answer("+OK\r\n+1.1 \"ping\"\r\n"), "OK\n1.1 \"ping\"\n");
+    assert_eq!(fixture.session.waiting(), Waiting::Monitor);
+    fixture.session.interrupt(fixture.now);
+    fixture.settle();
+    fixture.accept();
+    assert_eq!(fixture.session.waiting(), Waiting::Line);
+    assert_eq!(fixture.connects.len(), 2);
 }
 
 #[test]
 fn redirections_are_followed() {
-    let mut rig = Rig::new(|config| config.cluster = true);
-    rig.session.start();
-    rig.accept();
-    rig.line("get k");
+    let mut fixture = Fixture::new(|config| config.cluster = true);
+    fixture.session.start();
+    fixture.accept();
+    fixture.line("get k");
     assert_eq!(
-        rig.answer("-MOVED 12706 10.0.0.3:7002\r\n"),
+        fixture.answer("-MOVED 12706 10.0.0.3:7002\r\n"),
         "-> Redirected to slot [12706] located at 10.0.0.3:7002\n"
     );
-    assert_eq!(rig.session.prompt(), "10.0.0.3:7002> ");
-    rig.accept();
-    assert_eq!(core::mem::take(&mut rig.sent), resp(&["get", "k"]));
-    // A node that does not know its own address leaves it out.
-    rig.answer("-ASK 12706 :7003\r\n");
-    assert_eq!(rig.connects.last(), Some(&Target::Tcp("10.0.0.3".into(), 7003)));
-    rig.accept();
-    assert_eq!(core::mem::take(&mut rig.sent), resp(&["ASKING"]));
-    rig.answer("+OK\r\n");
-    assert_eq!(core::mem::take(&mut rig.sent), resp(&["get", "k"]));
-    assert_eq!(rig.answer("$1\r\nv\r\n"), "\"v\"\n");
+    assert_eq!(fixture.session.prompt(), "10.0.0.3:7002> ");
+    fixture.accept();
+    assert_eq!(core::mem::take(&mut fixture.sent), resp(&["get", "k"]));
+    // A node that does not know its own address leaves the host empty.
+    fixture.answer("-ASK 12706 :7003\r\n");
+    assert_eq!(fixture.connects.last(), Some(&Target::Tcp("10.0.0.3".into(), 7003)));
+    fixture.accept();
+    assert_eq!(core::mem::take(&mut fixture.sent), resp(&["ASKING"]));
+    fixture.answer("+OK\r\n");
+    assert_eq!(core::mem::take(&mut fixture.sent), resp(&["get", "k"]));
+    assert_eq!(fixture.answer("$1\r\nv\r\n"), "\"v\"\n");
 }
 
 #[test]
 fn without_c_a_redirection_is_an_error() {
-    let mut rig = Rig::connected();
+    let mut fixture = Fixture::connected();
     assert_eq!(
-        rig.ask("get k", "-MOVED 12706 10.0.0.3:7002\r\n"),
+        fixture.ask("get k", "-MOVED 12706 10.0.0.3:7002\r\n"),
         "(error) MOVED 12706 10.0.0.3:7002\n"
     );
 }
 
 #[test]
-fn one_command_and_an_end() {
+fn a_single_command_ends_the_session() {
     let run = |exit_on_error: bool, answer: Option<&str>| {
-        let mut rig = Rig::new(|config| {
+        let mut fixture = Fixture::new(|config| {
             config.interactive = false;
             config.exit_on_error = exit_on_error;
             config.format = Format::new(Output::Raw);
         });
-        rig.session.run(rig.now, vec![b"get".to_vec(), b"k".to_vec()], 1);
+        fixture.session.run(fixture.now, vec![b"get".to_vec(), b"k".to_vec()], 1);
         match answer {
-            None => rig.session.connect_failed(rig.now, "Connection refused"),
+            None => fixture.session.connect_failed(fixture.now, "Connection refused"),
             Some(answer) => {
-                rig.accept();
-                rig.session.received(rig.now, answer.as_bytes());
+                fixture.accept();
+                fixture.session.received(fixture.now, answer.as_bytes());
             }
         }
-        rig.settle();
-        (rig.screen, rig.errors, rig.exit)
+        fixture.settle();
+        (fixture.screen, fixture.errors, fixture.exit)
     };
     assert_eq!(run(false, Some("$1\r\nv\r\n")), ("v\n".into(), String::new(), Some(0)));
     assert_eq!(run(false, Some("-ERR x\r\n")), ("ERR x\n\n".into(), String::new(), Some(0)));
@@ -393,15 +393,15 @@ fn one_command_and_an_end() {
 
 #[test]
 fn lines_for_the_client_itself() {
-    let mut rig = Rig::connected();
-    assert_eq!(rig.line(":set nohints"), "");
-    assert_eq!(rig.session.hint("get "), None);
-    rig.line(":set colours");
-    assert_eq!(rig.printed(), "unknown redis-cli preference 'colours'\n");
-    rig.line("help");
-    assert!(rig.printed().starts_with("redis-cli 7.2.6\n"));
-    rig.line("quit");
-    assert_eq!(rig.exit, Some(0));
+    let mut fixture = Fixture::connected();
+    assert_eq!(fixture.line(":set nohints"), "");
+    assert_eq!(fixture.session.hint("get "), None);
+    fixture.line(":set colours");
+    assert_eq!(fixture.printed(), "unknown redis-cli preference 'colours'\n");
+    fixture.line("help");
+    assert!(fixture.printed().starts_with("redis-cli 7.2.6\n"));
+    fixture.line("quit");
+    assert_eq!(fixture.exit, Some(0));
 }
 
 #[test]
@@ -452,26 +452,26 @@ fn a_line_is_shown_to_others_without_its_secrets() {
 }
 
 #[test]
-fn nonsense_from_the_server_is_an_error() {
-    let mut rig = Rig::connected();
-    rig.ask("ping", "HTTP/1.1 400 Bad Request\r\n");
-    assert_eq!(rig.errors(), "Error: Protocol error, got \"H\" as reply type byte\n");
-    assert_eq!(rig.session.prompt(), "not connected> ");
+fn a_protocol_error_is_reported() {
+    let mut fixture = Fixture::connected();
+    fixture.ask("ping", "HTTP/1.1 400 Bad Request\r\n");
+    assert_eq!(fixture.errors(), "Error: Protocol error, got \"H\" as reply type byte\n");
+    assert_eq!(fixture.session.prompt(), "not connected> ");
 }
 
 #[test]
 fn the_server_is_asked_for_its_commands_once() {
-    let mut rig = Rig::new(|config| config.learn_commands = true);
-    rig.session.start();
-    rig.accept();
-    assert_eq!(core::mem::take(&mut rig.sent), resp(&["COMMAND", "DOCS"]));
-    rig.answer("-ERR unknown subcommand\r\n");
-    assert_eq!(core::mem::take(&mut rig.sent), resp(&["COMMAND"]));
-    rig.answer("*1\r\n*4\r\n$3\r\nfoo\r\n:2\r\n*0\r\n:1\r\n");
-    assert_eq!(rig.session.waiting(), Waiting::Line);
-    assert_eq!(rig.session.hint("foo").as_deref(), None);
-    assert_eq!(rig.session.hint("foo ").as_deref(), Some("key "));
-    rig.line("connect 10.0.0.2 7000");
-    rig.accept();
-    assert_eq!(rig.sent, "");
+    let mut fixture = Fixture::new(|config| config.learn_commands = true);
+    fixture.session.start();
+    fixture.accept();
+    assert_eq!(core::mem::take(&mut fixture.sent), resp(&["COMMAND", "DOCS"]));
+    fixture.answer("-ERR unknown subcommand\r\n");
+    assert_eq!(core::mem::take(&mut fixture.sent), resp(&["COMMAND"]));
+    fixture.answer("*1\r\n*4\r\n$3\r\nfoo\r\n:2\r\n*0\r\n:1\r\n");
+    assert_eq!(fixture.session.waiting(), Waiting::Line);
+    assert_eq!(fixture.session.hint("foo").as_deref(), None);
+    assert_eq!(fixture.session.hint("foo ").as_deref(), Some("key "));
+    fixture.line("connect 10.0.0.2 7000");
+    fixture.accept();
+    assert_eq!(fixture.sent, "");
 }

@@ -1,51 +1,51 @@
-//! The binary form of the messages.
+//! The binary format of bus messages.
 //!
-//! Numbers are big-endian. A message is a header of [`HEADER_LEN`] bytes and a body by its type; the
-//! length that it names must be exactly that of what it holds.
+//! Numbers are big-endian. A message is a header of [`HEADER_LEN`] bytes and a body that depends on
+//! its type. The length in the header must be exactly the length of the message.
 
 use super::message::{Body, Extension, Gossip, Greeting, Header, Kind, Message};
 use crate::cluster::{NodeFlags, NodeId, SlotSet};
 
-/// What a message begins with.
+/// The magic bytes at the start of every message.
 pub(super) const SIGNATURE: [u8; 4] = *b"RCmb";
 
-/// Bytes of a header.
+/// Length of the header in bytes.
 pub(super) const HEADER_LEN: usize = 2256;
 
 const VERSION: u16 = 1;
 
-/// Bytes of an address, with at least one zero byte at its end.
+/// Length of an address field in bytes, including at least one terminating zero byte.
 const IP_LEN: usize = 46;
 
-/// Bytes between the number of extensions and the second port that nothing stands in.
+/// Length of the reserved bytes between the number of extensions and the second port.
 const UNUSED: usize = 30;
 
-/// Bytes of an entry of gossip.
+/// Length of a gossip entry in bytes.
 const GOSSIP_LEN: usize = 104;
 
-/// Bytes of an extension's head: length, type, two unused.
+/// Length of an extension's header in bytes: length, type, two unused bytes.
 const EXTENSION_HEAD: usize = 8;
 
 const PAUSED: u8 = 1;
 const FORCE_ACK: u8 = 1 << 1;
 const EXTENSIONS: u8 = 1 << 2;
 
-/// Why a message means nothing.
+/// Why a message cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
     /// Another version of the protocol.
     Version(u16),
     /// A type that this version does not have.
     Kind(u16),
-    /// It is not as long as what it says it holds.
+    /// Its length does not fit its contents.
     Length(Kind),
-    /// An extension is not filled up to a multiple of eight bytes.
+    /// An extension is not padded to a multiple of eight bytes.
     Padding(Kind),
-    /// It is about a node with an impossible name.
+    /// It is about a node whose ID is not valid.
     Name(Kind),
 }
 
-/// The message that these bytes are, all of them.
+/// Decodes one message, which must be all of `bytes`.
 pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
     let mut reader = Reader { bytes };
     let fields = read_header(&mut reader).ok_or(Malformed::Length(Kind::Ping))?;
@@ -85,8 +85,8 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
     Ok(Message { header: fields.header, body })
 }
 
-/// The messages in a piece of a stream that begins with one, uncut and with their types; nothing else
-/// in them is looked at. It ends where a message is cut off, or is none.
+/// The complete messages in a piece of a stream that starts at a message boundary, each with its
+/// type. Their bodies are not checked. Stops at the first message that is incomplete or invalid.
 pub fn frames(bytes: &[u8]) -> impl Iterator<Item = (Kind, &[u8])> {
     let mut rest = bytes;
     core::iter::from_fn(move || {
@@ -101,7 +101,7 @@ pub fn frames(bytes: &[u8]) -> impl Iterator<Item = (Kind, &[u8])> {
 }
 
 impl Message {
-    /// The message as it goes over the wire.
+    /// Encodes the message for the wire.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER_LEN + 1024);
         let (entries, extensions) = match &self.body {
@@ -185,7 +185,7 @@ impl Gossip {
         out.extend([0; 2]);
     }
 
-    /// `None` if the message is too short; a node with an impossible name is passed over.
+    /// `None` if the message is too short; an entry with an invalid node ID is skipped.
     fn read(reader: &mut Reader<'_>) -> Option<Option<Gossip>> {
         let node = NodeId::parse(reader.take(NodeId::LEN)?);
         let (ping_sent, pong_received) = (reader.u32()?, reader.u32()?);
@@ -255,7 +255,7 @@ impl Extension {
     }
 }
 
-/// A header, with what only says how to read the rest.
+/// A header, and the fields that only say how to read the rest of the message.
 struct Fields {
     header: Header,
     length: u32,
@@ -306,7 +306,7 @@ fn read_gossip(
     kind: Kind,
 ) -> Result<Body, Malformed> {
     let too_short = Malformed::Length(kind);
-    // Before anything is allocated: all that is promised must be there.
+    // Before anything is allocated: the bytes of all announced entries must be there.
     if reader.bytes.len() < usize::from(fields.entries) * GOSSIP_LEN {
         return Err(too_short);
     }
@@ -357,7 +357,7 @@ fn write_name(out: &mut Vec<u8>, name: Option<NodeId>) {
     }
 }
 
-/// Writes a text into a field of so many bytes, with a zero byte at its end.
+/// Writes text into a field of fixed length, padded with at least one zero byte.
 fn write_text(out: &mut Vec<u8>, text: &str, len: usize) {
     let end = out.len() + len;
     let text = &text.as_bytes()[..text.len().min(len - 1)];
@@ -365,13 +365,13 @@ fn write_text(out: &mut Vec<u8>, text: &str, len: usize) {
     out.resize(end, 0);
 }
 
-/// The text in a field: up to the first zero byte, and only what can be printed.
+/// The text in a field: the printable characters up to the first zero byte.
 fn text(field: &[u8]) -> String {
     let bytes = field.iter().take_while(|byte| **byte != 0);
     bytes.filter(|byte| byte.is_ascii_graphic()).map(|byte| char::from(*byte)).collect()
 }
 
-/// Bytes that have not been read yet.
+/// The bytes of a message that have not been read yet.
 struct Reader<'b> {
     bytes: &'b [u8],
 }

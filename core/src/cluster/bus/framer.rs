@@ -1,28 +1,28 @@
-//! From a stream of bytes to messages.
+//! Splits a stream of bytes into messages.
 
 use super::codec::{HEADER_LEN, SIGNATURE};
 
-/// Cuts the bytes of one connection into messages.
+/// Splits the bytes of one connection into messages.
 #[derive(Clone, Debug, Default)]
 pub struct Framer {
     bytes: Vec<u8>,
-    /// How many of them belong to messages that were handed out.
+    /// How many of the bytes belong to messages that were already handed out.
     used: usize,
 }
 
-/// What arrived cannot be the beginning of a message. The connection is of no more use.
+/// The bytes that arrived are not the start of a message. The connection must be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadFrame;
 
-/// The longest message, a limit on what one peer can make this process keep. The longest that Redis
-/// sends is a PUBLISH of a channel and a message of 512 MB each.
+/// The maximum length of a message, which limits how much one peer can make this process buffer.
+/// The longest message of Redis is a PUBLISH with a channel and a message of 512 MB each.
 const MAX_MESSAGE: usize = HEADER_LEN + 8 + 2 * (512 << 20);
 
-/// Bytes that are kept for messages to come when a connection is idle.
+/// Bytes of capacity that an idle connection keeps.
 const KEPT: usize = 16 << 10;
 
 impl Framer {
-    /// Takes in what has arrived.
+    /// Appends bytes that have arrived.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.used > 0 {
             self.bytes.drain(..self.used);
@@ -51,7 +51,7 @@ impl Framer {
         Ok(Some(&self.bytes[start..start + length]))
     }
 
-    /// Memory that it takes, in bytes.
+    /// Memory that the buffer takes, in bytes.
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
     }

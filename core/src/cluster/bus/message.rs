@@ -1,20 +1,20 @@
-//! What nodes say to each other.
+//! The messages of the cluster bus as Rust types.
 
 use crate::cluster::{NodeFlags, NodeId, SlotSet};
 
 /// A message between two nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// What every message says about its sender.
+    /// The header, which all messages have.
     pub header: Header,
-    /// What it says besides.
+    /// The body, which depends on the message type.
     pub body: Body,
 }
 
-/// What every message says about its sender.
+/// The header, in which every message describes its sender.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// The sender; `None` if what stands there is no name.
+    /// The sender's node ID; `None` if the field holds no valid ID.
     pub sender: Option<NodeId>,
     /// The port for clients: plain, or TLS if the bus speaks TLS.
     pub port: u16,
@@ -22,11 +22,12 @@ pub struct Header {
     pub other_port: u16,
     /// The port of the bus.
     pub bus_port: u16,
-    /// The address that the sender announces; empty if the receiver shall look at the connection.
+    /// The address that the sender announces; empty if the receiver is to use the address of the
+    /// connection.
     pub ip: String,
     /// The largest epoch that the sender knows.
     pub current_epoch: u64,
-    /// The epoch of its slots, or of its primary's.
+    /// The config epoch of its slots, or of its primary's slots.
     pub config_epoch: u64,
     /// Its replication offset.
     pub offset: u64,
@@ -36,29 +37,29 @@ pub struct Header {
     pub master: Option<NodeId>,
     /// Its flags.
     pub flags: NodeFlags,
-    /// Whether the cluster is down in the eyes of the sender.
+    /// Whether the sender considers the cluster to be down.
     pub down: bool,
-    /// A primary has paused its clients for a manual failover.
+    /// Whether the sender is a primary that has paused its clients for a manual failover.
     pub paused: bool,
-    /// A vote is asked for although the primary is up (manual failover).
+    /// Whether the sender asks for votes although its primary is up (manual failover).
     pub force_ack: bool,
-    /// The sender understands extensions.
+    /// Whether the sender understands extensions.
     pub extensions: bool,
 }
 
-/// What a message says besides its header.
+/// The body of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
     /// PING, PONG or MEET.
     Gossip {
-        /// Which of the three.
+        /// Which of the three message types.
         greeting: Greeting,
-        /// What the sender thinks of some other nodes.
+        /// Gossip entries: what the sender knows about some other nodes.
         about: Vec<Gossip>,
-        /// What the sender says about itself besides.
+        /// What the sender says about itself beyond the header.
         extensions: Vec<Extension>,
     },
-    /// The majority of the primaries cannot reach this node.
+    /// FAIL: the majority of the primaries cannot reach this node.
     Fail(NodeId),
     /// A message to the subscribers of a channel.
     Publish {
@@ -73,18 +74,18 @@ pub enum Body {
     AuthRequest,
     /// A primary gives its vote.
     AuthAck,
-    /// What the receiver, or its sender, knows of these slots is out of date.
+    /// Tells a node whose claim to slots, or whose primary's claim, is outdated who owns them now.
     Update {
         /// The primary of the slots.
         node: NodeId,
-        /// The epoch of its claim.
+        /// The config epoch of its claim.
         config_epoch: u64,
         /// The slots that it claims.
         slots: SlotSet,
     },
     /// A replica asks its primary to pause its clients: a manual failover begins.
     ManualFailover,
-    /// A message between modules, which Limpid has none of.
+    /// A message between modules, which Limpid does not support.
     Module {
         /// The module's number.
         module: u64,
@@ -95,21 +96,21 @@ pub enum Body {
     },
 }
 
-/// Which of the three messages with gossip.
+/// The three message types that carry gossip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Greeting {
     /// Asks for a PONG.
     Ping,
-    /// Answers a PING or a MEET, or tells news unasked.
+    /// Replies to a PING or a MEET, or announces a change without a request.
     Pong,
-    /// Asks for a PONG and to be taken in.
+    /// Asks for a PONG, and to be added to the cluster.
     Meet,
 }
 
-/// What a node thinks of another.
+/// A gossip entry: what the sender knows about another node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gossip {
-    /// Which node.
+    /// The ID of the node.
     pub node: NodeId,
     /// When it was last sent a ping that it has not answered, in seconds since 1970; else 0.
     pub ping_sent: u32,
@@ -127,23 +128,23 @@ pub struct Gossip {
     pub flags: NodeFlags,
 }
 
-/// What a node says of itself in PING, PONG and MEET, since Redis 7.0.
+/// A PING extension, in which a node describes itself (since Redis 7.0).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Extension {
     /// Its host name for clients (`cluster-announce-hostname`).
     Hostname(String),
-    /// Its name for people (`cluster-announce-human-nodename`).
+    /// Its human-readable name (`cluster-announce-human-nodename`).
     HumanNodename(String),
-    /// A node that it was told to forget, and for how many seconds more.
+    /// A node that was forgotten with CLUSTER FORGET, and for how long it stays banned.
     Forgotten {
-        /// Which node.
+        /// The ID of the node.
         node: NodeId,
-        /// Seconds for which it must not come back.
+        /// Seconds until the node may be added again.
         ttl: u64,
     },
-    /// Its shard.
+    /// The ID of its shard.
     Shard(NodeId),
-    /// Something of a later version.
+    /// An extension of a later version, with its type.
     Unknown(u16),
 }
 
@@ -175,10 +176,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// How many there are.
+    /// The number of message types.
     pub const COUNT: usize = Self::ALL.len();
 
-    /// All of them, in the order of their numbers on the wire.
+    /// All message types, in the order of their numbers on the wire.
     pub const ALL: [Kind; 11] = [
         Kind::Ping,
         Kind::Pong,
@@ -193,7 +194,7 @@ impl Kind {
         Kind::PublishShard,
     ];
 
-    /// The name in the statistics of `CLUSTER INFO`.
+    /// The name in the output of `CLUSTER INFO`.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Ping => "ping",
@@ -212,7 +213,7 @@ impl Kind {
 }
 
 impl Body {
-    /// A PING, PONG or MEET that says nothing but its header.
+    /// A PING, PONG or MEET without gossip and extensions.
     pub fn bare(greeting: Greeting) -> Body {
         Body::Gossip { greeting, about: Vec::new(), extensions: Vec::new() }
     }

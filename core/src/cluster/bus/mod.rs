@@ -1,9 +1,9 @@
-//! The bus: the messages between nodes, and their binary form.
+//! The cluster bus: the messages between nodes, and their binary format.
 //!
-//! [`Message`] is what a node says, [`decode`] and [`Message::encode`] lead from bytes to messages
-//! and back, and [`Framer`] cuts a stream of bytes into messages; [`frames`] does so for an
-//! observer that sees a piece of a stream. The format is that of Redis 7
-//! (version 1 of the protocol); what a message means is decided in [`super::state`].
+//! [`Message`] is a message as Rust types, [`decode`] and [`Message::encode`] convert it from and
+//! to bytes, and [`Framer`] splits a stream of bytes into messages; [`frames`] does so for an
+//! observer that sees one piece of a stream. The format is that of Redis 7 (version 1 of the
+//! protocol). What a node does with a message is decided in [`super::state`].
 
 mod codec;
 mod framer;

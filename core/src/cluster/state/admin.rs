@@ -1,9 +1,9 @@
-//! What the subcommands of `CLUSTER` change. Refusals are told in Redis's words.
+//! The changes that the subcommands of `CLUSTER` make. Errors have Redis's texts.
 
 use core::net::IpAddr;
 
 use super::nodes::Node;
-use super::{Cluster, Effect, Local, NodeFlags, NodeId, Ref};
+use super::{Cluster, Effect, Local, NodeFlags, NodeId, NodeRef};
 use crate::cluster::SlotSet;
 use crate::cluster::bus::Kind;
 use crate::machine::LogLevel;
@@ -12,38 +12,37 @@ use crate::sharding::Slot;
 /// What `CLUSTER SETSLOT` does to a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetSlot<'a> {
-    /// It is on its way to this node.
+    /// MIGRATING: the slot is being moved to this node.
     Migrating(&'a [u8]),
-    /// It is on its way from this node.
+    /// IMPORTING: the slot is being moved from this node.
     Importing(&'a [u8]),
-    /// It is not on its way any more.
+    /// STABLE: the slot is no longer being moved.
     Stable,
-    /// It belongs to this node.
+    /// NODE: the slot belongs to this node.
     Node(&'a [u8]),
 }
 
-/// How a person wants a replica to take over.
+/// The variants of `CLUSTER FAILOVER`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManualFailover {
-    /// With the agreement of its primary.
+    /// With the cooperation of the primary.
     Agreed,
-    /// Without it, by vote.
+    /// FORCE: without the primary, but with an election.
     Force,
-    /// Without a vote.
+    /// TAKEOVER: without an election.
     Takeover,
 }
 
-/// How much `CLUSTER RESET` forgets.
+/// The variants of `CLUSTER RESET`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
-    /// The other nodes and the slots.
+    /// Forget the other nodes and the slots.
     Soft,
-    /// The epochs and the node's name besides.
+    /// Like SOFT, and reset the epochs and change the node's ID.
     Hard,
 }
 
-/// Which arriving messages a node drops, so that tests can take away what it would learn from them
-/// (`DEBUG DROP-CLUSTER-PACKET-FILTER`).
+/// Which incoming messages a node drops, for tests (`DEBUG DROP-CLUSTER-PACKET-FILTER`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PacketFilter {
     /// All messages.
@@ -55,16 +54,16 @@ pub enum PacketFilter {
 /// Which links to a node `DEBUG CLUSTERLINK KILL` cuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkDirection {
-    /// The one that this node has made.
+    /// The link that this node opened.
     To,
-    /// The one that the other node has made.
+    /// The link that the other node opened.
     From,
     /// Both.
     All,
 }
 
-/// How long a node that was forgotten must not come back, in milliseconds.
-const BAN: u64 = 60_000;
+/// How long a forgotten node is banned, in milliseconds.
+const FORGET_BAN: u64 = 60_000;
 
 impl Cluster {
     /// `CLUSTER MEET`
@@ -121,7 +120,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// `CLUSTER FLUSHSLOTS`. The server has no keys.
+    /// `CLUSTER FLUSHSLOTS`. The caller has checked that the server has no keys.
     pub fn flush_slots(&mut self, local: Local) {
         self.begin(local);
         self.delete_slots_of(self.myself);
@@ -134,7 +133,7 @@ impl Cluster {
         self.finish();
     }
 
-    /// `CLUSTER SETSLOT`. `keys` is how many keys this node has in the slot.
+    /// `CLUSTER SETSLOT`. `keys` is the number of keys that this node has in the slot.
     pub fn set_slot(
         &mut self,
         local: Local,
@@ -193,7 +192,7 @@ impl Cluster {
         Ok(())
     }
 
-    fn assign(&mut self, slot: Slot, node: Ref, keys: usize) {
+    fn assign(&mut self, slot: Slot, node: NodeRef, keys: usize) {
         if keys == 0 {
             self.migrating.remove(&slot);
         }
@@ -212,7 +211,7 @@ impl Cluster {
             self.todo.sync = true;
         }
         if node == self.myself && self.importing.remove(&slot).is_some() {
-            // The others believe it because of a larger epoch.
+            // The other nodes accept the new owner because its epoch is larger.
             if self.bump_epoch() {
                 self.log(LogLevel::Notice, || {
                     format!("configEpoch updated after importing slot {slot}")
@@ -222,7 +221,7 @@ impl Cluster {
         }
     }
 
-    /// `CLUSTER BUMPEPOCH`: whether the epoch was bumped, and what it is.
+    /// `CLUSTER BUMPEPOCH`. Returns whether the epoch was bumped, and the epoch.
     pub fn bump(&mut self, local: Local) -> (bool, u64) {
         self.begin(local);
         let bumped = self.bump_epoch();
@@ -254,7 +253,7 @@ impl Cluster {
     pub fn forget(&mut self, local: Local, name: &[u8]) -> Result<(), String> {
         let id = NodeId::parse(name);
         let Some(node) = id.and_then(|id| self.nodes.find(id)) else {
-            // Another node may have told of it already.
+            // Another node's gossip may have had it forgotten already.
             return match id.is_some_and(|id| self.is_banned(id)) {
                 true => Ok(()),
                 false => Err(unknown_node(name)),
@@ -267,13 +266,13 @@ impl Cluster {
             return Err("Can't forget my master!".to_owned());
         }
         self.begin(local);
-        self.ban(self.nodes[node].id, BAN);
+        self.ban(self.nodes[node].id, FORGET_BAN);
         self.delete_node(node);
         self.slots_changed();
         Ok(())
     }
 
-    /// `CLUSTER REPLICATE`. `has_keys` is whether the server has any.
+    /// `CLUSTER REPLICATE`. `has_keys` is whether the server has any keys.
     pub fn replicate(&mut self, local: Local, name: &[u8], has_keys: bool) -> Result<(), String> {
         let node = self.find(name)?;
         if node == self.myself {
@@ -325,7 +324,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// `CLUSTER RESET`. `has_keys` is whether the server has any.
+    /// `CLUSTER RESET`. `has_keys` is whether the server has any keys.
     pub fn reset(&mut self, local: Local, how: Reset, has_keys: bool) -> Result<(), String> {
         if self.me().is_primary() && has_keys {
             return Err(
@@ -336,7 +335,7 @@ impl Cluster {
         if self.i_am_replica() {
             self.set_primary(self.myself);
             self.lead();
-            self.outgoing.push(Effect::Empty);
+            self.outgoing.push(Effect::FlushAll);
         }
         self.close_all_slots();
         self.end_manual_failover();
@@ -372,12 +371,12 @@ impl Cluster {
         self.finish();
     }
 
-    /// `DEBUG DROP-CLUSTER-PACKET-FILTER`; `None` lets all messages in again.
+    /// `DEBUG DROP-CLUSTER-PACKET-FILTER`; `None` removes the filter.
     pub fn drop_packets(&mut self, filter: Option<PacketFilter>) {
         self.dropped = filter;
     }
 
-    /// Whether a message of this type is dropped.
+    /// Whether the filter drops messages of this type.
     pub(super) fn drops(&self, kind: Kind) -> bool {
         match self.dropped {
             None => false,
@@ -405,8 +404,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// What is to be done when the data has been loaded: slots with keys that nobody owns become
-    /// this node's, and those that others own are marked as on their way.
+    /// Checks the slots after the data has been loaded: this node takes slots with keys that have
+    /// no owner, and marks those that others own as importing.
     pub fn check_data(&mut self, local: Local, slots_with_keys: &SlotSet) {
         if self.i_am_replica() {
             return;
@@ -439,8 +438,8 @@ impl Cluster {
         self.finish();
     }
 
-    /// The node with this name.
-    pub(super) fn find(&self, name: &[u8]) -> Result<Ref, String> {
+    /// Looks up a node by its ID.
+    pub(super) fn find(&self, name: &[u8]) -> Result<NodeRef, String> {
         NodeId::parse(name).and_then(|id| self.nodes.find(id)).ok_or_else(|| unknown_node(name))
     }
 
@@ -453,8 +452,8 @@ impl Cluster {
         self.banned.get(&id).is_some_and(|until| *until > self.now())
     }
 
-    /// Forgets a node, and all that bound it to slots and to other nodes.
-    pub(super) fn delete_node(&mut self, node: Ref) {
+    /// Removes a node, and every reference to it from slots and other nodes.
+    pub(super) fn delete_node(&mut self, node: NodeRef) {
         self.delete_slots_of(node);
         self.importing.retain(|_, other| *other != node);
         self.migrating.retain(|_, other| *other != node);

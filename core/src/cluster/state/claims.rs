@@ -1,37 +1,39 @@
-//! Slot ownership. Of two claims to a slot, the one with the larger config epoch wins.
+//! Slot ownership. When two nodes claim a slot, the larger config epoch wins.
 
 use std::sync::Arc;
 
-use super::{Cluster, Effect, NodeFlags, Ref, UNOWNED};
+use super::{Cluster, Effect, NodeFlags, NodeRef, UNOWNED};
 use crate::cluster::SlotSet;
 use crate::machine::LogLevel;
 use crate::sharding::Slot;
 
-/// How long after its start a primary does not serve: others may have news for it.
+/// How long a primary does not serve after its start, in milliseconds: it may not have heard of a
+/// failover yet.
 const WRITABLE_AFTER: u64 = 2_000;
 
-/// How long a primary that was in a minority does not serve, in milliseconds: a node timeout, but
-/// no more and no less than these.
-const MOST_REJOIN_DELAY: u64 = 5_000;
-const LEAST_REJOIN_DELAY: u64 = 500;
+/// Bounds, in milliseconds, of how long a primary that was in a minority does not serve. Between
+/// them the time is the node timeout.
+const MAX_REJOIN_DELAY: u64 = 5_000;
+const MIN_REJOIN_DELAY: u64 = 500;
 
 impl Cluster {
-    /// Gives a slot that has no owner to a node.
-    pub(super) fn add_slot(&mut self, node: Ref, slot: Slot) {
+    /// Assigns a slot that has no owner.
+    pub(super) fn add_slot(&mut self, node: NodeRef, slot: Slot) {
         if self.owner(slot).is_some() {
             return;
         }
         Arc::make_mut(&mut self.owners)[usize::from(slot)] = node;
         let first = self.nodes[node].slots.is_empty();
         self.nodes[node].slots.insert(slot);
-        // With its first slot a primary may get replicas of others, if others have any.
+        // A primary with its first slot becomes a target of replica migration, if any primary has
+        // replicas.
         if first && self.nodes.iter().any(|(_, node)| node.is_replica() && node.master.is_some()) {
             self.nodes[node].flags.set(NodeFlags::MIGRATE_TO);
         }
         self.reroute();
     }
 
-    /// Takes a slot from its owner.
+    /// Takes a slot from its owner. Returns whether it had one.
     pub(super) fn delete_slot(&mut self, slot: Slot) -> bool {
         let Some(owner) = self.owner(slot) else { return false };
         Arc::make_mut(&mut self.owners)[usize::from(slot)] = UNOWNED;
@@ -41,7 +43,7 @@ impl Cluster {
         true
     }
 
-    pub(super) fn delete_slots_of(&mut self, node: Ref) {
+    pub(super) fn delete_slots_of(&mut self, node: NodeRef) {
         let slots = self.nodes[node].slots.clone();
         slots.iter().for_each(|slot| {
             self.delete_slot(slot);
@@ -58,9 +60,10 @@ impl Cluster {
         self.owner(slot).is_none() || self.unclaimed.contains(slot)
     }
 
-    /// A primary claims slots. Those that nobody claims in a larger epoch become its own; and this
-    /// node becomes its replica, if it has taken the last slots of this node or of its primary.
-    pub(super) fn take_claims(&mut self, sender: Ref, epoch: u64, slots: &SlotSet) {
+    /// Handles a primary's claim to slots. It gets those that have no owner, or one with a smaller
+    /// epoch. This node becomes its replica if it has taken the last slots of this node or of its
+    /// primary.
+    pub(super) fn take_claims(&mut self, sender: NodeRef, epoch: u64, slots: &SlotSet) {
         if sender == self.myself {
             self.log(LogLevel::Notice, || "Discarding UPDATE message about myself.".to_owned());
             return;
@@ -74,14 +77,15 @@ impl Cluster {
         for slot in confirmed {
             self.unclaimed.remove(slot);
         }
-        // Most claims name thousands of slots, and nearly all are known to be the sender's.
+        // Most claims name thousands of slots, nearly all of which the sender is already known to
+        // own.
         for slot in slots.without(&self.nodes[sender].slots).iter() {
             let owner = self.owner(slot);
-            // What is on its way to this node is only changed by hand.
+            // The owner of a slot that is being imported is only changed by CLUSTER SETSLOT.
             if self.importing.contains_key(&slot) {
                 continue;
             }
-            let outdated = |owner: Ref| self.nodes[owner].config_epoch < epoch;
+            let outdated = |owner: NodeRef| self.nodes[owner].config_epoch < epoch;
             if !(self.is_unclaimed(slot) || owner.is_some_and(outdated)) {
                 continue;
             }
@@ -128,8 +132,8 @@ impl Cluster {
         }
     }
 
-    /// Makes a node that was a replica a primary in the eyes of this one.
-    pub(super) fn set_primary(&mut self, node: Ref) {
+    /// Marks a node as a primary.
+    pub(super) fn set_primary(&mut self, node: NodeRef) {
         if self.nodes[node].is_primary() {
             return;
         }
@@ -143,8 +147,8 @@ impl Cluster {
         self.todo.state = true;
     }
 
-    /// Makes this node a replica of another. It must not own slots.
-    pub(super) fn become_replica_of(&mut self, master: Ref) {
+    /// Makes this node a replica of another. This node must not own slots.
+    pub(super) fn become_replica_of(&mut self, master: NodeRef) {
         if master == self.myself {
             return;
         }
@@ -164,12 +168,12 @@ impl Cluster {
         self.todo.state = true;
     }
 
-    /// Has the server replicate a node.
-    pub(super) fn follow(&mut self, master: Ref) {
+    /// Makes the server replicate a node.
+    pub(super) fn follow(&mut self, master: NodeRef) {
         let node = &self.nodes[master];
         let (host, port) = (node.ip.clone(), node.port);
         if !node.has_address() {
-            // Its address will come, see `cron`.
+            // `cron` follows it as soon as its address is known.
             self.following = None;
             return;
         }
@@ -178,8 +182,8 @@ impl Cluster {
         self.reroute();
     }
 
-    /// The primary that a node which has just been loaded follows, if it is a replica and knows its
-    /// primary's address: then the server follows it from the start.
+    /// The address of the primary that a node which was just loaded has to replicate, if it is a
+    /// replica and the address is known. The server replicates it from the start.
     pub fn resume_role(&mut self) -> Option<(String, u16)> {
         let master = self.me().master.filter(|_| self.i_am_replica())?;
         let node = self.nodes.get(master).filter(|node| node.has_address())?;
@@ -188,8 +192,8 @@ impl Cluster {
         Some(address)
     }
 
-    /// Gives this node a larger epoch than any that it knows, without asking anybody. Returns
-    /// whether that was needed.
+    /// Gives this node a config epoch larger than all that it knows, without consensus. Returns
+    /// whether it did not have the largest one already.
     pub(super) fn bump_epoch(&mut self) -> bool {
         let largest = self.largest_epoch();
         if self.me().config_epoch != 0 && self.me().config_epoch == largest {
@@ -209,8 +213,9 @@ impl Cluster {
         epochs.max().unwrap_or(0).max(self.current_epoch)
     }
 
-    /// Two primaries have the same epoch: the one with the smaller name takes a new one.
-    pub(super) fn part_epochs(&mut self, other: Ref) {
+    /// Resolves a collision of config epochs: of two primaries, the one with the smaller ID takes a
+    /// new epoch.
+    pub(super) fn resolve_epoch_collision(&mut self, other: NodeRef) {
         let (me, sender) = (self.me(), &self.nodes[other]);
         let collide = me.config_epoch == sender.config_epoch
             && me.is_primary()
@@ -230,12 +235,12 @@ impl Cluster {
         });
     }
 
-    /// Sees whether the cluster is up: all slots are owned by nodes that work, and most primaries
-    /// can be reached.
+    /// Recomputes whether the cluster is up: all slots have owners that have not failed, and most
+    /// primaries can be reached.
     pub(super) fn update_state(&mut self) {
         let now = self.now();
-        let first_look = *self.first_look.get_or_insert(now);
-        let just_started = now.saturating_sub(first_look) < WRITABLE_AFTER;
+        let first_update = *self.first_update.get_or_insert(now);
+        let just_started = now.saturating_sub(first_update) < WRITABLE_AFTER;
         self.size = self.nodes.iter().filter(|(_, node)| node.votes()).count();
         if self.me().is_primary() && !self.up && just_started {
             return;
@@ -250,7 +255,7 @@ impl Cluster {
         if up == self.up {
             return;
         }
-        let delay = self.settings.node_timeout.clamp(LEAST_REJOIN_DELAY, MOST_REJOIN_DELAY);
+        let delay = self.settings.node_timeout.clamp(MIN_REJOIN_DELAY, MAX_REJOIN_DELAY);
         let was_in_minority = self.minority_at.is_some_and(|at| now.saturating_sub(at) < delay);
         if up && self.me().is_primary() && was_in_minority {
             return;
@@ -268,7 +273,7 @@ impl Cluster {
         covered == usize::from(Slot::COUNT)
     }
 
-    /// The server is told once a call, however many slots change.
+    /// Tells the server that routes have changed; at most once in each call from outside.
     pub(super) fn reroute(&mut self) {
         self.rerouted = true;
     }

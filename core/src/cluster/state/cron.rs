@@ -1,25 +1,24 @@
-//! What is done because time passes.
+//! Periodic work: connections, pings, failure detection, elections.
 
-use super::{Cluster, Effect, Local, NodeFlags, Ref};
+use super::{Cluster, Effect, Local, NodeFlags, NodeRef};
 use crate::cluster::bus::Greeting;
 
-/// How often [`Cluster::tick`] is due, in milliseconds.
+/// The period of [`Cluster::tick`], in milliseconds.
 const TICK: u64 = 100;
 
-/// Every so many ticks some node is pinged, whatever is known of it.
+/// One node out of a random sample is pinged every so many ticks.
 const PING_EVERY: u64 = 10;
 
-/// From among so many nodes that are drawn at random: the one that was silent the longest.
+/// The size of that sample; the node whose last pong is the oldest is pinged.
 const PING_DRAWS: usize = 5;
 
 impl Cluster {
-    /// Does what is due: connections, pings, failures, elections. To be called at
-    /// [`Cluster::next_tick`].
+    /// Does the periodic work. To be called at [`Cluster::next_tick`].
     pub fn tick(&mut self, local: Local) {
         self.begin(local);
         if local.now < self.next_tick {
-            // It is an election that is due.
-            self.go_on_with_election();
+            // Only an election is due.
+            self.continue_election();
             return self.finish();
         }
         self.next_tick = local.now + TICK;
@@ -30,10 +29,10 @@ impl Cluster {
         }
         let mut suspected = false;
         for node in self.nodes.refs() {
-            suspected |= self.look_after(node);
+            suspected |= self.check_node(node);
         }
         if suspected {
-            // The sooner the others hear of it, the sooner most agree.
+            // The sooner the voters hear of it, the sooner the majority can agree on FAIL.
             self.pong_to_voters();
             self.todo.state = true;
         }
@@ -45,8 +44,8 @@ impl Cluster {
             {
                 self.follow(master);
             }
-            self.go_on_with_manual_failover();
-            self.go_on_with_election();
+            self.continue_manual_failover();
+            self.continue_election();
             if self.settings.allow_replica_migration && self.i_am_replica() {
                 self.consider_migration();
             }
@@ -56,8 +55,8 @@ impl Cluster {
         self.finish();
     }
 
-    /// Connects to all nodes to which there is no connection, and forgets those that have not
-    /// answered to their handshake.
+    /// Connects to all nodes to which there is no connection, and removes nodes whose handshake has
+    /// timed out.
     fn connect_all(&mut self) {
         let (now, patience) = (self.now(), self.settings.handshake_timeout());
         for node in self.nodes.refs() {
@@ -79,7 +78,7 @@ impl Cluster {
     fn ping_some(&mut self) {
         let strangers = NodeFlags::MYSELF.and(NodeFlags::HANDSHAKE);
         let nodes = self.nodes.refs();
-        let mut silent: Option<Ref> = None;
+        let mut silent: Option<NodeRef> = None;
         for _ in 0..PING_DRAWS {
             let node = nodes[self.rng.below(nodes.len() as u64) as usize];
             let other = &self.nodes[node];
@@ -96,14 +95,14 @@ impl Cluster {
         }
     }
 
-    fn is_connected(&self, node: Ref) -> bool {
+    fn is_connected(&self, node: NodeRef) -> bool {
         let link = self.nodes[node].link.and_then(|link| self.links.get(&link));
         link.is_some_and(|link| link.connected)
     }
 
-    /// Pings a node that was not heard of for long, and sees whether it answers. Returns whether it
-    /// has become suspect.
-    fn look_after(&mut self, node: Ref) -> bool {
+    /// Pings a node that has been silent for long, and marks it PFAIL after the node timeout.
+    /// Returns whether that was done now.
+    fn check_node(&mut self, node: NodeRef) -> bool {
         let others = NodeFlags::MYSELF.and(NodeFlags::NOADDR).and(NodeFlags::HANDSHAKE);
         if self.nodes[node].flags.any(others) {
             return false;
@@ -119,7 +118,7 @@ impl Cluster {
             && waits
             && ping_delay.min(data_delay) > timeout / 2
         {
-            // Perhaps it is the connection. It is made anew at the next tick.
+            // The connection itself may be broken. The next tick opens a new one.
             self.cut(id);
         }
         let other = &self.nodes[node];
@@ -133,8 +132,8 @@ impl Cluster {
             return false;
         }
         if !waits && silent && other.link.is_some() {
-            // The connection is under way, and may be for minutes where packets are dropped: from now
-            // on the node is waited for.
+            // Connecting may take minutes where packets are dropped, so the node timeout counts
+            // from now on.
             self.nodes[node].ping_sent = Some(now);
             return false;
         }

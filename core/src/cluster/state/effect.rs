@@ -1,57 +1,57 @@
-//! What the state machine is told of its server, and what it wants of it.
+//! The inputs that describe the server, and the effects that the server has to carry out.
 
 use std::sync::Arc;
 
 use crate::cluster::SlotSet;
 use crate::machine::LogLevel;
 
-/// A connection to or from another node, named by the state machine.
+/// The ID of a connection to or from another node, assigned by the state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
 
-/// What the state machine needs to know of its server at every call.
+/// The state of the server, passed in with every call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Local {
     /// The monotonic clock in milliseconds.
     pub now: u64,
-    /// The wall clock in milliseconds since 1970. Only told to others, never used to decide.
+    /// The wall clock in milliseconds since 1970. Only shown to others, never used for decisions.
     pub wall: u64,
-    /// The replication offset: of the stream that the server makes, or, of a replica, up to where
-    /// it has carried out that of its primary.
+    /// The replication offset: of the stream that the server produces, or, in a replica, of what it
+    /// has applied of its primary's stream.
     pub offset: u64,
-    /// For how many milliseconds a replica has heard nothing of its primary.
+    /// For how many milliseconds a replica has heard nothing from its primary.
     pub primary_silent_for: u64,
 }
 
-/// What the server shall do.
+/// What the server has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Connect to a node, and tell with [`Cluster::connected`](super::Cluster::connected) or
-    /// [`Cluster::link_lost`](super::Cluster::link_lost) what came of it.
+    /// Connect to a node, and report the result with
+    /// [`Cluster::connected`](super::Cluster::connected) or
+    /// [`Cluster::link_lost`](super::Cluster::link_lost).
     Connect {
-        /// The name of the link.
+        /// The ID of the new link.
         link: LinkId,
-        /// An address, or a name.
+        /// An IP address, or a host name.
         host: String,
         /// The port of the bus.
         port: u16,
     },
-    /// Send these bytes. A link that is not there any more is passed over.
+    /// Send these bytes. Ignored if the link is gone.
     Send {
         /// On which link.
         link: LinkId,
         /// What.
         bytes: Arc<[u8]>,
     },
-    /// Close a link. The state machine has forgotten it.
+    /// Close a link. The state machine has already forgotten it.
     Close {
         /// The link.
         link: LinkId,
     },
-    /// Write `nodes.conf`, make it durable, and tell with
-    /// [`Cluster::saved`](super::Cluster::saved) when that has been done.
+    /// Write `nodes.conf`, fsync it, and call [`Cluster::saved`](super::Cluster::saved) afterwards.
     Save {
-        /// What the file shall hold.
+        /// The contents of the file.
         text: String,
     },
     /// Become a replica of this server.
@@ -62,22 +62,23 @@ pub enum Effect {
         port: u16,
     },
     /// Become a primary.
-    Lead,
+    Promote,
     /// Delete all keys.
-    Empty,
-    /// Delete the keys in these slots, which belong to others now. A replica whose primary has lost
-    /// them waits for that to delete them, and only does it if it takes the primary's place before.
+    FlushAll,
+    /// Delete the keys in these slots, which other nodes own now. A replica whose primary has lost
+    /// them leaves this to the replication stream, and does it only if it is promoted before.
     DropKeys(SlotSet),
-    /// Slots have other owners, or the cluster is up or down: see whether clients wait in vain.
+    /// Slots have new owners, or the cluster went up or down: unblock clients that now have to be
+    /// redirected or refused.
     Reroute,
-    /// Carry out no writes for so many milliseconds: a manual failover.
+    /// Pause writes for a manual failover.
     PauseWrites {
-        /// For how long at most.
+        /// The maximum duration in milliseconds.
         millis: u64,
     },
-    /// Carry writes out again.
+    /// End the pause of writes.
     ResumeWrites,
-    /// Tell subscribers.
+    /// Publish a message to local subscribers.
     Publish {
         /// The channel.
         channel: Vec<u8>,
@@ -88,7 +89,7 @@ pub enum Effect {
     },
     /// A line for the log.
     Log {
-        /// How important it is.
+        /// The level of the line.
         level: LogLevel,
         /// What it says.
         text: String,

@@ -1,39 +1,40 @@
-//! How a replica becomes a primary: when its own has failed and most primaries vote for it, or when
-//! a person wants it.
+//! Failover: how a replica becomes a primary, after the failure of its primary or by `CLUSTER
+//! FAILOVER`.
 
-use super::{Cluster, Effect, LinkId, NodeFlags, Ref, Settings};
+use super::{Cluster, Effect, LinkId, NodeFlags, NodeRef, Settings};
 use crate::cluster::bus::{Body, Greeting, Header};
 use crate::machine::LogLevel;
 
 /// An election in which this node, a replica, asks for votes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Election {
-    /// When votes are asked for.
+    /// When this node asks for votes.
     at: Option<u64>,
-    /// Whether they have been.
+    /// Whether it has asked.
     asked: bool,
     votes: usize,
-    /// How many replicas of the same primary have more of its data.
+    /// This node's rank: how many replicas of the same primary have a larger offset.
     rank: usize,
     epoch: u64,
     obstacle: Option<Obstacle>,
     obstacle_logged: u64,
 }
 
-/// A failover that a person has asked for.
+/// A manual failover (`CLUSTER FAILOVER`).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Manual {
-    /// When it is given up.
+    /// When it times out.
     end: Option<u64>,
-    /// Of a replica: whether it has all that its primary has, so that the election may begin.
+    /// In a replica: whether it has applied all of its primary's stream, so that the election may
+    /// start.
     ready: bool,
-    /// Of a primary: the replica that takes over.
-    replica: Option<Ref>,
-    /// Of a replica: the offset at which its primary has paused.
+    /// In a primary: the replica that is to take over.
+    replica: Option<NodeRef>,
+    /// In a replica: the offset at which its primary paused.
     offset: Option<u64>,
 }
 
-/// Why a replica does not take over.
+/// Why a replica does not take over, as its log says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Obstacle {
     DataAge,
@@ -42,45 +43,46 @@ enum Obstacle {
     Votes,
 }
 
-/// How long votes are waited for: two node timeouts, but no less than this.
-const LEAST_ELECTION: u64 = 2_000;
+/// The minimum time to wait for votes, in milliseconds; otherwise two node timeouts.
+const MIN_ELECTION: u64 = 2_000;
 
-/// How long an election is delayed, so that all have heard of the failure: this, and a random time
-/// up to as much again so that not all replicas ask at once.
+/// The fixed delay of an election in milliseconds, so that all nodes hear of the failure first. A
+/// random delay of up to the same length is added, so that replicas do not ask at the same time.
 const ELECTION_DELAY: u64 = 500;
 
-/// How much longer for each replica that has more data.
+/// The additional delay in milliseconds for each rank.
 const RANK_DELAY: u64 = 1_000;
 
-/// How long a manual failover may take.
+/// The timeout of a manual failover in milliseconds.
 const MANUAL_TIMEOUT: u64 = 5_000;
 
-/// How much longer than that a primary keeps its clients from writing.
+/// A primary's pause for a manual failover lasts at most this many times [`MANUAL_TIMEOUT`].
 const PAUSE_FACTOR: u64 = 2;
 
-/// After how long an obstacle is told again.
-const TELL_AGAIN_AFTER: u64 = 10_000;
+/// How often the same obstacle is logged again, in milliseconds.
+const LOG_AGAIN_AFTER: u64 = 10_000;
 
-/// For how long after a failure no obstacle is told, besides the node timeout.
-const SILENCE_AFTER_FAILURE: u64 = 5_000;
+/// How long after a failure obstacles are not logged yet, in milliseconds, in addition to the node
+/// timeout.
+const LOG_DELAY_AFTER_FAILURE: u64 = 5_000;
 
 impl Manual {
     pub(super) fn is_under_way(&self) -> bool {
         self.end.is_some()
     }
 
-    pub(super) fn replica(&self) -> Option<Ref> {
+    pub(super) fn replica(&self) -> Option<NodeRef> {
         self.replica
     }
 }
 
 impl Cluster {
-    /// A replica asks for a vote.
-    pub(super) fn vote(&mut self, candidate: Ref, request: &Header) {
+    /// Handles a vote request (FAILOVER_AUTH_REQUEST).
+    pub(super) fn vote(&mut self, candidate: NodeRef, request: &Header) {
         if !self.me().votes() {
             return;
         }
-        match self.reason_not_to_vote(candidate, request) {
+        match self.why_no_vote(candidate, request) {
             Some(reason) => {
                 let called = self.nodes[candidate].called();
                 self.log(LogLevel::Warning, || {
@@ -94,7 +96,8 @@ impl Cluster {
                 if let Some(master) = self.nodes[candidate].master {
                     self.nodes[master].voted_at = Some(now);
                 }
-                // The vote leaves when it is on the disk: a node that is killed does not vote twice.
+                // The vote is sent once it is on disk, so that a node that is killed does not vote
+                // twice.
                 self.todo.save = true;
                 self.todo.sync = true;
                 self.send_to(candidate, Body::AuthAck);
@@ -106,7 +109,7 @@ impl Cluster {
         }
     }
 
-    fn reason_not_to_vote(&self, candidate: Ref, request: &Header) -> Option<String> {
+    fn why_no_vote(&self, candidate: NodeRef, request: &Header) -> Option<String> {
         let current = self.current_epoch;
         if request.current_epoch < current {
             let asked = request.current_epoch;
@@ -140,15 +143,16 @@ impl Cluster {
         Some(format!("slot {slot} epoch ({epoch}) > reqEpoch ({})", request.config_epoch))
     }
 
-    /// A primary has voted for this node.
-    pub(super) fn count_vote(&mut self, voter: Ref, epoch: u64) {
+    /// Counts a vote for this node (FAILOVER_AUTH_ACK).
+    pub(super) fn count_vote(&mut self, voter: NodeRef, epoch: u64) {
         if self.nodes[voter].votes() && epoch >= self.election.epoch {
             self.election.votes += 1;
             self.todo.election = true;
         }
     }
 
-    /// The votes that this node has and those that it needs, and the epoch, while it asks for them.
+    /// While this node asks for votes: the votes that it has, the votes that it needs, and the
+    /// epoch.
     pub(super) fn votes_so_far(&self) -> Option<(usize, usize, u64)> {
         let asks = self.election.asked && self.i_am_replica() && self.election.at.is_some();
         let master = self.me().master.map(|master| &self.nodes[master])?;
@@ -156,14 +160,14 @@ impl Cluster {
         asks.then(|| (self.election.votes, self.quorum(), self.election.epoch))
     }
 
-    /// When the election that is waited for begins.
+    /// When the scheduled election starts.
     pub(super) fn election_due(&self) -> Option<u64> {
         self.election.at.filter(|at| !self.election.asked && *at > self.local.now)
     }
 
-    /// Takes over from this node's primary when it has failed, or when a person wants it: asks for
-    /// votes, and goes on when they have come.
-    pub(super) fn go_on_with_election(&mut self) {
+    /// Continues the failover to this node if its primary has failed or a manual failover is under
+    /// way: schedules the election, asks for votes, and takes over with a majority.
+    pub(super) fn continue_election(&mut self) {
         let now = self.now();
         let manual = self.manual.is_under_way() && self.manual.ready;
         let master = self.me().master.filter(|master| {
@@ -180,12 +184,12 @@ impl Cluster {
         if !manual && self.data_is_too_old() {
             return self.log_obstacle(Obstacle::DataAge);
         }
-        let timeout = (self.settings.node_timeout * 2).max(LEAST_ELECTION);
+        let timeout = (self.settings.node_timeout * 2).max(MIN_ELECTION);
         let age = self.election.at.map(|at| now.saturating_sub(at));
         if age.is_none_or(|age| age > timeout * 2) {
             return self.schedule_election();
         }
-        self.note_rank();
+        self.update_rank();
         if self.election.at.is_some_and(|at| now < at) {
             return self.log_obstacle(Obstacle::Delay);
         }
@@ -220,12 +224,14 @@ impl Cluster {
         self.replace_my_primary();
     }
 
-    /// Whether the primary has been silent for so long that too much may be missing.
+    /// Whether the primary has been silent for so long that this node's data is too old
+    /// (`cluster-replica-validity-factor`).
     fn data_is_too_old(&self) -> bool {
         let Settings { node_timeout, replica_validity_factor, replica_ping_period, .. } =
             &self.settings;
         let silent = self.local.primary_silent_for;
-        // It takes a node timeout until the primary counts as failed.
+        // A primary counts as failed only after a node timeout, which is not held against the
+        // replica.
         let age = if silent > *node_timeout { silent - node_timeout } else { silent };
         *replica_validity_factor > 0
             && age > replica_ping_period + node_timeout * replica_validity_factor
@@ -254,8 +260,8 @@ impl Cluster {
         self.pong_to_replicas();
     }
 
-    /// Others may have told of more data since the election was scheduled.
-    fn note_rank(&mut self) {
+    /// Updates the rank: others may have reported larger offsets since the election was scheduled.
+    fn update_rank(&mut self) {
         if self.election.asked || self.manual.is_under_way() {
             return;
         }
@@ -277,7 +283,7 @@ impl Cluster {
         able.filter(|(_, node)| node.offset > self.local.offset).count()
     }
 
-    /// Makes this node the primary of its primary's slots. It has an epoch for that.
+    /// Makes this node the primary of its primary's slots. The caller has set its config epoch.
     fn replace_my_primary(&mut self) {
         let Some(old) = self.me().master.filter(|_| self.i_am_replica()) else { return };
         self.set_primary(self.myself);
@@ -297,18 +303,18 @@ impl Cluster {
     pub(super) fn lead(&mut self) {
         self.following = None;
         self.election.at = None;
-        self.outgoing.push(Effect::Lead);
+        self.outgoing.push(Effect::Promote);
     }
 
     fn log_obstacle(&mut self, obstacle: Obstacle) {
         let now = self.now();
-        let told = now.saturating_sub(self.election.obstacle_logged) < TELL_AGAIN_AFTER;
+        let told = now.saturating_sub(self.election.obstacle_logged) < LOG_AGAIN_AFTER;
         if self.election.obstacle == Some(obstacle) && told {
             return;
         }
         self.election.obstacle = Some(obstacle);
         let failed = self.me().master.map(|master| &self.nodes[master]);
-        let silence = self.settings.node_timeout + SILENCE_AFTER_FAILURE;
+        let silence = self.settings.node_timeout + LOG_DELAY_AFTER_FAILURE;
         if failed.is_some_and(|master| {
             master.has_failed() && now.saturating_sub(master.failed_at) < silence
         }) {
@@ -333,29 +339,29 @@ impl Cluster {
         }
     }
 
-    /// A person wants this replica to take over with the agreement of its primary.
+    /// `CLUSTER FAILOVER`: asks the primary to pause.
     pub(super) fn begin_manual_failover(&mut self) {
         self.end_manual_failover();
         self.manual.end = Some(self.now() + MANUAL_TIMEOUT);
         self.election.at = None;
     }
 
-    /// The same without its agreement: the primary is not asked to pause.
+    /// `CLUSTER FAILOVER FORCE`: starts the election without asking the primary to pause.
     pub(super) fn force_manual_failover(&mut self) {
         self.begin_manual_failover();
         self.manual.ready = true;
         self.todo.manual = true;
     }
 
-    /// The same without asking anybody.
+    /// `CLUSTER FAILOVER TAKEOVER`: takes over without an election.
     pub(super) fn take_over(&mut self) {
         self.begin_manual_failover();
         self.bump_epoch();
         self.replace_my_primary();
     }
 
-    /// A replica of this node asks it to pause its clients.
-    pub(super) fn pause_for(&mut self, replica: Ref, link: LinkId) {
+    /// Handles a replica's request to pause clients (MFSTART).
+    pub(super) fn pause_for(&mut self, replica: NodeRef, link: LinkId) {
         if self.nodes[replica].master != Some(self.myself) {
             return;
         }
@@ -365,11 +371,11 @@ impl Cluster {
         self.outgoing.push(Effect::PauseWrites { millis: MANUAL_TIMEOUT * PAUSE_FACTOR });
         let called = self.nodes[replica].called();
         self.log(LogLevel::Notice, || format!("Manual failover requested by replica {called}."));
-        // The answer carries the offset at which the clients were paused.
+        // The PING carries the offset at which the clients were paused.
         self.greet(link, Greeting::Ping);
     }
 
-    /// This node's primary has paused its clients at that offset.
+    /// Handles a primary's report of the offset at which it paused its clients.
     pub(super) fn primary_has_paused(&mut self, offset: u64) {
         if !self.manual.is_under_way() || self.manual.offset.is_some() {
             return;
@@ -381,20 +387,20 @@ impl Cluster {
         });
     }
 
-    /// Whether a manual failover waits for the replication stream: then
-    /// [`Cluster::offset_advanced`] is to be called when some of it has been carried out.
+    /// Whether a manual failover waits for the replication stream. Then
+    /// [`Cluster::offset_advanced`] must be called when more of it has been applied.
     pub fn awaits_offset(&self) -> bool {
         self.manual.offset.is_some() && !self.manual.ready
     }
 
-    /// More of the replication stream has been carried out.
+    /// The server has applied more of the replication stream.
     pub fn offset_advanced(&mut self, local: super::Local) {
         self.begin(local);
         self.todo.manual |= self.awaits_offset();
         self.finish();
     }
 
-    pub(super) fn go_on_with_manual_failover(&mut self) {
+    pub(super) fn continue_manual_failover(&mut self) {
         let reached = self.manual.offset.is_some_and(|offset| offset == self.local.offset);
         if self.manual.is_under_way() && !self.manual.ready && reached {
             self.manual.ready = true;
@@ -419,8 +425,8 @@ impl Cluster {
         self.manual = Manual::default();
     }
 
-    /// A node is gone.
-    pub(super) fn forget_in_manual_failover(&mut self, node: Ref) {
+    /// Removes a deleted node from the manual failover.
+    pub(super) fn forget_in_manual_failover(&mut self, node: NodeRef) {
         if self.manual.replica == Some(node) {
             self.end_manual_failover();
         }

@@ -1,27 +1,27 @@
-//! Whether nodes can be reached: PFAIL is what one node thinks, FAIL what most primaries think.
+//! Failure detection: PFAIL is this node's own opinion, FAIL that of the majority of the primaries.
 
-use super::{Cluster, NodeFlags, Ref};
+use super::{Cluster, NodeFlags, NodeRef};
 use crate::cluster::bus::Body;
 use crate::machine::LogLevel;
 
-/// How many node timeouts a failure report counts.
+/// How long a failure report is valid, in node timeouts.
 const REPORT_VALIDITY: u64 = 2;
 
-/// After how many node timeouts a primary that failed, that can be reached again and whose slots
-/// nobody has taken is trusted again.
+/// After how many node timeouts FAIL is cleared for a primary that is reachable again and still
+/// owns its slots.
 const UNDO_AFTER: u64 = 2;
 
 impl Cluster {
-    /// How many primaries have said lately that they cannot reach a node.
-    pub(super) fn failure_reports(&mut self, node: Ref) -> usize {
+    /// The number of primaries with a valid failure report about a node.
+    pub(super) fn failure_reports(&mut self, node: NodeRef) -> usize {
         let (now, oldest) = (self.now(), self.settings.node_timeout * REPORT_VALIDITY);
         let reports = &mut self.nodes[node].reports;
         reports.retain(|_, at| now.saturating_sub(*at) <= oldest);
         reports.len()
     }
 
-    /// A primary says whether it can reach a node.
-    pub(super) fn note_report(&mut self, sender: Ref, node: Ref, failing: bool) {
+    /// Records a primary's report on whether it can reach a node.
+    pub(super) fn record_failure_report(&mut self, sender: NodeRef, node: NodeRef, failing: bool) {
         let now = self.now();
         let reports = &mut self.nodes[node].reports;
         let news = match failing {
@@ -39,8 +39,8 @@ impl Cluster {
         }
     }
 
-    /// Marks a node FAIL that this node and most primaries cannot reach, and tells all nodes.
-    pub(super) fn fail_if_most_agree(&mut self, node: Ref) {
+    /// Marks a node as FAIL if this node and most primaries cannot reach it, and broadcasts that.
+    pub(super) fn fail_if_most_agree(&mut self, node: NodeRef) {
         let other = &self.nodes[node];
         if !other.may_have_failed() || other.has_failed() {
             return;
@@ -58,7 +58,7 @@ impl Cluster {
         self.broadcast(Body::Fail(id));
     }
 
-    pub(super) fn mark_failed(&mut self, node: Ref) {
+    pub(super) fn mark_failed(&mut self, node: NodeRef) {
         let now = self.now();
         let node = &mut self.nodes[node];
         node.flags.clear(NodeFlags::PFAIL);
@@ -69,8 +69,8 @@ impl Cluster {
         self.todo.election = true;
     }
 
-    /// A node that is marked FAIL can be reached. Sees whether it is trusted again.
-    pub(super) fn trust_again(&mut self, node: Ref) {
+    /// Clears FAIL for a node that is reachable again, if that is safe.
+    pub(super) fn clear_failure_if_safe(&mut self, node: NodeRef) {
         let other = &self.nodes[node];
         let waited = self.now().saturating_sub(other.failed_at);
         let reason = if other.is_replica() {

@@ -1,5 +1,5 @@
-//! Slots that change hands at one moment, with all their keys (`CLUSTER MIGRATESLOTS`). What happens to
-//! the keys is for the server to know.
+//! Atomic slot migration (`CLUSTER MIGRATESLOTS`): slots change owners in one step, after all their
+//! keys have been copied. `server::cluster::handover` copies the keys.
 
 use super::{Cluster, Local, NodeId};
 use crate::cluster::SlotSet;
@@ -7,19 +7,19 @@ use crate::machine::LogLevel;
 use crate::sharding::Slot;
 
 impl Cluster {
-    /// Carries out no command on these slots from now on, until this is called with `None`.
+    /// Refuses commands on these slots until this is called with `None`.
     pub fn close_slots(&mut self, slots: Option<SlotSet>) {
         self.closed = slots.map(Box::new);
     }
 
-    /// The slots on which no command is carried out.
+    /// The slots on which commands are refused.
     #[inline]
     pub fn closed_slots(&self) -> Option<&SlotSet> {
         self.closed.as_deref()
     }
 
-    /// Keys of these slots are arriving from their owner. `nodes.conf` keeps this, so that a node that
-    /// crashes knows these keys for what they are.
+    /// Records that keys of these slots are arriving. `nodes.conf` stores this, so that the node
+    /// deletes such keys if it crashes meanwhile.
     pub fn set_arriving(&mut self, local: Local, slots: &SlotSet) {
         self.begin(local);
         self.mark_arriving(slots);
@@ -34,17 +34,17 @@ impl Cluster {
         self.todo.sync = true;
     }
 
-    /// Whether `nodes.conf` tells of keys in slots that are not this node's.
+    /// Whether keys in slots that this node does not own are recorded in `nodes.conf`.
     pub fn has_arriving(&self) -> bool {
         !self.arriving.is_empty()
     }
 
-    /// The slots whose keys were arriving, or have not all been deleted.
+    /// The slots whose keys were arriving and may not all have been deleted.
     pub fn arriving_slots(&self) -> &SlotSet {
         &self.arriving
     }
 
-    /// Takes the slots whose keys were arriving: nothing of them is here any more.
+    /// Clears and returns the slots whose keys were arriving: none of their keys is left.
     pub fn take_arriving(&mut self, local: Local) -> SlotSet {
         self.begin(local);
         let slots = core::mem::take(&mut self.arriving);
@@ -53,8 +53,8 @@ impl Cluster {
         slots
     }
 
-    /// The epoch in which this node is about to take slots over: larger than all, and told to all nodes
-    /// now, so that whoever is elected in this node's place later gets a larger one.
+    /// Reserves the epoch in which this node will take over slots. It is the largest, and all nodes
+    /// are told of it now, so that an election in this shard later gets a larger one.
     pub fn reserve_epoch(&mut self, local: Local) -> u64 {
         self.begin(local);
         let epoch = self.largest_epoch() + 1;
@@ -63,14 +63,15 @@ impl Cluster {
         epoch
     }
 
-    /// Another node is about to take slots over in this epoch. All nodes are told, for the same reason.
+    /// Another node has reserved this epoch to take over slots. All nodes are told of it, for the
+    /// same reason.
     pub fn announce_epoch(&mut self, local: Local, epoch: u64) {
         self.begin(local);
         self.announce(epoch);
         self.finish();
     }
 
-    /// The primary of this node is about to take slots over in this epoch.
+    /// This node's primary has reserved this epoch to take over slots.
     pub fn learn_epoch(&mut self, local: Local, epoch: u64) {
         self.begin(local);
         self.todo.save |= epoch > self.current_epoch;
@@ -84,8 +85,9 @@ impl Cluster {
         self.pong_to_all();
     }
 
-    /// Makes slots this node's own, whose keys are all here, in the epoch that was reserved for it, which
-    /// is why the others believe it. False if their owner has got as large an epoch meanwhile.
+    /// Takes ownership of slots whose keys are all here, in the reserved epoch, which makes the
+    /// other nodes accept the claim. False if the current owner has an epoch at least as large by
+    /// now.
     #[must_use]
     pub fn take_over_slots(&mut self, local: Local, slots: &SlotSet, epoch: u64) -> bool {
         let mut owners = slots.iter().filter_map(|slot| self.owner(slot));
@@ -94,18 +96,17 @@ impl Cluster {
         }
         self.begin(local);
         let me = &mut self.nodes[self.myself];
-        // It may have taken over others in a larger one since.
+        // Meanwhile this node may have taken over other slots in a larger epoch.
         me.config_epoch = me.config_epoch.max(epoch);
         let epoch = me.config_epoch;
-        self.log(LogLevel::Notice, || {
-            format!("configEpoch set to {epoch} for slots that have come")
-        });
+        self.log(LogLevel::Notice, || format!("configEpoch set to {epoch} for migrated slots"));
         self.claim(slots);
         self.finish();
         true
     }
 
-    /// Makes slots this node's own in its present epoch, since their owner has given them to it.
+    /// Takes ownership of slots in the current config epoch, since their owner has handed them
+    /// over.
     pub fn claim_slots(&mut self, local: Local, slots: &SlotSet) {
         self.begin(local);
         self.claim(slots);
@@ -124,7 +125,8 @@ impl Cluster {
         self.pong_to_all();
     }
 
-    /// Gives this node an epoch in which no other node can have taken slots over from it.
+    /// Gives this node a new epoch, larger than any in which another node could take its slots
+    /// over.
     pub fn keep_slots(&mut self, local: Local) {
         self.begin(local);
         self.bump_epoch();
@@ -132,14 +134,14 @@ impl Cluster {
         self.finish();
     }
 
-    /// Whether a node has answered a ping that was sent at this time (on the monotonic clock, in
-    /// milliseconds) or later. What it claims is known then.
+    /// Whether a node has answered a ping that was sent at or after this time (monotonic clock, in
+    /// milliseconds), so that its present claims are known.
     pub fn has_answered_since(&self, node: NodeId, at: u64) -> bool {
         let node = self.nodes.find(node).and_then(|node| self.nodes.get(node));
         node.is_some_and(|node| node.answered >= Some(at))
     }
 
-    /// Whether all other primaries that work have done so.
+    /// Whether all other primaries that have not failed have answered a ping since this time.
     pub fn primaries_have_answered_since(&self, at: u64) -> bool {
         let others = self.nodes.iter().filter(|(node, _)| *node != self.myself);
         let mut primaries = others
@@ -147,19 +149,19 @@ impl Cluster {
         primaries.all(|(_, node)| node.answered >= Some(at))
     }
 
-    /// Whether a node has failed, and no replica of it is left that could take its place: it has none,
-    /// or one has done so.
+    /// Whether a node has failed and no replica of it can take its place any more: it has none, or
+    /// one has already done so.
     pub fn is_given_up(&self, node: NodeId) -> bool {
         let Some(node) = self.nodes.find(node) else { return true };
         self.nodes[node].has_failed() && self.nodes.working_replicas(node) == 0
     }
 
-    /// Whether the owner of a slot has said that it is not its own any more, and no other node claims it.
+    /// Whether the owner of a slot no longer claims it, and no other node does.
     pub fn is_given_away(&self, slot: Slot) -> bool {
         self.is_unclaimed(slot)
     }
 
-    /// Slots of this node belong to another one now, which has told so.
+    /// Records that slots of this node have a new owner, which has announced it.
     pub fn hand_over(&mut self, local: Local, slots: &SlotSet, to: NodeId) {
         self.begin(local);
         if let Some(node) = self.nodes.find(to) {
@@ -167,9 +169,10 @@ impl Cluster {
             slots.iter().for_each(|slot| {
                 claims.insert(slot);
             });
-            // Until their keys have been deleted here, a crash must not make them this node's again.
+            // After a crash, keys that have not been deleted yet must not make this node claim the
+            // slots again.
             self.mark_arriving(slots);
-            // Its epoch is the largest: it has just made it.
+            // The new owner has just created its epoch, so it is the largest.
             self.take_claims(node, u64::MAX, &claims);
         }
         self.finish();

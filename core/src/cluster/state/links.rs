@@ -1,11 +1,11 @@
 //! Connections to and from other nodes.
 //!
-//! A node connects to every node that it knows, and is connected to by every node that knows it. It
-//! asks on its own connections and answers on those of the others.
+//! A node opens a connection to every node that it knows. It sends requests on the connections that
+//! it opened, and replies on those that other nodes opened.
 
 use std::sync::Arc;
 
-use super::{Cluster, Effect, LinkId, Local, NodeFlags, Ref};
+use super::{Cluster, Effect, LinkId, Local, NodeFlags, NodeRef};
 use crate::cluster::bus::{Framer, Greeting};
 use crate::machine::LogLevel;
 
@@ -13,27 +13,27 @@ use crate::machine::LogLevel;
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     /// The node at the other end, once it is known.
-    pub(super) node: Option<Ref>,
-    /// Whether the other node has made the connection.
+    pub(super) node: Option<NodeRef>,
+    /// Whether the other node opened the connection.
     pub(super) inbound: bool,
     pub(super) created: u64,
-    /// When it was made by the wall clock, to be told.
+    /// When it was opened, by the wall clock, for CLUSTER LINKS.
     pub(super) created_wall: u64,
     pub(super) connected: bool,
-    /// The other end's address, and this end's as the other sees it.
+    /// The remote address, and the local one.
     pub(super) peer_ip: String,
     pub(super) local_ip: String,
     pub(super) framer: Framer,
-    /// What is to be sent as soon as the connection stands.
+    /// Messages to send as soon as the connection is established.
     queued: Vec<Arc<[u8]>>,
 }
 
-/// Messages that wait for a connection to stand; those behind it are lost, as they would be if the
-/// connection failed.
-const MOST_QUEUED: usize = 64;
+/// The maximum of messages queued for a connection that is not established yet. Further ones are
+/// dropped, as they would be lost if the connection failed.
+const MAX_QUEUED: usize = 64;
 
 impl Cluster {
-    /// Another node has connected: the name of the link.
+    /// A node has connected. Returns the ID of the link.
     pub fn accepted(&mut self, local: Local, peer_ip: String, local_ip: String) -> LinkId {
         self.begin(local);
         let link = self.add_link(None, peer_ip);
@@ -45,7 +45,7 @@ impl Cluster {
         link
     }
 
-    /// A connection that was asked for stands.
+    /// A connection that was requested is established.
     pub fn connected(&mut self, local: Local, id: LinkId, local_ip: String) {
         self.begin(local);
         let Some(link) = self.links.get_mut(&id) else { return };
@@ -53,7 +53,7 @@ impl Cluster {
         link.local_ip = local_ip;
         let queued = core::mem::take(&mut link.queued);
         if let Some(node) = link.node {
-            // A node with a PING under way is not pinged again: the timeout counts from the first PING.
+            // If an earlier PING is unanswered, the node timeout goes on counting from that one.
             let ping_sent = self.nodes[node].ping_sent;
             let meet = self.nodes[node].flags.any(NodeFlags::MEET);
             self.greet(id, if meet { Greeting::Meet } else { Greeting::Ping });
@@ -67,14 +67,14 @@ impl Cluster {
         self.finish();
     }
 
-    /// A link has failed, or could not be made.
+    /// A link was closed, or the connection attempt failed.
     pub fn link_lost(&mut self, local: Local, link: LinkId, reason: &str) {
         self.begin(local);
         if let Some(lost) = self.forget_link(link)
             && !lost.connected
             && let Some(node) = lost.node
         {
-            // From the first failure on the node is waited for.
+            // The node timeout counts from the first failure.
             let now = self.now();
             let node = &mut self.nodes[node];
             node.ping_sent.get_or_insert(now);
@@ -86,7 +86,7 @@ impl Cluster {
         self.finish();
     }
 
-    /// More waits on a link than `cluster-link-sendbuf-limit` allows: it is cut.
+    /// Cuts a link whose output buffer has exceeded `cluster-link-sendbuf-limit`.
     pub fn link_overrun(&mut self, local: Local, id: LinkId, waiting: u64) {
         self.begin(local);
         if let Some(link) = self.links.get(&id) {
@@ -104,8 +104,8 @@ impl Cluster {
         self.finish();
     }
 
-    /// A new link: to this node, or from one that is not known yet.
-    pub(super) fn add_link(&mut self, node: Option<Ref>, peer_ip: String) -> LinkId {
+    /// Adds a link to a node, or from a node that is not identified yet.
+    pub(super) fn add_link(&mut self, node: Option<NodeRef>, peer_ip: String) -> LinkId {
         self.last_link += 1;
         let id = LinkId(self.last_link);
         let link = Link {
@@ -130,8 +130,8 @@ impl Cluster {
         }
     }
 
-    /// Closes the connection to a node, so that it is made anew.
-    pub(super) fn cut_link_to(&mut self, node: Ref) {
+    /// Closes the connection to a node; the next tick opens a new one.
+    pub(super) fn cut_link_to(&mut self, node: NodeRef) {
         if let Some(link) = self.nodes[node].link {
             self.cut(link);
         }
@@ -150,9 +150,9 @@ impl Cluster {
     }
 
     /// The node at the other end of an inbound link has identified itself.
-    pub(super) fn identify(&mut self, link: LinkId, node: Ref) {
+    pub(super) fn identify(&mut self, link: LinkId, node: NodeRef) {
         if let Some(before) = self.nodes[node].inbound.filter(|before| *before != link) {
-            // It has connected again; the old connection is of no more use.
+            // It has opened a new connection, which replaces the old one.
             self.cut(before);
         }
         if let Some(known) = self.links.get_mut(&link) {
@@ -161,11 +161,11 @@ impl Cluster {
         }
     }
 
-    /// Sends bytes on a link, when it stands and when what they rest on has been saved.
+    /// Sends bytes once the link is established and the state that they depend on is saved.
     pub(super) fn send_bytes(&mut self, id: LinkId, bytes: Arc<[u8]>) {
         match self.links.get_mut(&id) {
             Some(link) if link.connected => self.outgoing.push(Effect::Send { link: id, bytes }),
-            Some(link) if link.queued.len() < MOST_QUEUED => link.queued.push(bytes),
+            Some(link) if link.queued.len() < MAX_QUEUED => link.queued.push(bytes),
             _ => {}
         }
     }

@@ -1,14 +1,15 @@
-//! Replica migration: a replica of a primary that has several goes to one that has none left.
+//! Replica migration: a replica of a primary that has several moves to a primary that has none
+//! left.
 
-use super::{Cluster, NodeFlags, Ref};
+use super::{Cluster, NodeFlags, NodeRef};
 use crate::machine::LogLevel;
 
-/// How long a primary must have been without replicas, so that those of a failover have time to
-/// tell of their new primary.
+/// How long a primary must have been without replicas, in milliseconds. After a failover this gives
+/// the remaining replicas time to announce their new primary.
 const ORPHANED_FOR: u64 = 5_000;
 
 impl Cluster {
-    /// Goes to a primary without replicas, if there is one and it falls to this node.
+    /// Moves to a primary without replicas, if there is one and this node is the one to move.
     pub(super) fn consider_migration(&mut self) {
         let Some(mine) = self.me().master else { return };
         let now = self.now();
@@ -41,8 +42,9 @@ impl Cluster {
         self.become_replica_of(target);
     }
 
-    /// Whether a primary works, serves slots, should have replicas and has none that works.
-    fn is_orphaned(&self, node: Ref) -> bool {
+    /// Whether a primary is working, has slots, is a target of replica migration and has no working
+    /// replica.
+    fn is_orphaned(&self, node: NodeRef) -> bool {
         let other = &self.nodes[node];
         other.votes()
             && !other.has_failed()
@@ -50,8 +52,8 @@ impl Cluster {
             && self.nodes.working_replicas(node) == 0
     }
 
-    /// Whether this node has the smallest name among the replicas of those primaries that have the
-    /// most.
+    /// Whether this node has the smallest ID among the replicas of the primaries with the most
+    /// replicas.
     fn is_first_candidate(&self, most: usize) -> bool {
         let replicas = self.nodes.iter().filter(|(_, node)| node.is_replica());
         let candidates = replicas.filter(|(_, node)| {

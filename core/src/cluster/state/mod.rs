@@ -1,18 +1,18 @@
 //! The state machine of one node of a cluster.
 //!
-//! [`Cluster`] is what the node knows and does. In goes what arrives on its links, the results of
-//! saving, the commands of administrators, and every tenth of a second a [`Cluster::tick`]; out come
-//! [`Effect`]s. Its parts:
+//! [`Cluster`] is a node's view of its cluster and the decisions it makes. Its inputs are the bytes
+//! on its links, completed saves, administrators' commands, and a [`Cluster::tick`] every 100 ms;
+//! its outputs are [`Effect`]s. Modules:
 //!
-//! * `nodes`: the nodes that it knows, and `links`: the connections to and from them;
-//! * `settings`: the directives `cluster-*`; `effect`: what it wants done;
-//! * `receiving`: what a message changes, and `sending`: what goes into one;
-//! * `failure`: PFAIL and FAIL; `claims`: owners of slots, and their epochs;
-//! * `election`: votes, and how a replica becomes a primary; `migration`: replicas that move to a
-//!   primary without any;
-//! * `cron`: what is done because time passes; `saving`: `nodes.conf`;
-//! * `handover`: slots that change hands at one moment;
-//! * `admin`: what `CLUSTER` changes; `route`: where a command belongs; `view`: what it tells.
+//! * `nodes`: the known nodes; `links`: the connections to and from them;
+//! * `settings`: the directives `cluster-*`; `effect`: the outputs;
+//! * `receiving` and `sending`: incoming and outgoing messages;
+//! * `failure`: PFAIL and FAIL; `claims`: slot owners and their epochs; `election`: votes and
+//!   failover; `migration`: replicas that move to a primary without any;
+//! * `cron`: periodic work; `saving`: `nodes.conf`;
+//! * `handover`: atomic slot migration;
+//! * `admin`: the changes of `CLUSTER`; `route`: which node serves a command; `view`: reports for
+//!   `CLUSTER`, `INFO` and the page.
 
 mod admin;
 mod claims;
@@ -41,11 +41,11 @@ pub use effect::{Effect, LinkId, Local};
 use election::Election;
 use election::Manual;
 use links::Link;
-use nodes::{Node, Nodes, Ref};
+use nodes::{Node, NodeRef, Nodes};
 pub use route::{Presence, Request, Route};
 use saving::Saving;
 pub use settings::{PreferredEndpoint, Settings};
-pub use view::{Glance, LinkView, NodeView, ShardView, SlotRange};
+pub use view::{ClusterSummary, LinkView, NodeView, ShardView, SlotRange};
 
 use super::bus::Kind;
 use super::{NodeFlags, NodeId, NodesConf, SlotSet};
@@ -54,81 +54,81 @@ use crate::rng::Rng;
 use crate::sharding::Slot;
 use crate::sorted::SortedMap;
 
-/// One node's knowledge of its cluster, and what it does about it.
+/// One node's view of its cluster, and the state machine that acts on it.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     settings: Settings,
     rng: Rng,
     nodes: Nodes,
-    myself: Ref,
+    myself: NodeRef,
     /// The owner of each slot, or [`UNOWNED`].
-    owners: Arc<[Ref; Slot::COUNT as usize]>,
+    owners: Arc<[NodeRef; Slot::COUNT as usize]>,
     /// Slots that their owners no longer claim and that no other node claims yet.
     unclaimed: SlotSet,
-    /// Slots that this node is giving to others.
-    migrating: SortedMap<Slot, Ref>,
-    /// Slots that this node is taking from others.
-    importing: SortedMap<Slot, Ref>,
-    /// Slots of this node on which no command is carried out, since they are about to change hands.
+    /// Slots that are being migrated away, with their targets.
+    migrating: SortedMap<Slot, NodeRef>,
+    /// Slots that are being imported, with their sources.
+    importing: SortedMap<Slot, NodeRef>,
+    /// Slots of this node on which commands are refused, since they are about to change owners.
     closed: Option<Box<SlotSet>>,
-    /// Slots whose keys are arriving from their owners, to change hands at one moment.
+    /// Slots whose keys are arriving in an atomic migration.
     arriving: SlotSet,
     current_epoch: u64,
     last_vote_epoch: u64,
-    /// Whether the cluster is up in the eyes of this node.
+    /// Whether this node considers the cluster to be up.
     up: bool,
-    /// How many primaries serve slots.
+    /// The number of primaries with slots.
     size: usize,
     links: SortedMap<LinkId, Link>,
     last_link: u64,
-    /// Nodes that were forgotten, and until when they must not come back.
+    /// Forgotten nodes, and when their bans end.
     banned: SortedMap<NodeId, u64>,
     election: Election,
     manual: Manual,
-    /// The primary that the server has been told to follow.
-    following: Option<Ref>,
+    /// The primary that the server was told to replicate.
+    following: Option<NodeRef>,
     /// When this node was last in a minority.
     minority_at: Option<u64>,
-    /// When the state of the cluster was first looked at.
-    first_look: Option<u64>,
+    /// When the state of the cluster was first computed.
+    first_update: Option<u64>,
     ticks: u64,
     next_tick: u64,
     sent: [u64; Kind::COUNT],
     received: [u64; Kind::COUNT],
-    /// Which messages are dropped when they arrive, for tests.
+    /// Which incoming messages are dropped, for tests.
     dropped: Option<PacketFilter>,
-    /// Links that were cut because too much waited on them.
+    /// Number of links that were cut because of their output buffers.
     links_overrun: u64,
     todo: Todo,
-    /// Whether slots have got other owners, or the cluster went up or down, in this call.
+    /// Whether slot owners or the state of the cluster have changed in this call.
     rerouted: bool,
     saving: Saving,
-    /// Messages of this call, and what else must wait until what it rests on is on the disk.
+    /// Effects of this call that must wait until the state they depend on is saved.
     outgoing: Vec<Effect>,
     effects: VecDeque<Effect>,
     local: Local,
 }
 
-/// No node owns the slot.
-const UNOWNED: Ref = Ref::NONE;
+/// The owner of a slot that no node owns.
+const UNOWNED: NodeRef = NodeRef::NONE;
 
-/// What is still to be done before a call ends.
+/// Work to do before the current call ends.
 #[derive(Clone, Copy, Debug, Default)]
 struct Todo {
-    /// See whether a manual failover can go on.
+    /// Continue the manual failover.
     manual: bool,
-    /// See whether an election can go on.
+    /// Continue the election.
     election: bool,
-    /// See whether the cluster is up.
+    /// Recompute whether the cluster is up.
     state: bool,
     /// Save `nodes.conf`.
     save: bool,
-    /// Let nothing leave before that has been done.
+    /// Hold effects back until that is on disk.
     sync: bool,
 }
 
 impl Cluster {
-    /// A node that knows no other nodes. `rng` makes up its node id.
+    /// A new node that knows no others. Its ID is generated with `rng`.
     pub fn new(settings: Settings, mut rng: Rng) -> Self {
         let mut nodes = Nodes::default();
         let id = NodeId::random(&mut rng);
@@ -142,8 +142,8 @@ impl Cluster {
         cluster
     }
 
-    /// A node that knows what its `nodes.conf` says. `now` is on the monotonic clock, in milliseconds:
-    /// others have as long from now on to be heard of as if they had just been pinged.
+    /// A node restored from `nodes.conf`. `now` is on the monotonic clock in milliseconds: node
+    /// timeouts count from then, as if all nodes had just been pinged.
     pub fn load(settings: Settings, rng: Rng, conf: &NodesConf, now: u64) -> Self {
         let mut cluster = Self::restore(settings, rng, conf, now);
         let id = cluster.my_id();
@@ -152,7 +152,7 @@ impl Cluster {
         cluster
     }
 
-    fn around(settings: Settings, rng: Rng, nodes: Nodes, myself: Ref) -> Self {
+    fn around(settings: Settings, rng: Rng, nodes: Nodes, myself: NodeRef) -> Self {
         Self {
             settings,
             rng,
@@ -175,7 +175,7 @@ impl Cluster {
             manual: Manual::default(),
             following: None,
             minority_at: None,
-            first_look: None,
+            first_update: None,
             ticks: 0,
             next_tick: 0,
             sent: [0; Kind::COUNT],
@@ -196,7 +196,7 @@ impl Cluster {
         &self.settings
     }
 
-    /// Takes new settings over (CONFIG SET).
+    /// Replaces the settings (CONFIG SET).
     pub fn set_settings(&mut self, local: Local, settings: Settings) {
         self.begin(local);
         self.settings = settings;
@@ -204,7 +204,7 @@ impl Cluster {
         self.finish();
     }
 
-    /// The next thing to do.
+    /// Takes the next effect.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
@@ -217,22 +217,21 @@ impl Cluster {
         }
     }
 
-    /// Every call from outside begins here.
+    /// The start of every public call.
     fn begin(&mut self, local: Local) {
         self.local = local;
     }
 
-    /// Every call from outside ends here: what it has set in motion is done, and what may leave
-    /// leaves.
+    /// The end of every public call: does the pending work, and releases effects.
     fn finish(&mut self) {
-        // Each thing to do may ask for others, but not for itself again and again.
+        // One kind of work may request others, but this ends after few rounds.
         for _ in 0..4 {
             let todo = core::mem::take(&mut self.todo);
             if todo.manual && self.i_am_replica() {
-                self.go_on_with_manual_failover();
-                self.go_on_with_election();
+                self.continue_manual_failover();
+                self.continue_election();
             } else if todo.election {
-                self.go_on_with_election();
+                self.continue_election();
             }
             if todo.state {
                 self.update_state();
@@ -249,7 +248,7 @@ impl Cluster {
         self.release();
     }
 
-    /// Takes over what the settings say about this node itself.
+    /// Applies the settings that concern this node itself.
     fn settings_changed(&mut self) {
         let ports = self.settings.announced_ports();
         let me = &mut self.nodes[self.myself];
@@ -284,8 +283,8 @@ impl Cluster {
         &self.nodes[self.myself]
     }
 
-    /// The node that claims the slots that this node's messages tell of: itself or its primary.
-    fn my_claimant(&self) -> Ref {
+    /// The node whose slots this node's headers name: itself, or its primary.
+    fn my_claimant(&self) -> NodeRef {
         self.me().master.filter(|_| self.i_am_replica()).unwrap_or(self.myself)
     }
 
@@ -293,11 +292,11 @@ impl Cluster {
         self.me().is_replica()
     }
 
-    fn owner(&self, slot: Slot) -> Option<Ref> {
+    fn owner(&self, slot: Slot) -> Option<NodeRef> {
         Some(self.owners[usize::from(slot)]).filter(|owner| *owner != UNOWNED)
     }
 
-    /// How many primaries are a majority.
+    /// The number of votes that is a majority.
     fn quorum(&self) -> usize {
         self.size / 2 + 1
     }

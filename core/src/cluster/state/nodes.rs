@@ -1,4 +1,4 @@
-//! The nodes that a node knows.
+//! The table of known nodes.
 
 use core::ops::{Index, IndexMut};
 
@@ -6,27 +6,28 @@ use super::LinkId;
 use crate::cluster::{NodeFlags, NodeId, SlotSet};
 use crate::sorted::SortedMap;
 
-/// A node, as long as it is known. A small number, because each slot has one.
+/// An index into [`Nodes`], valid as long as the node is known. Small, because there is one for
+/// each slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ref(u16);
+pub(super) struct NodeRef(u16);
 
-impl Ref {
+impl NodeRef {
     /// No node.
-    pub(super) const NONE: Ref = Ref(u16::MAX);
+    pub(super) const NONE: NodeRef = NodeRef(u16::MAX);
 }
 
-/// What is known of a node.
+/// A known node.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) id: NodeId,
     pub(super) shard: NodeId,
     pub(super) flags: NodeFlags,
-    /// Times are milliseconds on the monotonic clock.
+    /// When it was added. All times are milliseconds on the monotonic clock.
     pub(super) created: u64,
     pub(super) config_epoch: u64,
     pub(super) slots: SlotSet,
-    /// The primary of a replica.
-    pub(super) master: Option<Ref>,
+    /// The primary that it replicates.
+    pub(super) master: Option<NodeRef>,
     /// May be empty.
     pub(super) ip: String,
     pub(super) port: u16,
@@ -34,24 +35,24 @@ pub(super) struct Node {
     pub(super) bus_port: u16,
     pub(super) hostname: String,
     pub(super) human_nodename: String,
-    /// When the ping was sent that has not been answered yet.
+    /// When the PING was sent that is not answered yet.
     pub(super) ping_sent: Option<u64>,
     pub(super) pong_received: Option<u64>,
-    /// When the last ping was sent that it has answered.
+    /// When the last answered PING was sent.
     pub(super) answered: Option<u64>,
-    /// When anything came from it.
+    /// When bytes last arrived from it.
     pub(super) data_received: Option<u64>,
     /// When it was marked FAIL.
     pub(super) failed_at: u64,
-    /// Primaries that could not reach it, and when they last said so.
-    pub(super) reports: SortedMap<Ref, u64>,
-    /// The connection that this node has made to it.
+    /// Primaries that reported it as unreachable, with the time of their last report.
+    pub(super) reports: SortedMap<NodeRef, u64>,
+    /// The connection that this node opened.
     pub(super) link: Option<LinkId>,
-    /// The connection that it has made to this node.
+    /// The connection that the other node opened.
     pub(super) inbound: Option<LinkId>,
-    /// When this node last voted for one of its replicas.
+    /// When this node last voted for one of its replicas (only for a primary).
     pub(super) voted_at: Option<u64>,
-    /// Since when it is a primary without replicas that work.
+    /// Since when it is a primary without working replicas.
     pub(super) orphaned_since: Option<u64>,
     /// Its replication offset.
     pub(super) offset: u64,
@@ -95,7 +96,7 @@ impl Node {
         self.flags.any(NodeFlags::SLAVE)
     }
 
-    /// Whether it has a vote: a primary with slots.
+    /// Whether it may vote: it is a primary with slots.
     pub(super) fn votes(&self) -> bool {
         self.is_primary() && !self.slots.is_empty()
     }
@@ -108,7 +109,7 @@ impl Node {
         self.flags.any(NodeFlags::PFAIL)
     }
 
-    /// Whether it is out of reach in the eyes of this node or of the majority.
+    /// Whether it is marked PFAIL or FAIL.
     pub(super) fn is_unreachable(&self) -> bool {
         self.flags.any(NodeFlags::PFAIL.and(NodeFlags::FAIL))
     }
@@ -121,21 +122,21 @@ impl Node {
         !self.flags.any(NodeFlags::NOADDR) && !self.ip.is_empty()
     }
 
-    /// The name by which log lines call it, as Redis does: with the name for people.
+    /// The node's ID as in log lines of Redis, with the human-readable name.
     pub(super) fn called(&self) -> String {
         format!("{} ({})", self.id, self.human_nodename)
     }
 }
 
-/// The nodes that a node knows, with itself.
+/// The known nodes, including the node itself.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Nodes {
     places: Vec<Option<Node>>,
-    names: SortedMap<NodeId, Ref>,
+    names: SortedMap<NodeId, NodeRef>,
 }
 
-/// More nodes than any cluster has; what goes beyond is not taken in.
-const MOST: usize = 20_000;
+/// The maximum number of nodes, far above any real cluster. Further nodes are not added.
+const MAX_NODES: usize = 20_000;
 
 impl Nodes {
     pub(super) fn len(&self) -> usize {
@@ -143,59 +144,59 @@ impl Nodes {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.len() >= MOST
+        self.len() >= MAX_NODES
     }
 
-    pub(super) fn find(&self, id: NodeId) -> Option<Ref> {
+    pub(super) fn find(&self, id: NodeId) -> Option<NodeRef> {
         self.names.get(&id).copied()
     }
 
-    pub(super) fn get(&self, node: Ref) -> Option<&Node> {
+    pub(super) fn get(&self, node: NodeRef) -> Option<&Node> {
         self.places.get(usize::from(node.0))?.as_ref()
     }
 
-    /// Adds a node whose name is new.
-    pub(super) fn add(&mut self, node: Node) -> Ref {
+    /// Adds a node with a new ID.
+    pub(super) fn add(&mut self, node: Node) -> NodeRef {
         let free = self.places.iter().position(Option::is_none);
         let place = free.unwrap_or_else(|| {
             self.places.push(None);
             self.places.len() - 1
         });
-        let reference = Ref(place as u16);
+        let reference = NodeRef(place as u16);
         self.names.insert(node.id, reference);
         self.places[place] = Some(node);
         reference
     }
 
-    pub(super) fn remove(&mut self, node: Ref) -> Option<Node> {
+    pub(super) fn remove(&mut self, node: NodeRef) -> Option<Node> {
         let node = self.places.get_mut(usize::from(node.0))?.take()?;
         self.names.remove(&node.id);
         Some(node)
     }
 
-    pub(super) fn rename(&mut self, node: Ref, id: NodeId) {
+    pub(super) fn rename(&mut self, node: NodeRef, id: NodeId) {
         let before = core::mem::replace(&mut self[node].id, id);
         self.names.remove(&before);
         self.names.insert(id, node);
     }
 
-    /// All nodes, in the order of their names.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Ref, &Node)> {
+    /// All nodes, ordered by ID.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (NodeRef, &Node)> {
         self.names.values().map(|node| (*node, &self[*node]))
     }
 
-    /// The references of all nodes, in the order of their names.
-    pub(super) fn refs(&self) -> Vec<Ref> {
+    /// The references of all nodes, ordered by ID.
+    pub(super) fn refs(&self) -> Vec<NodeRef> {
         self.names.values().copied().collect()
     }
 
     /// The replicas of a node.
-    pub(super) fn replicas(&self, of: Ref) -> impl Iterator<Item = (Ref, &Node)> {
+    pub(super) fn replicas(&self, of: NodeRef) -> impl Iterator<Item = (NodeRef, &Node)> {
         self.iter().filter(move |(_, node)| node.is_replica() && node.master == Some(of))
     }
 
-    /// How many replicas of a node work.
-    pub(super) fn working_replicas(&self, of: Ref) -> usize {
+    /// The number of working replicas of a node.
+    pub(super) fn working_replicas(&self, of: NodeRef) -> usize {
         self.replicas(of).filter(|(_, node)| !node.has_failed()).count()
     }
 
@@ -204,16 +205,16 @@ impl Nodes {
     }
 }
 
-impl Index<Ref> for Nodes {
+impl Index<NodeRef> for Nodes {
     type Output = Node;
 
-    fn index(&self, node: Ref) -> &Node {
+    fn index(&self, node: NodeRef) -> &Node {
         self.places[usize::from(node.0)].as_ref().expect("references are cut with their nodes")
     }
 }
 
-impl IndexMut<Ref> for Nodes {
-    fn index_mut(&mut self, node: Ref) -> &mut Node {
+impl IndexMut<NodeRef> for Nodes {
+    fn index_mut(&mut self, node: NodeRef) -> &mut Node {
         self.places[usize::from(node.0)].as_mut().expect("references are cut with their nodes")
     }
 }

@@ -1,17 +1,17 @@
-//! What a message changes.
+//! Handling of incoming messages.
 
 use super::nodes::Node;
-use super::{Cluster, Effect, LinkId, Local, NodeFlags, Ref};
+use super::{Cluster, Effect, LinkId, Local, NodeFlags, NodeRef};
 use crate::cluster::bus::{
     BadFrame, Body, Extension, Gossip, Greeting, Header, Malformed, Message, decode,
 };
 use crate::cluster::{NodeId, SlotSet};
 use crate::machine::LogLevel;
 
-/// How far the clock of another node may be ahead, in milliseconds, for its times to be believed.
+/// How far ahead a time in another node's gossip may be, in milliseconds, to be accepted.
 const CLOCK_TOLERANCE: u64 = 500;
 
-/// Flags that a node may have in the eyes of another when this one hears of it for the first time.
+/// The flags that are taken over from gossip when a node is added.
 const GOSSIPED: NodeFlags = NodeFlags::MASTER
     .and(NodeFlags::SLAVE)
     .and(NodeFlags::PFAIL)
@@ -24,21 +24,21 @@ const GOSSIPED: NodeFlags = NodeFlags::MASTER
 #[derive(Clone, Copy)]
 struct From {
     link: LinkId,
-    /// The node at the other end of the link, be it in a handshake.
-    peer: Option<Ref>,
+    /// The node at the other end of the link, even during the handshake.
+    peer: Option<NodeRef>,
     inbound: bool,
-    /// The node that sent it, if it is one that this node knows.
-    sender: Option<Ref>,
+    /// The sender, if it is a known node.
+    sender: Option<NodeRef>,
 }
 
 impl Cluster {
-    /// Bytes have arrived on a link.
+    /// Handles bytes that arrived on a link.
     pub fn receive(&mut self, local: Local, link: LinkId, bytes: &[u8]) {
         self.begin(local);
         let Some(entry) = self.links.get_mut(&link) else { return };
         let mut framer = core::mem::take(&mut entry.framer);
         framer.push(bytes);
-        // A message may end the link.
+        // A message may close the link.
         while self.links.contains_key(&link) {
             match framer.next_frame() {
                 Ok(Some(frame)) => self.receive_frame(link, frame),
@@ -72,7 +72,7 @@ impl Cluster {
         }
         self.received[message.body.kind() as usize] += 1;
         let Some(from) = self.sender(link, &message) else { return };
-        self.note_sender(from.sender, &message.header);
+        self.update_sender(from.sender, &message.header);
         let Message { header, body } = message;
         match body {
             Body::Gossip { greeting, about, extensions } => {
@@ -110,12 +110,12 @@ impl Cluster {
 
     fn log_malformed(&mut self, malformed: Malformed, len: usize) {
         let text = match malformed {
-            // As in Redis, what later versions say is passed over in silence.
+            // As in Redis, messages of other protocol versions are ignored silently.
             Malformed::Version(_) => return,
             Malformed::Kind(number) => format!("Received unknown packet type: {number}"),
             Malformed::Length(kind) => {
                 format!(
-                    "Received invalid {} packet of length {len}: it does not hold what it says",
+                    "Received invalid {} packet of length {len}: its length does not fit its contents",
                     kind.name()
                 )
             }
@@ -129,8 +129,8 @@ impl Cluster {
         self.log(LogLevel::Warning, || text);
     }
 
-    /// The sender of a message: the node that the link leads to, or, where that is not known yet, the one
-    /// that the message names.
+    /// Finds the sender of a message: the node that the link belongs to or, if that is not known
+    /// yet, the node named in the message.
     fn sender(&mut self, id: LinkId, message: &Message) -> Option<From> {
         let link = self.links.get(&id)?;
         let (peer, inbound) = (link.node, link.inbound);
@@ -145,8 +145,8 @@ impl Cluster {
         Some(From { link: id, peer, inbound, sender })
     }
 
-    /// What every message of a known node says: that it lives, its epochs, its offset.
-    fn note_sender(&mut self, sender: Option<Ref>, header: &Header) {
+    /// Updates what every message says about its sender: it is alive, its epochs, its offset.
+    fn update_sender(&mut self, sender: Option<NodeRef>, header: &Header) {
         let Some(sender) = sender else { return };
         let now = self.now();
         let node = &mut self.nodes[sender];
@@ -181,7 +181,7 @@ impl Cluster {
         if greeting != Greeting::Pong {
             self.learn_own_ip(from.link, greeting);
             if from.sender.is_none() && greeting == Greeting::Meet {
-                self.take_in(from.link, header);
+                self.receive_meet(from.link, header);
                 self.receive_gossip(None, about);
             }
             self.greet(from.link, Greeting::Pong);
@@ -224,7 +224,7 @@ impl Cluster {
             && self.nodes[sender].is_primary()
             && header.config_epoch == self.me().config_epoch
         {
-            self.part_epochs(sender);
+            self.resolve_epoch_collision(sender);
         }
         self.receive_gossip(Some(sender), about);
         if self.nodes.get(sender).is_some() {
@@ -232,7 +232,8 @@ impl Cluster {
         }
     }
 
-    /// A node does not know its own address; others tell it, by connecting to it.
+    /// A node does not know its own address: it takes the local address of a connection that
+    /// another node opened to it.
     fn learn_own_ip(&mut self, link: LinkId, greeting: Greeting) {
         let unknown = self.me().ip.is_empty();
         if self.settings.announce_ip.is_some() || !(unknown || greeting == Greeting::Meet) {
@@ -246,8 +247,8 @@ impl Cluster {
         }
     }
 
-    /// A node that asks to be met: it is asked for its name in turn.
-    fn take_in(&mut self, link: LinkId, header: &Header) {
+    /// Handles MEET from an unknown node: adds it, and starts a handshake with it.
+    fn receive_meet(&mut self, link: LinkId, header: &Header) {
         if self.nodes.is_full() {
             return;
         }
@@ -261,9 +262,14 @@ impl Cluster {
         self.todo.save = true;
     }
 
-    /// What comes back on a connection of this node must come from the node that it leads to.
-    /// `None` if the link is gone.
-    fn check_identity(&mut self, from: From, peer: Ref, header: &Header) -> Option<Option<Ref>> {
+    /// Checks that a reply on a connection that this node opened comes from the expected node.
+    /// `None` if the link was closed.
+    fn check_identity(
+        &mut self,
+        from: From,
+        peer: NodeRef,
+        header: &Header,
+    ) -> Option<Option<NodeRef>> {
         if self.nodes[peer].in_handshake() {
             if let Some(sender) = from.sender {
                 let called = self.nodes[sender].called();
@@ -287,7 +293,7 @@ impl Cluster {
             node.flags.set(NodeFlags(role));
             self.todo.save = true;
             self.log(LogLevel::Debug, || format!("Handshake with node {name} completed."));
-            // What else the message says is believed from the next one on.
+            // The rest of the message is ignored; the next one is handled in full.
             return Some(None);
         }
         if header.sender != Some(self.nodes[peer].id) {
@@ -306,8 +312,8 @@ impl Cluster {
         Some(from.sender)
     }
 
-    /// A node has answered a ping.
-    fn answered(&mut self, node: Ref) {
+    /// Handles a PONG of a node.
+    fn answered(&mut self, node: NodeRef) {
         let now = self.now();
         let other = &mut self.nodes[node];
         other.pong_received = Some(now);
@@ -317,11 +323,11 @@ impl Cluster {
             self.todo.save = true;
             self.todo.state = true;
         } else if other.has_failed() {
-            self.trust_again(node);
+            self.clear_failure_if_safe(node);
         }
     }
 
-    /// The address that a node announces, or that its messages come from.
+    /// The address that a node announces, or else that of its connection.
     fn announced_ip(&self, link: LinkId, header: &Header) -> Option<String> {
         if header.ip.is_empty() {
             let link = self.links.get(&link)?;
@@ -330,8 +336,8 @@ impl Cluster {
         Some(header.ip.clone())
     }
 
-    /// A node pings from a place where it was not known to be. Returns whether that is so.
-    fn update_address(&mut self, node: Ref, link: LinkId, header: &Header) -> bool {
+    /// Updates the address of a node that pings from another one. Returns whether it changed.
+    fn update_address(&mut self, node: NodeRef, link: LinkId, header: &Header) -> bool {
         if self.nodes[node].link == Some(link) || node == self.myself {
             return false;
         }
@@ -359,8 +365,8 @@ impl Cluster {
         true
     }
 
-    /// A node says whether it is a primary, or whose replica.
-    fn learn_role(&mut self, sender: Ref, header: &Header) {
+    /// Updates the role and the primary of the sender.
+    fn learn_role(&mut self, sender: NodeRef, header: &Header) {
         let Some(master) = header.master else { return self.set_primary(sender) };
         if self.nodes[sender].is_primary() {
             self.delete_slots_of(sender);
@@ -382,9 +388,9 @@ impl Cluster {
         }
     }
 
-    /// A node says which slots are its own, or its primary's. What is news is taken over; what is
-    /// out of date is put right.
-    fn learn_slots(&mut self, sender: Ref, header: &Header) {
+    /// Compares the slots in the header with the known owners. Newer claims are accepted; a sender
+    /// whose claims are outdated is sent an UPDATE.
+    fn learn_slots(&mut self, sender: NodeRef, header: &Header) {
         let node = &self.nodes[sender];
         let claimant = if node.is_primary() { Some(sender) } else { node.master };
         let Some(claimant) = claimant.and_then(|claimant| self.nodes.get(claimant)) else { return };
@@ -412,16 +418,16 @@ impl Cluster {
         self.send_to(sender, Body::Update { node: about, config_epoch, slots });
     }
 
-    fn receive_gossip(&mut self, sender: Option<Ref>, about: &[Gossip]) {
+    fn receive_gossip(&mut self, sender: Option<NodeRef>, about: &[Gossip]) {
         for gossip in about {
             match self.nodes.find(gossip.node) {
                 Some(node) => self.gossip_about_known(sender, node, gossip),
-                None => self.gossip_about_stranger(sender, gossip),
+                None => self.gossip_about_unknown(sender, gossip),
             }
         }
     }
 
-    fn gossip_about_known(&mut self, sender: Option<Ref>, node: Ref, gossip: &Gossip) {
+    fn gossip_about_known(&mut self, sender: Option<NodeRef>, node: NodeRef, gossip: &Gossip) {
         if node == self.myself {
             return;
         }
@@ -429,12 +435,12 @@ impl Cluster {
         if let Some(sender) = sender.filter(|sender| self.nodes[*sender].votes())
             && sender != node
         {
-            self.note_report(sender, node, failing);
+            self.record_failure_report(sender, node, failing);
         }
         if failing {
             return;
         }
-        // What others hear of a node counts as if this one had heard it.
+        // A pong that another node received counts as if this node had received it.
         let seen = u64::from(gossip.pong_received) * 1_000;
         if self.nodes[node].ping_sent.is_none()
             && self.failure_reports(node) == 0
@@ -457,9 +463,9 @@ impl Cluster {
         }
     }
 
-    /// A node that this one does not know is taken in, if a node that it knows speaks of it. Its
-    /// name is known, so it cannot be taken for another that has got its address.
-    fn gossip_about_stranger(&mut self, sender: Option<Ref>, gossip: &Gossip) {
+    /// Adds an unknown node if a known node gossips about it. Its ID is known, so another node at
+    /// its address cannot be mistaken for it.
+    fn gossip_about_unknown(&mut self, sender: Option<NodeRef>, gossip: &Gossip) {
         if sender.is_none()
             || gossip.flags.any(NodeFlags::NOADDR)
             || gossip.ip.is_empty()
@@ -476,14 +482,14 @@ impl Cluster {
         self.nodes.add(node);
     }
 
-    fn receive_extensions(&mut self, sender: Ref, extensions: &[Extension]) {
+    fn receive_extensions(&mut self, sender: NodeRef, extensions: &[Extension]) {
         let (mut hostname, mut human_nodename, mut shard) = ("", "", None);
         for extension in extensions {
             match extension {
                 Extension::Hostname(text) => hostname = text,
                 Extension::HumanNodename(text) => human_nodename = text,
                 Extension::Shard(id) => shard = Some(*id),
-                Extension::Forgotten { node, ttl } => self.forget_as_told(sender, *node, *ttl),
+                Extension::Forgotten { node, ttl } => self.receive_forgotten(sender, *node, *ttl),
                 Extension::Unknown(number) => self
                     .log(LogLevel::Warning, || format!("Received unknown extension type {number}")),
             }
@@ -497,22 +503,22 @@ impl Cluster {
             self.todo.save = true;
         }
         if let Some(shard) = shard.filter(|_| is_primary) {
-            self.name_shard(sender, shard);
+            self.learn_shard(sender, shard);
         }
     }
 
-    /// A primary tells the name of its shard, which is that of its replicas, too. What replicas say is
-    /// not asked: of a primary whose version does not tell, each node has made up a name of its own.
-    fn name_shard(&mut self, primary: Ref, shard: NodeId) {
+    /// Takes over a primary's shard ID, also for its replicas. What replicas say is ignored: if
+    /// their primary's version does not send the ID, each node has made one up.
+    fn learn_shard(&mut self, primary: NodeRef, shard: NodeId) {
         let replicas = self.nodes.replicas(primary).map(|(replica, _)| replica);
-        let members: Vec<Ref> = replicas.chain([primary]).collect();
+        let members: Vec<NodeRef> = replicas.chain([primary]).collect();
         for member in members {
             self.todo.save |= self.nodes[member].shard != shard;
             self.nodes[member].shard = shard;
         }
     }
 
-    fn forget_as_told(&mut self, sender: Ref, id: NodeId, ttl: u64) {
+    fn receive_forgotten(&mut self, sender: NodeRef, id: NodeId, ttl: u64) {
         let Some(node) = self.nodes.find(id) else { return };
         let my_primary = self.i_am_replica() && self.me().master == Some(node);
         if node == self.myself || node == sender || my_primary {
@@ -524,7 +530,7 @@ impl Cluster {
         self.todo.state = true;
     }
 
-    fn receive_fail(&mut self, sender: Option<Ref>, about: NodeId, header: &Header) {
+    fn receive_fail(&mut self, sender: Option<NodeRef>, about: NodeId, header: &Header) {
         let Some(sender) = sender else {
             let name = header.sender.map(|name| name.to_string()).unwrap_or_default();
             return self.log(LogLevel::Notice, || {

@@ -1,62 +1,62 @@
-//! Where a command belongs: here, or at the owner of its keys' slot.
+//! Routing: whether this node serves a command, or the client is redirected or refused.
 
-use super::{Cluster, NodeId, PreferredEndpoint, Ref, UNOWNED};
+use super::{Cluster, NodeId, NodeRef, PreferredEndpoint, UNOWNED};
 use crate::sharding::Slot;
 
-/// What decides about the place of a command besides its keys.
+/// The properties of a command, other than its keys, that decide where it is served.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request {
     /// Whether it writes.
     pub writes: bool,
     /// Whether the client has said `READONLY`.
     pub readonly: bool,
-    /// Whether the client has said `ASKING`, or the command says it by itself.
+    /// Whether the client has sent `ASKING`, or the command implies it.
     pub asking: bool,
     /// Whether the keys are sharded channels.
     pub shard_channels: bool,
-    /// Whether it is `MIGRATE`, which moves what is on its way.
+    /// Whether it is `MIGRATE`, which is allowed on slots that are being moved.
     pub migrates: bool,
 }
 
-/// Which of a command's keys are here. Asked only of slots that are on their way.
+/// How many of a command's keys this node has. Only needed for slots that are being moved.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Presence {
-    /// Keys that are here.
+    /// Number of keys that this node has.
     pub here: usize,
-    /// Keys that are not.
+    /// Number of keys that it does not have.
     pub missing: usize,
-    /// Whether there are several different keys.
+    /// Whether the command has at least two different keys.
     pub several: bool,
 }
 
-/// Where a command belongs.
+/// Where a command has to be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Here.
+    /// By this node.
     Here,
-    /// Nowhere: the error to answer, with its code.
+    /// Nowhere: reply with this error, which starts with its code.
     Refused(&'static str),
-    /// At another node, for good.
+    /// By another node, permanently: reply with MOVED.
     Moved {
         /// The slot.
         slot: Slot,
-        /// The node's name or address, as clients are told; may be empty.
+        /// The host that clients are given; may be empty.
         host: String,
         /// Its port.
         port: u16,
     },
-    /// At another node, this once.
+    /// By another node, this once: reply with ASK.
     Ask {
         /// The slot.
         slot: Slot,
-        /// The node's name or address, as clients are told; may be empty.
+        /// The host that clients are given; may be empty.
         host: String,
         /// Its port.
         port: u16,
     },
 }
 
-/// Keys of one command are in several slots.
+/// The error for a command whose keys are in several slots.
 const CROSS_SLOT: &str = "CROSSSLOT Keys in request don't hash to the same slot";
 const UNBOUND: &str = "CLUSTERDOWN Hash slot not served";
 const DOWN: &str = "CLUSTERDOWN The cluster is down";
@@ -64,8 +64,8 @@ const DOWN_READS: &str = "CLUSTERDOWN The cluster is down and only accepts read 
 const TRY_AGAIN: &str = "TRYAGAIN Multiple keys request during rehashing of slot";
 
 impl Cluster {
-    /// Whether every command on a slot is carried out here: what is asked of every command, and true
-    /// of nearly all.
+    /// Whether this node serves all commands on a slot. The fast path, which holds for nearly all
+    /// commands.
     #[inline]
     pub fn serves(&self, slot: Slot) -> bool {
         self.up
@@ -75,7 +75,7 @@ impl Cluster {
             && self.closed.is_none()
     }
 
-    /// The one slot of a command's keys, or the error that there are several; `None` without keys.
+    /// The slot of a command's keys, or an error if there are several slots; `None` without keys.
     pub fn slot_of<'k>(mut keys: impl Iterator<Item = &'k [u8]>) -> Result<Option<Slot>, Route> {
         let Some(slot) = keys.next().map(Slot::of) else { return Ok(None) };
         match keys.all(|key| Slot::of(key) == slot) {
@@ -84,8 +84,8 @@ impl Cluster {
         }
     }
 
-    /// Why a command is refused whose keys are in several slots: that nobody serves the first is told
-    /// before that.
+    /// The error for a command whose keys are in several slots. As in Redis, a first slot without
+    /// an owner comes before CROSSSLOT.
     pub fn refusal_of(&self, first: &[u8], several: Route) -> Route {
         match self.owner(Slot::of(first)) {
             None => Route::Refused(UNBOUND),
@@ -93,7 +93,7 @@ impl Cluster {
         }
     }
 
-    /// Where a command belongs whose keys are all in one slot. `presence` looks for the keys.
+    /// Decides where a command on one slot is served. `presence` looks up the keys.
     pub fn route(
         &self,
         slot: Slot,
@@ -123,7 +123,7 @@ impl Cluster {
             match target {
                 Some(_) if missing > 0 && here > 0 => return Route::Refused(TRY_AGAIN),
                 Some(target) if missing > 0 => {
-                    let (host, port) = self.told(*target);
+                    let (host, port) = self.client_endpoint(*target);
                     return Route::Ask { slot, host, port };
                 }
                 None if several && missing > 0 => return Route::Refused(TRY_AGAIN),
@@ -137,13 +137,13 @@ impl Cluster {
         if mine || by_replica || (imports && request.asking) {
             return Route::Here;
         }
-        let (host, port) = self.told(owner);
+        let (host, port) = self.client_endpoint(owner);
         Route::Moved { slot, host, port }
     }
 
-    /// What a client that waits for keys in a slot is to be told, if it waits in vain: `readonly` is
-    /// whether a replica may serve it.
-    pub fn evicts_waiting(&self, slot: Slot, readonly: bool) -> Option<Route> {
+    /// The error or redirection for a blocked client that waits for keys in a slot, if this node
+    /// does not serve it any more. `readonly`: a replica may serve it.
+    pub fn error_for_blocked_client(&self, slot: Slot, readonly: bool) -> Option<Route> {
         if !self.up {
             return Some(Route::Refused(DOWN));
         }
@@ -152,13 +152,13 @@ impl Cluster {
         (route != Route::Here).then_some(route)
     }
 
-    /// Whether this node serves a sharded channel's slot, as primary or as replica.
+    /// Whether this node, as primary or replica, serves the slot of a sharded channel.
     pub fn serves_channel(&self, slot: Slot) -> bool {
         let owner = self.owners[usize::from(slot)];
         owner != UNOWNED && owner == self.my_claimant()
     }
 
-    /// Whether the cluster is up in the eyes of this node.
+    /// Whether this node considers the cluster to be up.
     pub fn is_up(&self) -> bool {
         self.up
     }
@@ -168,19 +168,19 @@ impl Cluster {
         self.owners[usize::from(slot)] == self.myself
     }
 
-    /// The name of the owner of a slot.
+    /// The ID of a slot's owner.
     pub fn owner_of(&self, slot: Slot) -> Option<NodeId> {
         self.owner(slot).map(|owner| self.nodes[owner].id)
     }
 
-    /// Name or address, and port, of a node, as clients are told.
-    fn told(&self, node: Ref) -> (String, u16) {
+    /// The host and the port of a node that clients are given.
+    fn client_endpoint(&self, node: NodeRef) -> (String, u16) {
         let node = &self.nodes[node];
         (endpoint(self.settings.preferred_endpoint, &node.ip, &node.hostname), node.port)
     }
 }
 
-/// The name or address under which clients are told of a node.
+/// The host of a node that clients are given; see `cluster-preferred-endpoint-type`.
 pub(super) fn endpoint(kind: PreferredEndpoint, ip: &str, hostname: &str) -> String {
     match kind {
         PreferredEndpoint::Ip => ip.to_owned(),

@@ -1,33 +1,33 @@
-//! `nodes.conf`: what is written when, and what waits for it.
+//! Saving of `nodes.conf`, and the effects that are held back until it is on disk.
 //!
-//! A node must not act on a vote or an epoch that it could forget. So nothing leaves it (no message,
-//! no change of the server's role) while such a change is on its way to the disk.
+//! A node must not act on a vote or an epoch that a crash could make it forget. So while such a
+//! change is being written, no effect is released: no message, no change of the server's role.
 
 use std::collections::VecDeque;
 
 use super::nodes::Node;
-use super::{Cluster, Effect, Local, NodeFlags, Ref};
+use super::{Cluster, Effect, Local, NodeFlags, NodeRef};
 use crate::cluster::{Direction, NodeLine, NodesConf, OpenSlot};
 use crate::rng::Rng;
 use crate::sorted;
 
-/// What has been saved, and what waits for that.
+/// How far the state is saved, and the effects that wait for it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Saving {
-    /// Changes so far.
+    /// Number of changes so far.
     changes: u64,
-    /// Up to which of them the file that is being written holds.
+    /// The last change in the file that is being written.
     writing: Option<u64>,
-    /// Up to which of them the file holds.
+    /// The last change in the file on disk.
     saved: u64,
-    /// Up to which of them it must, before anything leaves.
+    /// The last change that must be on disk before effects are released.
     needed: u64,
-    /// What waits for that.
+    /// Effects that wait for that.
     held: VecDeque<Effect>,
 }
 
 impl Saving {
-    /// Something has changed; with `sync` nothing may leave before it is on the disk.
+    /// Counts a change; with `sync` effects are held back until it is on disk.
     pub(super) fn changed(&mut self, sync: bool) {
         self.changes += 1;
         if sync {
@@ -41,8 +41,8 @@ impl Saving {
 }
 
 impl Cluster {
-    /// The file that [`Effect::Save`] asked for is on the disk. (If it cannot be written the server
-    /// ends: a node that forgets its votes must not give any.)
+    /// The file of [`Effect::Save`] is on disk. (If it cannot be written, the server exits: a node
+    /// that could forget its votes must not vote.)
     pub fn saved(&mut self, local: Local) {
         self.begin(local);
         if let Some(changes) = self.saving.writing.take() {
@@ -51,12 +51,12 @@ impl Cluster {
         self.finish();
     }
 
-    /// The number of the last change that `nodes.conf` is to hold, and of the last that it holds.
+    /// The number of the last change, and that of the last change on disk.
     pub fn saves(&self) -> (u64, u64) {
         (self.saving.changes, self.saving.saved)
     }
 
-    /// Writes what has changed, unless a write is under way.
+    /// Starts a write if something has changed and none is under way.
     pub(super) fn save(&mut self) {
         if self.saving.writing.is_none() && self.saving.changes > self.saving.saved {
             self.saving.writing = Some(self.saving.changes);
@@ -65,7 +65,7 @@ impl Cluster {
         }
     }
 
-    /// Lets go what may leave.
+    /// Releases the effects that need not wait any longer.
     pub(super) fn release(&mut self) {
         if core::mem::take(&mut self.rerouted) {
             self.outgoing.push(Effect::Reroute);
@@ -78,7 +78,7 @@ impl Cluster {
         }
     }
 
-    /// What `nodes.conf` shall hold.
+    /// The contents for `nodes.conf`.
     pub fn nodes_conf(&self) -> NodesConf {
         let known = self.nodes.iter().filter(|(_, node)| !node.in_handshake());
         NodesConf {
@@ -90,7 +90,7 @@ impl Cluster {
     }
 
     /// A node as a line of `nodes.conf` or of `CLUSTER NODES`.
-    pub(super) fn node_line(&self, reference: Ref) -> NodeLine {
+    pub(super) fn node_line(&self, reference: NodeRef) -> NodeLine {
         let node = &self.nodes[reference];
         let master = node.master.map(|master| &self.nodes[master]);
         let open = if reference == self.myself { self.open_slots() } else { Vec::new() };
@@ -115,8 +115,11 @@ impl Cluster {
     }
 
     fn open_slots(&self) -> Vec<OpenSlot> {
-        let line =
-            |slot, direction, node: Ref| OpenSlot { slot, direction, node: self.nodes[node].id };
+        let line = |slot, direction, node: NodeRef| OpenSlot {
+            slot,
+            direction,
+            node: self.nodes[node].id,
+        };
         let to = self.migrating.iter().map(|(slot, node)| line(*slot, Direction::To, *node));
         let from = self.importing.iter().map(|(slot, node)| line(*slot, Direction::From, *node));
         let mut open: Vec<OpenSlot> = to.chain(from).collect();
@@ -124,7 +127,7 @@ impl Cluster {
         open
     }
 
-    /// A node that knows what a file says.
+    /// A node restored from a file.
     pub(super) fn restore(
         settings: super::Settings,
         mut rng: Rng,
@@ -134,7 +137,7 @@ impl Cluster {
         let mut nodes = super::Nodes::default();
         let mut myself = None;
         for line in &conf.nodes {
-            // Files of older versions do not name the shards.
+            // Older versions do not save the shards.
             let shard = line.shard.unwrap_or_else(|| super::NodeId::random(&mut rng));
             let mut node = Node::new(line.id, shard, line.flags, now);
             node.ip.clone_from(&line.ip);
@@ -158,7 +161,7 @@ impl Cluster {
         });
         let mut cluster = Self::around(settings, rng, nodes, myself);
         for line in &conf.nodes {
-            cluster.restore_bonds(line);
+            cluster.restore_relations(line);
         }
         cluster.current_epoch = conf.current_epoch;
         cluster.current_epoch = cluster.largest_epoch();
@@ -167,8 +170,8 @@ impl Cluster {
         cluster
     }
 
-    /// What a line of the file says of other nodes.
-    fn restore_bonds(&mut self, line: &NodeLine) {
+    /// Restores the primary and the moving slots of a line, which refer to other nodes.
+    fn restore_relations(&mut self, line: &NodeLine) {
         let Some(node) = self.nodes.find(line.id) else { return };
         if let Some(master) = line.master.filter(|master| *master != line.id) {
             let shard = self.nodes[node].shard;
@@ -187,9 +190,9 @@ impl Cluster {
         }
     }
 
-    /// A node that a line speaks of; one that has no line of its own is known by its name only, and
-    /// counted to this shard.
-    fn find_or_add(&mut self, id: super::NodeId, shard: super::NodeId) -> Ref {
+    /// The node with this ID. A node without a line of its own is added with this shard; nothing
+    /// but its ID is known.
+    fn find_or_add(&mut self, id: super::NodeId, shard: super::NodeId) -> NodeRef {
         let known = self.nodes.find(id);
         known.unwrap_or_else(|| self.nodes.add(Node::new(id, shard, NodeFlags::NOADDR, 0)))
     }

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use super::nodes::Node;
-use super::{Cluster, LinkId, NodeFlags, Ref};
+use super::{Cluster, LinkId, NodeFlags, NodeRef};
 use crate::cluster::bus::{Body, Extension, Gossip, Greeting, Header, Message};
 
-/// Entries of gossip in a message, at least.
-const LEAST_GOSSIP: usize = 3;
+/// The minimum number of gossip entries in a message.
+const MIN_GOSSIP: usize = 3;
 
-/// Of how many nodes one is told of in a message. With a tenth of them, the messages that a node
-/// gets in two node timeouts (the time that a failure report counts) tell it of each node by most of
-/// the primaries.
+/// Each message has gossip about one in this many nodes. With a tenth, the messages that arrive
+/// within two node timeouts (the validity of a failure report) include reports on each node from
+/// most primaries.
 const GOSSIP_SHARE: usize = 10;
 
 impl Cluster {
-    /// Tells the subscribers at other nodes of a message: at all nodes, or, of a sharded channel,
+    /// Publishes a message to subscribers at other nodes: at all nodes or, for a sharded channel,
     /// at those of this shard.
     pub fn publish(&mut self, local: super::Local, channel: &[u8], message: &[u8], sharded: bool) {
         self.begin(local);
@@ -47,7 +47,7 @@ impl Cluster {
     }
 
     /// Sends a message to a node, if there is a connection to it.
-    pub(super) fn send_to(&mut self, node: Ref, body: Body) {
+    pub(super) fn send_to(&mut self, node: NodeRef, body: Body) {
         if let Some(link) = self.nodes[node].link {
             self.send(link, body);
         }
@@ -72,23 +72,24 @@ impl Cluster {
         }
     }
 
-    /// Tells all nodes, unasked, what has changed.
+    /// Sends a PONG to all nodes at once, to announce a change.
     pub(super) fn pong_to_all(&mut self) {
         self.pong_to(|_, _| true);
     }
 
-    /// Tells the other replicas of this node's primary (or of itself) of its replication offset.
+    /// Sends a PONG with the replication offset to the other replicas of this node's primary (or to
+    /// this node's replicas).
     pub(super) fn pong_to_replicas(&mut self) {
         let claimant = self.my_claimant();
         self.pong_to(|_, node| node.is_replica() && node.master == Some(claimant));
     }
 
-    /// Tells the primaries with a vote what this node thinks of others.
+    /// Sends a PONG to the primaries that may vote, with this node's opinion of other nodes.
     pub(super) fn pong_to_voters(&mut self) {
         self.pong_to(|_, node| node.votes() && !node.is_unreachable());
     }
 
-    fn pong_to(&mut self, wanted: impl Fn(Ref, &Node) -> bool) {
+    fn pong_to(&mut self, wanted: impl Fn(NodeRef, &Node) -> bool) {
         for node in self.nodes.refs() {
             let other = &self.nodes[node];
             if node != self.myself
@@ -101,9 +102,9 @@ impl Cluster {
         }
     }
 
-    /// What the next message tells of other nodes: of some at random, and of all that this node
+    /// The gossip for the next message: about some random nodes, and about all that this node
     /// cannot reach.
-    fn gossip_for(&mut self, receiver: Option<Ref>) -> Vec<Gossip> {
+    fn gossip_for(&mut self, receiver: Option<NodeRef>) -> Vec<Gossip> {
         let unfit = NodeFlags::HANDSHAKE.and(NodeFlags::NOADDR);
         let mut others = Vec::new();
         let mut suspects = Vec::new();
@@ -117,7 +118,7 @@ impl Cluster {
                 others.push(reference);
             }
         }
-        let wanted = (self.nodes.len() / GOSSIP_SHARE).max(LEAST_GOSSIP).min(others.len());
+        let wanted = (self.nodes.len() / GOSSIP_SHARE).max(MIN_GOSSIP).min(others.len());
         for index in 0..wanted {
             let other = self.rng.below((others.len() - index) as u64) as usize + index;
             others.swap(index, other);
@@ -190,7 +191,7 @@ impl Cluster {
         self.sent[body.kind() as usize] += times;
     }
 
-    /// What the wall clock showed at that time; 0 for never.
+    /// The wall clock at this monotonic time, in milliseconds since 1970; 0 for `None`.
     pub(super) fn wall_of(&self, at: Option<u64>) -> u64 {
         at.map_or(0, |at| self.local.wall.saturating_sub(self.now().saturating_sub(at)).max(1))
     }

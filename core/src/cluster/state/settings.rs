@@ -2,14 +2,14 @@
 
 use crate::cluster::BUS_PORT_OFFSET;
 
-/// What the configuration says about the cluster.
+/// The directives that concern the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// `port`: where clients connect to.
+    /// `port`: the port for clients.
     pub port: u16,
     /// `tls-port`, or 0.
     pub tls_port: u16,
-    /// `cluster-port`; 0 for the port for clients and ten thousand.
+    /// `cluster-port`; 0 means the port for clients plus 10000.
     pub bus_port: u16,
     /// `cluster-node-timeout` in milliseconds.
     pub node_timeout: u64,
@@ -45,24 +45,24 @@ pub struct Settings {
     pub allow_pubsubshard_when_down: bool,
     /// `cluster-link-sendbuf-limit` in bytes; 0 for none.
     pub link_sendbuf_limit: u64,
-    /// `cluster-ping-interval` in milliseconds; 0 for half the node timeout.
+    /// `cluster-ping-interval` in milliseconds; 0 means half the node timeout.
     pub ping_interval: u64,
 }
 
-/// Under which name clients are told of a node.
+/// `cluster-preferred-endpoint-type`: the host in redirections and node lists for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum PreferredEndpoint {
-    /// Its address.
+    /// The IP address.
     #[default]
     Ip,
-    /// Its host name.
+    /// The host name.
     Hostname,
-    /// None: the client goes on with the name under which it reached this one.
+    /// No host: the client keeps using the one by which it reached this node.
     Unknown,
 }
 
 impl PreferredEndpoint {
-    /// The words of `cluster-preferred-endpoint-type`.
+    /// The values of `cluster-preferred-endpoint-type`.
     pub const WORDS: [(&'static str, Self); 3] =
         [("ip", Self::Ip), ("hostname", Self::Hostname), ("unknown-endpoint", Self::Unknown)];
 }
@@ -96,7 +96,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The port of the bus on which this node listens.
+    /// The bus port on which this node listens.
     pub fn listen_port(&self) -> u16 {
         match self.bus_port {
             0 => self.port.saturating_add(BUS_PORT_OFFSET),
@@ -104,7 +104,7 @@ impl Settings {
         }
     }
 
-    /// The ports that others are told: for clients, for clients by TLS, of the bus.
+    /// The announced ports: for clients, for clients with TLS, of the bus.
     pub(super) fn announced_ports(&self) -> (u16, u16, u16) {
         let or = |announced: u16, port: u16| if announced == 0 { port } else { announced };
         let port = or(self.announce_port, self.port);
@@ -119,7 +119,7 @@ impl Settings {
         if self.ping_interval > 0 { self.ping_interval } else { self.node_timeout / 2 }
     }
 
-    /// How long a node may take to answer to a handshake.
+    /// How long a handshake may take, in milliseconds.
     pub(super) fn handshake_timeout(&self) -> u64 {
         self.node_timeout.max(1_000)
     }

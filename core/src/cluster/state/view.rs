@@ -1,26 +1,25 @@
-//! What a node tells about its cluster, as plain data: for `CLUSTER` and `INFO`, and for the page
-//! that draws it.
+//! A node's view of its cluster as plain data: for `CLUSTER`, `INFO`, and the page.
 
 use core::fmt::Write;
 
 use serde::Serialize;
 
 use super::route::endpoint;
-use super::{Cluster, NodeId, Ref, UNOWNED};
+use super::{Cluster, NodeId, NodeRef, UNOWNED};
 use crate::cluster::bus::Kind;
 use crate::cluster::{LinkId, NodeLine, SlotSet};
 use crate::sharding::Slot;
 
-/// What one node believes of another, or of itself.
+/// What one node knows of another, or of itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NodeView {
-    /// Its name.
+    /// Its node ID.
     pub id: NodeId,
-    /// Its shard.
+    /// The ID of its shard.
     pub shard: NodeId,
     /// Its flags, as `CLUSTER NODES` prints them.
     pub flags: String,
-    /// The name of its primary.
+    /// The ID of its primary.
     pub master: Option<NodeId>,
     /// Its address; may be empty.
     pub ip: String,
@@ -30,9 +29,9 @@ pub struct NodeView {
     pub tls_port: u16,
     /// Its host name for clients; may be empty.
     pub hostname: String,
-    /// The name or address that clients are told first; may be empty.
+    /// The host that clients are given; may be empty.
     pub endpoint: String,
-    /// The epoch of its slots.
+    /// Its config epoch.
     pub config_epoch: u64,
     /// Its replication offset.
     pub offset: u64,
@@ -40,9 +39,9 @@ pub struct NodeView {
     pub replica: bool,
     /// Whether it is marked FAIL.
     pub failed: bool,
-    /// Whether this node cannot reach it.
+    /// Whether it is marked PFAIL.
     pub suspected: bool,
-    /// Its slots, as ranges with both ends.
+    /// Its slots, as inclusive ranges.
     pub slots: Vec<(u16, u16)>,
 }
 
@@ -60,7 +59,7 @@ pub struct SlotRange {
 /// A primary and its replicas.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ShardView {
-    /// Its slots, as ranges with both ends.
+    /// Its slots, as inclusive ranges.
     pub slots: Vec<(u16, u16)>,
     /// Its nodes.
     pub nodes: Vec<NodeView>,
@@ -69,47 +68,47 @@ pub struct ShardView {
 /// A connection to or from another node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkView {
-    /// Its name.
+    /// The ID of the link.
     pub link: LinkId,
-    /// Whether the other node has made it.
+    /// Whether the other node opened it.
     pub inbound: bool,
     /// The node at the other end.
     pub node: NodeId,
-    /// When it was made, in milliseconds since 1970.
+    /// When it was opened, in milliseconds since 1970.
     pub created: u64,
 }
 
-/// What one node holds of the cluster, at a glance.
+/// A summary of one node's view of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Glance {
-    /// Its name.
+pub struct ClusterSummary {
+    /// Its node ID.
     pub id: NodeId,
     /// Its primary, if it is a replica.
     pub master: Option<NodeId>,
     /// The largest epoch that it has seen.
     pub current_epoch: u64,
-    /// The epoch of its slots, or of its primary's.
+    /// The config epoch of its slots, or of its primary's slots.
     pub config_epoch: u64,
-    /// Whether the cluster is up in its eyes.
+    /// Whether it considers the cluster to be up.
     pub up: bool,
-    /// Whether its vote counts: it is a primary with slots.
+    /// Whether it may vote: it is a primary with slots.
     pub votes: bool,
-    /// How many nodes it knows, with itself.
+    /// How many nodes it knows, including itself.
     pub known: usize,
-    /// The nodes that it holds to have failed (FAIL) or cannot reach (PFAIL: `false`).
+    /// The nodes that it marks FAIL (`true`) or PFAIL (`false`).
     pub down: Vec<(NodeId, bool)>,
-    /// The votes that it has and those that it needs, while it asks for them, and the epoch.
+    /// While it asks for votes: the votes that it has, those that it needs, and the epoch.
     pub election: Option<(usize, usize, u64)>,
 }
 
 impl Cluster {
-    /// What this node holds of the cluster, at a glance.
-    pub fn glance(&self) -> Glance {
+    /// A summary of this node's view of the cluster.
+    pub fn summary(&self) -> ClusterSummary {
         let down = self.nodes.iter().filter_map(|(_, node)| {
             let down = node.has_failed() || node.may_have_failed();
             down.then_some((node.id, node.has_failed()))
         });
-        Glance {
+        ClusterSummary {
             id: self.me().id,
             master: self.me().master.map(|master| self.nodes[master].id),
             current_epoch: self.current_epoch,
@@ -122,12 +121,12 @@ impl Cluster {
         }
     }
 
-    /// The name of this node.
+    /// The ID of this node.
     pub fn my_id(&self) -> NodeId {
         self.me().id
     }
 
-    /// The name of this node's shard.
+    /// The ID of this node's shard.
     pub fn my_shard(&self) -> NodeId {
         self.me().shard
     }
@@ -137,7 +136,7 @@ impl Cluster {
         self.i_am_replica()
     }
 
-    /// How many nodes this one knows, with itself.
+    /// How many nodes this one knows, including itself.
     pub fn known_nodes(&self) -> usize {
         self.nodes.len()
     }
@@ -147,12 +146,12 @@ impl Cluster {
         self.current_epoch
     }
 
-    /// All nodes that this one knows, in the order of their names.
+    /// All known nodes, ordered by ID.
     pub fn node_views(&self) -> Vec<NodeView> {
         self.nodes.iter().map(|(node, _)| self.node_view(node)).collect()
     }
 
-    /// Whether a node that this one knows has its bus at this port.
+    /// Whether a known node has this bus port.
     pub fn knows_bus_port(&self, port: u16) -> bool {
         self.nodes.iter().any(|(_, node)| node.bus_port == port)
     }
@@ -171,22 +170,22 @@ impl Cluster {
         Ok(self.nodes.replicas(node).map(|(replica, _)| self.line(replica)).collect())
     }
 
-    fn line(&self, node: Ref) -> String {
+    fn line(&self, node: NodeRef) -> String {
         let line: NodeLine = self.node_line(node);
         let mut text = String::new();
         let _ = line.write(&mut text, false);
         text
     }
 
-    /// How many primaries have told lately that they cannot reach a node.
+    /// The number of primaries with a valid failure report about a node.
     pub fn count_failure_reports(&mut self, name: &[u8]) -> Result<usize, String> {
         let node = self.find(name)?;
         Ok(self.failure_reports(node))
     }
 
-    /// All slots that have owners, as ranges in order.
+    /// All slots that have owners, as ranges in ascending order.
     pub fn slot_ranges(&self) -> Vec<SlotRange> {
-        let mut ranges: Vec<(u16, u16, Ref)> = Vec::new();
+        let mut ranges: Vec<(u16, u16, NodeRef)> = Vec::new();
         for (slot, &owner) in (0..).zip(self.owners.iter()) {
             match ranges.last_mut() {
                 _ if owner == UNOWNED => {}
@@ -200,19 +199,19 @@ impl Cluster {
             .collect()
     }
 
-    /// The replicas of a node that clients may be told of: they work and have data.
+    /// The replicas of a node that clients are given: working, and with data.
     pub fn available_replicas(&self, of: NodeId) -> Vec<NodeView> {
         let Some(of) = self.nodes.find(of) else { return Vec::new() };
         let views = self.nodes.replicas(of).map(|(replica, _)| self.node_view(replica));
         views.filter(|view| !view.failed && view.offset != 0).collect()
     }
 
-    /// A node by its name.
+    /// A node by its ID.
     pub fn node_view_of(&self, id: NodeId) -> Option<NodeView> {
         self.nodes.find(id).map(|node| self.node_view(node))
     }
 
-    /// All shards, in the order of their names.
+    /// All shards, ordered by ID.
     pub fn shards(&self) -> Vec<ShardView> {
         let mut shards: crate::sorted::SortedMap<NodeId, ShardView> = Default::default();
         let known = self.nodes.iter().filter(|(_, node)| !node.in_handshake());
@@ -231,7 +230,7 @@ impl Cluster {
         shards.into_iter().map(|(_, shard)| shard).collect()
     }
 
-    /// All connections whose other end is known.
+    /// All links whose remote node is known.
     pub fn link_views(&self) -> Vec<LinkView> {
         let links = self.links.iter().filter_map(|(id, link)| {
             let node = self.nodes.get(link.node?)?.id;
@@ -246,7 +245,8 @@ impl Cluster {
         &self.me().slots
     }
 
-    /// Slots on their way, with the other node: to it (`true`), or from it.
+    /// Slots that are being moved, with the other node: migrating to it (`true`) or importing from
+    /// it.
     pub fn open_slot_views(&self) -> Vec<(Slot, bool, NodeId)> {
         let open = self.node_line(self.myself).open.into_iter();
         open.map(|open| (open.slot, open.direction == crate::cluster::Direction::To, open.node))
@@ -289,7 +289,7 @@ impl Cluster {
         text
     }
 
-    fn node_view(&self, reference: Ref) -> NodeView {
+    fn node_view(&self, reference: NodeRef) -> NodeView {
         let node = &self.nodes[reference];
         let master = node.master.map(|master| &self.nodes[master]);
         let mine = reference == self.myself;

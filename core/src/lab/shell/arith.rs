@@ -1,8 +1,8 @@
-//! Arithmetic of `$(( ))`: whole numbers, variables, the operators of C.
+//! Arithmetic expansion, `$(( ))`: integers, variables, the operators of C.
 
 use super::run::Shell;
 
-/// How deep parentheses may stand in each other.
+/// The maximum nesting depth of parentheses.
 const DEPTH: u32 = 50;
 
 pub(super) fn eval(text: &str, shell: &mut Shell) -> Result<i64, String> {
@@ -26,7 +26,7 @@ struct Calc<'a> {
     shell: &'a mut Shell,
 }
 
-/// Binary operators, those that bind least first; longer ones before their beginnings.
+/// Binary operators by precedence, lowest first; an operator comes before its own prefixes.
 const LEVELS: [&[&str]; 8] = [
     &["||"],
     &["&&"],

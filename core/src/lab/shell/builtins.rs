@@ -1,4 +1,4 @@
-//! Commands that change the shell itself, and those that are too small for a process.
+//! Builtins: commands that change the shell itself, and those that are too small for a process.
 
 use crate::machine::{ChildChange, ChildId, Signal, Stream};
 
@@ -6,7 +6,7 @@ use super::os::Os;
 use super::run::{Flow, Shell, quote};
 use super::tools;
 
-/// Commands of the shell, for completion and `help`.
+/// The names of all builtins, for completion and `help`.
 pub(super) const BUILTINS: [&str; 37] = [
     ".", ":", "[", "alias", "bg", "break", "cd", "command", "continue", "echo", "eval", "exec",
     "exit", "export", "false", "fg", "help", "history", "jobs", "kill", "let", "local", "logout",
@@ -18,12 +18,12 @@ pub(super) fn is_builtin(name: &str) -> bool {
     BUILTINS.contains(&name) || matches!(name, "trap" | "ulimit" | "hash" | "declare" | "ssh")
 }
 
-/// Whether a command is nothing but the shell's, so that a pipeline needs a shell for it.
+/// Whether a command exists only in the shell, so that a pipeline needs a subshell for it.
 pub(super) fn is_special(name: &str) -> bool {
     is_builtin(name) && !tools::exists(name)
 }
 
-/// Runs a builtin; `input` is what its standard input was redirected from.
+/// Runs a builtin; `input` is the text that its standard input was redirected from.
 pub(super) async fn run(
     shell: &mut Shell,
     os: &Os,
@@ -143,9 +143,9 @@ pub(super) async fn run(
             }
         }
         "help" => {
-            os.println("These commands belong to the shell itself:");
+            os.println("Builtin commands of the shell:");
             os.println(BUILTINS.join(" "));
-            os.println("Programs stand in /bin, /usr/bin and /usr/local/bin.");
+            os.println("Programs are in /bin, /usr/bin and /usr/local/bin.");
         }
         "type" | "command" => return describe(shell, os, &name, rest).await,
         "eval" => {
@@ -185,7 +185,7 @@ pub(super) async fn run(
             shell.status = i32::from(value == 0);
         }
         "jobs" => {
-            for line in shell.look_after_jobs(os).await {
+            for line in shell.update_jobs(os).await {
                 os.println(line);
             }
             for job in &shell.jobs {
@@ -212,7 +212,7 @@ async fn wrong(shell: &mut Shell, os: &Os, text: &str) -> Flow {
     Flow::Next
 }
 
-/// `trap 'commands' EXIT`, `trap - EXIT`, and `trap` alone, which lists.
+/// The builtin `trap`: `trap 'commands' EXIT`, `trap - EXIT`, or `trap` alone, which lists.
 async fn trap(shell: &mut Shell, os: &Os, rest: &[String]) -> Flow {
     let words: Vec<&str> = rest.iter().map(String::as_str).filter(|word| *word != "--").collect();
     let (command, signals) = match words.as_slice() {
@@ -240,7 +240,7 @@ async fn trap(shell: &mut Shell, os: &Os, rest: &[String]) -> Flow {
     Flow::Next
 }
 
-/// Runs what `trap` keeps for the end of a shell; its status stays what it was.
+/// Runs the EXIT trap of a shell; the exit status does not change.
 pub(super) async fn run_exit_trap(shell: &mut Shell, os: &Os) {
     if let Some(text) = shell.at_exit.take() {
         let status = shell.status;
@@ -319,7 +319,7 @@ async fn describe(shell: &mut Shell, os: &Os, command: &str, mut rest: Vec<Strin
     Flow::Next
 }
 
-/// The file that a command's name means.
+/// The path of the executable that a command name refers to.
 pub(super) async fn which(shell: &Shell, os: &Os, name: &str) -> Option<String> {
     let places = shell.var("PATH").unwrap_or("/bin").to_owned();
     for place in places.split(':') {
@@ -369,7 +369,7 @@ async fn read(shell: &mut Shell, os: &Os, rest: Vec<String>, input: Option<Strin
     Flow::Next
 }
 
-/// A line of the standard input, byte by byte: what follows is for the next program that reads.
+/// Reads a line of the standard input, byte by byte, since the rest belongs to the next reader.
 pub(super) async fn read_line(os: &Os) -> Option<String> {
     let mut line = Vec::new();
     loop {
@@ -383,7 +383,7 @@ pub(super) async fn read_line(os: &Os) -> Option<String> {
     (!line.is_empty()).then(|| String::from_utf8_lossy(&line).into_owned())
 }
 
-/// The place of the job that `%1`, `1` or nothing means.
+/// The index of the job that `%1`, `1` or no argument refers to.
 fn find_job(shell: &Shell, name: Option<&String>) -> Option<usize> {
     match name {
         None => shell.jobs.len().checked_sub(1),
@@ -399,7 +399,7 @@ fn find_job(shell: &Shell, name: Option<&String>) -> Option<usize> {
 }
 
 async fn resume(shell: &mut Shell, os: &Os, name: &str, job: Option<&String>) -> Flow {
-    shell.look_after_jobs(os).await;
+    shell.update_jobs(os).await;
     let Some(place) = find_job(shell, job) else {
         let which = job.map_or("current", |job| job);
         return wrong(shell, os, &format!("{name}: {which}: no such job")).await;
@@ -447,7 +447,7 @@ async fn wait(shell: &mut Shell, os: &Os, rest: &[String]) {
     }
     let status = shell.status;
     if !shell.interactive {
-        shell.look_after_jobs(os).await;
+        shell.update_jobs(os).await;
     }
     shell.status = status;
 }
@@ -495,7 +495,7 @@ async fn kill(shell: &mut Shell, os: &Os, rest: Vec<String>) -> Flow {
             Some(pid) => {
                 let killed = os.kill(pid, signal).await;
                 if killed.is_ok() && matches!(signal, Signal::Terminate | Signal::Hangup) {
-                    // A suspended process hears of it when it goes on.
+                    // A suspended process receives the signal when it is resumed.
                     let suspended = shell.jobs.iter().any(|job| {
                         job.suspended && job.children.iter().any(|c| i64::from(c.1) == pid.abs())
                     });
@@ -514,7 +514,7 @@ async fn kill(shell: &mut Shell, os: &Os, rest: Vec<String>) -> Flow {
     Flow::Next
 }
 
-/// `ssh [-p port] [user@]host [command]`: a shell on another host, at the same terminal.
+/// `ssh [-p port] [user@]host [command]`: a shell on another host, on the same terminal.
 async fn ssh(shell: &mut Shell, os: &Os, rest: Vec<String>) -> Flow {
     use crate::machine::{Command, Group, Stdio};
     let mut words = rest.into_iter().peekable();

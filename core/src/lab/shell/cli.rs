@@ -1,4 +1,4 @@
-//! redis-cli at a terminal or in a pipeline: a [`Session`] with the line editor in front of it.
+//! redis-cli on a terminal or in a pipeline: a [`Session`] with the line editor.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::lab::terminal::parse_args;
 use crate::machine::{ConnId, NetError, Stream};
 
 use super::cluster;
-use super::edit::{Completes, Typed, read_line};
+use super::edit::{Completer, Typed, read_line};
 use super::os::{End, Os, Reply, Run};
 
-/// The lines of the history that are kept.
+/// The maximum number of lines in the history.
 const HISTORY: usize = 500;
 
-/// After how many events a conversation begins anew, so that it is never long.
+/// After how many events a new conversation is started, so that its log stays short.
 const EVENTS: usize = 100;
 
-/// What is kept from prompt to prompt.
+/// The state that is kept between prompts.
 #[derive(Clone)]
 struct Cli {
     session: Session,
@@ -47,7 +47,7 @@ pub(super) fn start(os: Os) -> Run {
         let (mut config, mut command) = match parse_args(&args) {
             Ok(parsed) => parsed,
             Err(error) => {
-                os.complain(error).await;
+                os.print_error(error).await;
                 return End::Exit(1);
             }
         };
@@ -118,7 +118,7 @@ async fn prompt(os: Os, mut cli: Cli) -> End {
             }
             cli.session.line(now, line.as_bytes());
         }
-        // As redis-cli: Ctrl-C at the prompt ends it.
+        // Like redis-cli: Ctrl-C at the prompt exits.
         Typed::Interrupt => return End::Exit(0),
         Typed::End => cli.session.end(),
     }
@@ -130,7 +130,7 @@ async fn prompt(os: Os, mut cli: Cli) -> End {
 }
 
 impl Cli {
-    /// Carries out what the session wants, and waits until it wants a line. With `once`, until its
+    /// Carries out the actions of the session until it waits for a line or, with `once`, until its
     /// command is done.
     async fn settle(&mut self, os: &Os, once: bool) {
         for events in 0.. {
@@ -167,7 +167,7 @@ impl Cli {
                         Reply::Received(Err(error)) => error,
                         _ => NetError::Eof,
                     };
-                    os.hang_up(conn).await;
+                    os.close_conn(conn).await;
                     self.conn = None;
                     self.session.closed(now, &crate::client::machine::reason(error));
                 }
@@ -197,7 +197,7 @@ impl Cli {
                 }
                 Action::Disconnect => {
                     if let Some(conn) = self.conn.take() {
-                        os.hang_up(conn).await;
+                        os.close_conn(conn).await;
                     }
                 }
                 Action::Send(bytes) => {
@@ -220,7 +220,7 @@ impl Cli {
 
 struct Hints<'a>(&'a Session);
 
-impl Completes for Hints<'_> {
+impl Completer for Hints<'_> {
     async fn complete(&mut self, _: &Os, line: &str) -> (usize, Vec<String>) {
         (0, self.0.help().complete(line))
     }

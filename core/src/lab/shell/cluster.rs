@@ -1,11 +1,12 @@
-//! The cluster tools (`redis-cli --cluster`, `redis-trib.rb`) as programs of a shell: their
-//! conversation, carried out by the calls of a program.
+//! The cluster tools (`redis-cli --cluster`, `redis-trib.rb`) as programs of a shell: carries out
+//! the requests of their conversations by calls of the operating system.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::cluster_tools::{
-    Ask, Dialect, Dump, Invocation, Login, Place, Settings, Told, Trouble, conversation, parse_trib,
+    ConnectionError, Dialect, Dump, Invocation, Login, Place, Request, Response, Settings,
+    conversation, parse_trib,
 };
 use crate::conversation::RequestId;
 use crate::machine::{ConnId, Stream};
@@ -24,7 +25,7 @@ pub(super) fn trib(os: Os) -> Run {
     })
 }
 
-/// Takes a tool of `--cluster` out of a command line of redis-cli, if there is one.
+/// Removes the arguments of a `--cluster` tool from a command line of redis-cli, if there are any.
 pub(super) fn take_tool(args: &mut Vec<String>) -> Option<Result<Invocation, String>> {
     let mut rest = VecDeque::from(core::mem::take(args));
     let mut tool: Option<Result<Invocation, String>> = None;
@@ -56,13 +57,13 @@ pub(super) fn take_tool(args: &mut Vec<String>) -> Option<Result<Invocation, Str
     }
 }
 
-/// Says on the standard error why nothing is run.
+/// Prints an error instead of running a tool. Returns the exit status.
 pub(super) async fn refuse(os: &Os, message: String) -> i32 {
     let _ = os.write(Stream::Stderr, (message + "\n").into_bytes()).await;
     1
 }
 
-/// Runs a tool to its end.
+/// Runs a tool until it ends.
 pub(super) async fn run(
     os: &Os,
     invocation: Invocation,
@@ -72,82 +73,83 @@ pub(super) async fn run(
 ) -> End {
     let color = os.var("TERM").is_some_and(|terminal| terminal.contains("xterm"));
     let mut talk = conversation(invocation, Settings { dialect, color, verbose, login });
-    let mut hands = Hands { os, connections: SortedMap::new(), input: Vec::new() };
+    let mut handler = RequestHandler { os, connections: SortedMap::new(), input: Vec::new() };
     let mut waiting: VecDeque<(RequestId, Waiting)> = VecDeque::new();
     loop {
         while let Some((id, ask)) = talk.poll_request() {
-            waiting.extend(hands.begin(ask).await.map(|begun| (id, begun)));
+            waiting.extend(handler.begin(ask).await.map(|begun| (id, begun)));
         }
         let Some((id, begun)) = waiting.pop_front() else { break };
-        let told = hands.finish(begun).await;
+        let told = handler.finish(begun).await;
         talk.answer(id, told);
     }
     os.flush().await;
     End::Exit(talk.take_result().unwrap_or(1))
 }
 
-/// What carries requests out. Commands leave at once; replies are read in the order of the requests.
-struct Hands<'o> {
+/// Carries out the requests of a tool. Commands are sent at once; replies are read in the order of
+/// the requests.
+struct RequestHandler<'o> {
     os: &'o Os,
     connections: SortedMap<Place, (ConnId, Decoder)>,
-    /// What was read from the standard input and is no line yet.
+    /// Bytes of the standard input that are not a complete line yet.
     input: Vec<u8>,
 }
 
-/// A request under way.
+/// A request in progress.
 enum Waiting {
-    Told(Told),
+    Response(Response),
     Replies { from: Place, count: usize },
 }
 
-impl Hands<'_> {
-    async fn begin(&mut self, ask: Ask) -> Option<Waiting> {
+impl RequestHandler<'_> {
+    async fn begin(&mut self, ask: Request) -> Option<Waiting> {
         let os = self.os;
-        Some(Waiting::Told(match ask {
-            Ask::Print(bytes) => {
+        Some(Waiting::Response(match ask {
+            Request::Print(bytes) => {
                 os.print(bytes);
                 os.flush_if_full().await;
                 return None;
             }
-            Ask::Complain(bytes) => {
+            Request::PrintError(bytes) => {
                 os.flush().await;
                 let _ = os.write(Stream::Stderr, bytes).await;
                 return None;
             }
-            Ask::Commands { to, commands } => {
+            Request::Commands { to, commands } => {
                 let count = commands.len();
                 match self.send(&to, &commands).await {
                     Ok(()) => return Some(Waiting::Replies { from: to, count }),
-                    Err(trouble) => Told::Replies(Err(trouble)),
+                    Err(trouble) => Response::Replies(Err(trouble)),
                 }
             }
-            Ask::Line => {
+            Request::Line => {
                 os.flush().await;
-                Told::Line(self.line().await)
+                Response::Line(self.line().await)
             }
-            Ask::Sleep(time) => {
+            Request::Sleep(time) => {
                 os.flush().await;
                 os.sleep(time).await;
-                Told::Done
+                Response::Done
             }
-            Ask::Seed => {
+            Request::Seed => {
                 let (mono, wall) = os.now().await;
-                Told::Seed(mono.0 ^ wall.0 << 20 ^ u64::from(os.facts.pid))
+                Response::Seed(mono.0 ^ wall.0 << 20 ^ u64::from(os.facts.pid))
             }
-            Ask::Save { path, bytes } => {
-                Told::Saved(os.save(&path, bytes).await.map_err(|error| error.to_string()))
+            Request::Save { path, bytes } => {
+                Response::Saved(os.save(&path, bytes).await.map_err(|error| error.to_string()))
             }
-            Ask::Dump { from, greeting } => {
+            Request::Dump { from, preamble } => {
                 os.flush().await;
-                let file = self.dump(&from, &greeting).await;
-                Told::Replies(file.map(|bytes| Arc::new(vec![Value::Bulk(bytes)])))
+                let file = self.dump(&from, &preamble).await;
+                Response::Replies(file.map(|bytes| Arc::new(vec![Value::Bulk(bytes)])))
             }
         }))
     }
 
-    async fn finish(&mut self, waiting: Waiting) -> Told {
+    async fn finish(&mut self, waiting: Waiting) -> Response {
         let (from, count) = match waiting {
-            Waiting::Told(told) => return told,
+            Waiting::Response(response) => return response,
             Waiting::Replies { from, count } => (from, count),
         };
         let mut replies = Vec::new();
@@ -156,22 +158,23 @@ impl Hands<'_> {
                 Ok(reply) => replies.push(reply),
                 Err(reason) => {
                     if let Some((conn, _)) = self.connections.remove(&from) {
-                        self.os.hang_up(conn).await;
+                        self.os.close_conn(conn).await;
                     }
-                    return Told::Replies(Err(Trouble::Lost(reason)));
+                    return Response::Replies(Err(ConnectionError::Lost(reason)));
                 }
             }
         }
-        Told::Replies(Ok(Arc::new(replies)))
+        Response::Replies(Ok(Arc::new(replies)))
     }
 
-    async fn send(&mut self, to: &Place, commands: &[Vec<Vec<u8>>]) -> Result<(), Trouble> {
+    async fn send(&mut self, to: &Place, commands: &[Vec<Vec<u8>>]) -> Result<(), ConnectionError> {
         let known = self.connections.get(to).map(|(conn, _)| *conn);
         let conn = match known {
             Some(conn) => conn,
             None => {
                 let conn = self.os.connect(&to.host, to.port).await;
-                let conn = conn.map_err(|error| Trouble::NotConnected(error.to_string()))?;
+                let conn =
+                    conn.map_err(|error| ConnectionError::NotConnected(error.to_string()))?;
                 self.connections.insert(to.clone(), (conn, Decoder::new()));
                 conn
             }
@@ -212,14 +215,18 @@ impl Hands<'_> {
         }
     }
 
-    async fn dump(&self, from: &Place, greeting: &[Vec<Vec<u8>>]) -> Result<Vec<u8>, Trouble> {
+    async fn dump(
+        &self,
+        from: &Place,
+        preamble: &[Vec<Vec<u8>>],
+    ) -> Result<Vec<u8>, ConnectionError> {
         let conn = self.os.connect(&from.host, from.port).await;
-        let conn = conn.map_err(|error| Trouble::NotConnected(error.to_string()))?;
+        let conn = conn.map_err(|error| ConnectionError::NotConnected(error.to_string()))?;
         let mut bytes = Vec::new();
-        greeting.iter().for_each(|command| encode_command(command, &mut bytes));
+        preamble.iter().for_each(|command| encode_command(command, &mut bytes));
         encode_command(&["SYNC"], &mut bytes);
         self.os.send(conn, bytes).await;
-        let mut dump = Dump::after(greeting.len());
+        let mut dump = Dump::after(preamble.len());
         let result = loop {
             match self.os.receive(conn).await {
                 Reply::Received(Ok(bytes)) if !bytes.is_empty() => {
@@ -231,7 +238,7 @@ impl Hands<'_> {
                 _ => break Err("Server closed the connection".into()),
             }
         };
-        self.os.hang_up(conn).await;
-        result.map_err(Trouble::Lost)
+        self.os.close_conn(conn).await;
+        result.map_err(ConnectionError::Lost)
     }
 }

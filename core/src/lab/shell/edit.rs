@@ -1,4 +1,4 @@
-//! A line as it is typed at a terminal: the keys of readline, history, search, completion.
+//! The line editor: the keys of readline, history, search, completion.
 
 use super::os::Os;
 use core::future::Future;
@@ -7,43 +7,43 @@ use crate::conversation::{Either, first};
 use crate::machine::{Stream, TerminalMode};
 use crate::time::Duration;
 
-/// What a line editor needs to know of the program behind it.
-pub(super) trait Completes {
-    /// What could stand for the word before the cursor: where the word begins, and the choices,
-    /// each with what is put behind it when it is the only one.
+/// Completion and hints of the program that reads the line.
+pub(super) trait Completer {
+    /// Completions of the word before the cursor: the position where the word begins, and the
+    /// candidates, each with the text to append if it is the only one.
     fn complete(
         &mut self,
         os: &Os,
         line: &str,
     ) -> impl Future<Output = (usize, Vec<String>)> + Send;
 
-    /// What is shown in grey behind the line.
+    /// The hint to show in grey after the line.
     fn hint(&self, line: &str) -> Option<String>;
 }
 
-/// What came of typing.
+/// The result of reading a line.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Typed {
     /// A line and Enter.
     Line(String),
     /// Ctrl-C.
     Interrupt,
-    /// Ctrl-D on an empty line, or the terminal is gone.
+    /// Ctrl-D on an empty line, or the terminal was closed.
     End,
 }
 
-/// A line being edited. Places are counted in characters.
+/// The state of a line that is being edited. Positions are in characters.
 #[derive(Clone, Debug, Default)]
 struct Editor {
     line: Vec<char>,
     cursor: usize,
-    /// The place in the history; its length for the line itself.
+    /// The index in the history; its length for the line being edited.
     place: usize,
-    /// The line while the history is looked at.
+    /// The line being edited, while another line of the history is shown.
     kept: Vec<char>,
     cut: Vec<char>,
-    /// Cells before the cursor when the line was drawn last. They stand on several rows if the
-    /// terminal has become narrower since.
+    /// The width of the text before the cursor when the line was last drawn. If the terminal has
+    /// become narrower since, it now takes several rows.
     drawn: usize,
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn read_line(
     os: &Os,
     prompt: &str,
     history: &[String],
-    program: &mut impl Completes,
+    program: &mut impl Completer,
 ) -> Typed {
     os.set_mode(TerminalMode::Raw).await;
     let typed = edit(os, prompt, history, program).await;
@@ -60,7 +60,7 @@ pub(super) async fn read_line(
     typed
 }
 
-async fn edit(os: &Os, prompt: &str, history: &[String], program: &mut impl Completes) -> Typed {
+async fn edit(os: &Os, prompt: &str, history: &[String], program: &mut impl Completer) -> Typed {
     let drawn = width(prompt.chars());
     let mut editor = Editor { place: history.len(), drawn, ..Editor::default() };
     let mut keys = Keys::default();
@@ -175,31 +175,31 @@ impl Editor {
         }
     }
 
-    /// What wipes the line off the screen, and leaves the cursor where it began.
-    fn wiped(&self, columns: usize) -> String {
+    /// The escape sequence that clears the line and moves the cursor to its beginning.
+    fn clear_sequence(&self, columns: usize) -> String {
         match self.drawn.saturating_sub(1) / columns.max(1) {
             0 => "\r\x1b[J".to_owned(),
             rows => format!("\x1b[{rows}A\r\x1b[J"),
         }
     }
 
-    /// Draws the whole line, over several rows if it needs them: nothing more is typed into it.
+    /// Draws the whole line, on several rows if necessary, before it is left.
     async fn leave(&mut self, os: &Os, prompt: &str) {
         let (columns, _) = os.size().await;
         self.cursor = self.line.len();
         if width(prompt.chars()) + width(self.line.iter().copied()) < columns {
             return self.draw(os, prompt, None).await;
         }
-        os.print(format!("{}{prompt}{}", self.wiped(columns), self.text()));
+        os.print(format!("{}{prompt}{}", self.clear_sequence(columns), self.text()));
         os.flush().await;
     }
 
-    /// Draws the line anew: on one row, or on those that it needs.
+    /// Redraws the line, on one row or on as many as necessary.
     async fn draw(&mut self, os: &Os, prompt: &str, hint: Option<&str>) {
         let (columns, _) = os.size().await;
         let before: usize = width(prompt.chars()) + width(self.line[..self.cursor].iter().copied());
         let all = width(prompt.chars()) + width(self.line.iter().copied());
-        let mut text = self.wiped(columns);
+        let mut text = self.clear_sequence(columns);
         if all < columns {
             self.drawn = before;
             text.push_str(prompt);
@@ -214,7 +214,7 @@ impl Editor {
                 text.push_str("\x1b[1D");
             }
         } else {
-            // A line longer than a row shows the part around the cursor, as linenoise does.
+            // Of a line longer than a row, shows the part around the cursor, as linenoise does.
             let room = columns.saturating_sub(width(prompt.chars()) + 1).max(1);
             let wide = |from: usize, to: usize| width(self.line[from..to].iter().copied());
             let mut start = self.cursor;
@@ -236,7 +236,7 @@ impl Editor {
     }
 }
 
-/// Ranges of characters that take two cells: those of East Asia, and pictures.
+/// Ranges of characters two columns wide: East Asian ones, and emoji.
 const WIDE: [(u32, u32); 9] = [
     (0x1100, 0x115f),
     (0x2e80, 0xa4cf),
@@ -249,13 +249,13 @@ const WIDE: [(u32, u32); 9] = [
     (0x2_0000, 0x3_fffd),
 ];
 
-/// Cells that characters take.
+/// The width of characters in columns.
 pub(super) fn width(chars: impl Iterator<Item = char>) -> usize {
     let is_wide = |c: char| WIDE.iter().any(|(from, to)| (*from..=*to).contains(&(c as u32)));
     chars.map(|c| if is_wide(c) { 2 } else { 1 }).sum()
 }
 
-/// Puts in what all choices have in common, or shows them.
+/// Inserts the common prefix of all candidates, or shows them.
 async fn complete(os: &Os, editor: &mut Editor, start: usize, choices: &[String], show: bool) {
     let typed: String = editor.line[start.min(editor.cursor)..editor.cursor].iter().collect();
     let Some(first) = choices.first() else { return };
@@ -289,7 +289,7 @@ async fn complete(os: &Os, editor: &mut Editor, start: usize, choices: &[String]
     }
 }
 
-/// Ctrl-R: looks for a line of the history by a part of it.
+/// Ctrl-R: searches the history.
 async fn search(
     os: &Os,
     prompt: &str,
@@ -304,7 +304,7 @@ async fn search(
         let failing = if found.is_none() && !wanted.is_empty() { "failing " } else { "" };
         let (columns, _) = os.size().await;
         let line = format!("({failing}reverse-i-search)`{wanted}': {shown}");
-        os.print(format!("{}{line}", editor.wiped(columns)));
+        os.print(format!("{}{line}", editor.clear_sequence(columns)));
         os.flush().await;
         editor.drawn = width(line.chars());
         match keys.next(os).await {
@@ -340,7 +340,7 @@ async fn search(
     }
 }
 
-/// A key of a keyboard.
+/// A key press.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Key {
     Char(char),
@@ -357,11 +357,11 @@ pub(super) enum Key {
     End,
     PageUp,
     PageDown,
-    /// No key: the terminal has another size, and what was drawn has to be drawn again.
+    /// Not a key: the terminal was resized, so that the line has to be redrawn.
     Resized,
 }
 
-/// Bytes from a terminal as keys.
+/// Parses bytes from a terminal as keys.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keys {
     bytes: std::collections::VecDeque<u8>,
@@ -372,24 +372,24 @@ impl Keys {
         if let Some(byte) = self.bytes.pop_front() {
             return Some(byte);
         }
-        // One at a time: what is typed ahead may be for the program that is started next.
-        // More comes only where a lone escape had left a longer read behind.
+        // Reads single bytes, since bytes typed ahead may be for the next program. More arrive only
+        // if a lone escape had left a longer read pending.
         self.bytes.extend(os.read(Stream::Stdin, 1).await.iter());
         self.bytes.pop_front()
     }
 
-    /// The next key, or the news that the terminal has another size; `None` at the end.
+    /// The next key, or the event that the terminal was resized; `None` at the end of the input.
     pub(super) async fn next_or_resized(&mut self, os: &Os) -> Option<Key> {
         let resize = os.ask_resize();
         let key = core::pin::pin!(self.next(os));
         match first(key, resize).await {
             Either::First(key) => key,
-            // The read that is under way is taken over by the next one.
+            // The pending read is taken over by the next one.
             Either::Second(_) => Some(Key::Resized),
         }
     }
 
-    /// The next key; `None` at the end.
+    /// The next key; `None` at the end of the input.
     pub(super) async fn next(&mut self, os: &Os) -> Option<Key> {
         let byte = self.byte(os).await?;
         Some(match byte {
@@ -415,7 +415,7 @@ impl Keys {
         })
     }
 
-    /// What follows an escape. A lone one comes when nothing follows at once.
+    /// Parses what follows an escape. Without further bytes it was the Escape key.
     async fn sequence(&mut self, os: &Os) -> Option<Key> {
         if self.bytes.is_empty() {
             let read = os.ask_read(Stream::Stdin);

@@ -1,4 +1,4 @@
-//! Expansion of words: braces, `~`, variables, `$( )`, `$(( ))`, splitting, file names.
+//! Word expansion: braces, `~`, variables, `$( )`, `$(( ))`, field splitting, file names.
 
 use super::arith;
 use super::os::Os;
@@ -9,11 +9,11 @@ use crate::glob;
 /// A character, and whether it was quoted.
 type Char = (char, bool);
 
-/// Words that one brace expansion may give.
+/// The maximum number of words that one brace expansion may produce.
 const BRACES: usize = 10_000;
 
 impl Shell {
-    /// The words that these become as arguments.
+    /// Expands words to arguments.
     pub(super) async fn expand_all(
         &mut self,
         os: &Os,
@@ -30,13 +30,13 @@ impl Shell {
         Ok(all)
     }
 
-    /// A word as one string: an assignment, a redirection, a here-document.
+    /// Expands a word to one string, for an assignment, a redirection or a here-document.
     pub(super) async fn expand_one(&mut self, os: &Os, word: &Word) -> Result<String, String> {
         let chars = self.chars(os, word).await?;
         Ok(chars.into_iter().map(|(c, _)| c).collect())
     }
 
-    /// A word as a pattern, what was quoted escaped.
+    /// Expands a word to a pattern, in which quoted characters are escaped.
     pub(super) async fn expand_pattern(&mut self, os: &Os, word: &Word) -> Result<String, String> {
         Ok(as_pattern(&self.chars(os, word).await?))
     }
@@ -59,10 +59,10 @@ impl Shell {
         Ok(chars)
     }
 
-    /// The fields of a word: unquoted values are split at blanks.
+    /// Expands a word to fields: unquoted values are split at blanks.
     async fn fields(&mut self, os: &Os, word: &Word) -> Result<Vec<Vec<Char>>, String> {
         let mut fields: Vec<Vec<Char>> = Vec::new();
-        // A field has begun, if only with empty quotes.
+        // The current field; it may be empty, as with empty quotes.
         let mut open: Option<Vec<Char>> = None;
         for (n, part) in word.0.iter().enumerate() {
             match part {
@@ -125,7 +125,7 @@ impl Shell {
         .to_owned()
     }
 
-    /// The value of a variable, a command or a calculation.
+    /// The value of a variable, a command substitution or an arithmetic expansion.
     async fn value(&mut self, os: &Os, part: &Part) -> Result<(String, bool), String> {
         match part {
             Part::Command { text, quoted } => {
@@ -213,7 +213,7 @@ impl Shell {
         })
     }
 
-    /// The files that a field matches, or the field itself.
+    /// Appends the names of the files that a field matches, or else the field itself.
     async fn expand_names(&mut self, os: &Os, field: Vec<Char>, all: &mut Vec<String>) {
         let wild = |c: &Char| !c.1 && matches!(c.0, '*' | '?' | '[');
         let plain = || field.iter().map(|(c, _)| *c).collect::<String>();
@@ -268,7 +268,7 @@ fn is_empty_quote_or_at(part: &Part) -> bool {
     }
 }
 
-/// Characters as a glob pattern in which what was quoted stands for itself.
+/// A glob pattern in which quoted characters are literal.
 fn as_pattern(chars: &[Char]) -> String {
     let mut pattern = String::new();
     let mut last = None;
@@ -286,7 +286,7 @@ fn as_pattern(chars: &[Char]) -> String {
 }
 
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
-    // For a shell a star matches nothing, too.
+    // In a shell, `*` also matches the empty string.
     if text.is_empty() {
         return pattern.bytes().all(|byte| byte == b'*');
     }
@@ -295,7 +295,7 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
 
 fn strip(text: &str, pattern: &str, front: bool, longest: bool) -> String {
     let mut ends: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
-    // From the front the shortest is the first, from the back the last.
+    // From the front the shortest match comes first, from the back last.
     if front == longest {
         ends.reverse();
     }
@@ -334,7 +334,7 @@ fn replace(text: &str, pattern: &str, with: &str, all: bool) -> String {
     out + rest
 }
 
-/// A word with braces as the words that it stands for: `700{0,1}`, `{1..3}`.
+/// Brace expansion: the words that `700{0,1}` or `{1..3}` stands for.
 pub(super) fn expand_braces(word: &Word) -> Vec<Word> {
     let mut done: Vec<Vec<Part>> = vec![Vec::new()];
     for part in &word.0 {
@@ -407,7 +407,7 @@ fn brace_forms(text: &str) -> Vec<String> {
     vec![text.to_owned()]
 }
 
-/// `1..3`, `a..e`, `01..10..2`
+/// Expands `1..3`, `a..e` or `01..10..2`.
 fn range(text: &str) -> Option<Vec<String>> {
     let mut ends = text.split("..");
     let (from, to) = (ends.next()?, ends.next()?);
@@ -440,7 +440,7 @@ fn range(text: &str) -> Option<Vec<String>> {
     Some((0..count).map(at).collect())
 }
 
-/// The text of a prompt or a `-c`, as far as it can be read; for errors of parsing inside words.
+/// A syntax error inside a word is reported as its text.
 impl From<SyntaxError> for String {
     fn from(error: SyntaxError) -> String {
         error.to_string()

@@ -1,17 +1,17 @@
-//! The shell at a terminal, `sh -c`, and scripts.
+//! The shell on a terminal, `sh -c`, and scripts.
 
 use std::sync::Arc;
 
-use super::edit::{Completes, Typed, read_line};
+use super::edit::{Completer, Typed, read_line};
 use super::os::{End, Os, Run};
 use super::run::{Flow, Shell};
 use super::syntax::{SyntaxError, parse};
 use super::{builtins, login_env};
 
-/// The lines of the history that are kept.
+/// The maximum number of lines in the history.
 const HISTORY: usize = 500;
 
-/// The shell that is started at a terminal.
+/// The login shell of a terminal.
 pub(super) fn login(os: Os) -> Run {
     Box::pin(async move {
         let os = os.with_env(login_env());
@@ -23,7 +23,7 @@ pub(super) fn login(os: Os) -> Run {
     })
 }
 
-/// `sh [-e] [-l] [-c text [name [argument ...]]] [file [argument ...]]`
+/// Runs `sh [-e] [-l] [-c text [name [argument ...]]] [file [argument ...]]`.
 pub(super) fn sh(os: Os) -> Run {
     Box::pin(async move {
         let mut shell = Shell::new(&os);
@@ -62,7 +62,7 @@ pub(super) fn sh(os: Os) -> Run {
         shell.params = args.collect();
         match text {
             Some(text) => {
-                // Each command by itself, so that those before a mistake are carried out.
+                // Runs command by command, so that those before a syntax error are executed.
                 shell.run_text(&os, &text).await;
                 builtins::run_exit_trap(&mut shell, &os).await;
                 End::Exit(shell.status)
@@ -86,7 +86,7 @@ pub(super) fn sh(os: Os) -> Run {
 
 async fn begin(os: &Os, shell: &mut Shell) {
     let home = shell.var("HOME").unwrap_or("/").to_owned();
-    // A host without a home has its root.
+    // Without a home directory, the shell stays in the root directory.
     let _ = shell.change_dir(os, &home).await;
     shell.set("HOSTNAME", &os.facts.host);
     for (name, text) in [("ll", "ls -l"), ("la", "ls -A")] {
@@ -101,7 +101,7 @@ async fn begin(os: &Os, shell: &mut Shell) {
     }
 }
 
-/// The next prompt, in a conversation of its own.
+/// Continues with the next prompt, in a new conversation.
 fn again(shell: Shell) -> End {
     End::Again(Arc::new(move |os| {
         let shell = shell.clone();
@@ -110,7 +110,7 @@ fn again(shell: Shell) -> End {
 }
 
 async fn prompt(os: Os, mut shell: Shell) -> End {
-    for line in shell.look_after_jobs(&os).await {
+    for line in shell.update_jobs(&os).await {
         os.println(line);
     }
     let mut text = String::new();
@@ -137,7 +137,7 @@ async fn prompt(os: Os, mut shell: Shell) -> End {
             break;
         }
     }
-    let line = match recall(&shell, &text) {
+    let line = match expand_history(&shell, &text) {
         Ok(Some(line)) => {
             os.println(&line);
             line
@@ -164,8 +164,8 @@ async fn prompt(os: Os, mut shell: Shell) -> End {
     }
 }
 
-/// A line that begins with `!`, as the line of the history that it means.
-fn recall(shell: &Shell, text: &str) -> Result<Option<String>, String> {
+/// History expansion: the line of the history that `!…` refers to.
+fn expand_history(shell: &Shell, text: &str) -> Result<Option<String>, String> {
     let Some(event) = text.strip_prefix('!').filter(|rest| !rest.starts_with([' ', '='])) else {
         return Ok(None);
     };
@@ -200,7 +200,7 @@ struct Completion<'a> {
     shell: &'a Shell,
 }
 
-impl Completes for Completion<'_> {
+impl Completer for Completion<'_> {
     async fn complete(&mut self, os: &Os, line: &str) -> (usize, Vec<String>) {
         let start = line.rfind([' ', '|', ';', '&', '>', '<', '=']).map_or(0, |at| at + 1);
         let word = &line[start..];

@@ -1,17 +1,17 @@
-//! A shell, and the small programs that people type into it, as processes of a World.
+//! A shell and its small programs, as processes of a World.
 //!
-//! Every program here is an `async fn` over [`os::Os`]; [`Program`] is the machine around it. The
-//! big programs (servers, redis-cli's protocol) live in rooms of their own; what they print at a
-//! terminal is here.
+//! Every program here is an `async fn` over [`os::Os`], and [`Program`] is the machine around it.
+//! The protocol logic of servers and of redis-cli is in other rooms; here is their output on a
+//! terminal.
 //!
 //! | file | noun |
 //! |---|---|
-//! | `os` | what a program sees of the operating system, and its machine |
+//! | `os` | a program's interface to the operating system, and the machine around a program |
 //! | `syntax`, `expand`, `arith`, `run`, `builtins` | the shell: grammar, expansion, execution |
-//! | `login`, `edit` | the shell at a terminal, and the line that is typed there |
+//! | `login`, `edit` | the shell on a terminal, and its line editor |
 //! | `skeleton`, `proxy_sources` | the files of an installed machine |
-//! | `tools` | the small programs, one file a group |
-//! | `cli` | redis-cli at a terminal |
+//! | `tools` | the small programs, in one file for each group |
+//! | `cli` | redis-cli on a terminal |
 //! | `cluster` | the cluster tools: `redis-cli --cluster`, `redis-trib.rb` |
 
 mod arith;
@@ -38,15 +38,15 @@ use crate::sim::{Launch, Process, World};
 pub use self::skeleton::redis_conf;
 
 use self::os::{Entry, Program};
-use self::tools::Seen;
+use self::tools::HostSnapshot;
 
 pub use self::skeleton::CREATE_CLUSTER;
 
-/// The program of this name, if it is one of the shell's.
+/// The shell's program with this name, if there is one.
 pub(super) fn program(launch: &Launch<'_>) -> Option<Box<dyn Process>> {
     let entry: Entry = match launch.program {
         World::LOGIN => {
-            let program = Program::new(launch, Arc::new(login::login), Seen::default());
+            let program = Program::new(launch, Arc::new(login::login), HostSnapshot::default());
             return Some(Box::new(program.installing()));
         }
         "sh" => Arc::new(login::sh),
@@ -54,7 +54,7 @@ pub(super) fn program(launch: &Launch<'_>) -> Option<Box<dyn Process>> {
         TRIB => Arc::new(cluster::trib),
         name => tools::entry(name)?,
     };
-    Some(Box::new(Program::new(launch, entry, Seen::of(launch))))
+    Some(Box::new(Program::new(launch, entry, HostSnapshot::of(launch))))
 }
 
 /// The environment of a login shell.

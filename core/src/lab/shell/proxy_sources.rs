@@ -1,12 +1,12 @@
-//! The source trees of twemproxy and predixy, as they lie on an installed machine: the programs are
-//! built, their configuration files are samples.
+//! The source trees of twemproxy and predixy on an installed machine: the programs are already
+//! built, and their configuration files are examples.
 
 use crate::sim::EXECUTABLE;
 
 const TWEMPROXY: &str = "/root/soft/twemproxy/twemproxy";
 const PREDIXY: &str = "/root/soft/predixy/predixy-1.0.5";
 
-/// Every file with its mode.
+/// All files, with their modes.
 pub(super) fn files() -> Vec<(String, Vec<u8>, u16)> {
     let text = |path: String, text: &str| (path, text.as_bytes().to_vec(), 0o644);
     let program =
@@ -75,7 +75,7 @@ LOG=/var/log/nutcracker.log
 case "$1" in
     start)
         if pgrep nutcracker > /dev/null; then
-            echo "nutcracker runs already"
+            echo "nutcracker is already running"
         else
             echo "Starting nutcracker"
             nutcracker -d -c $CONF -o $LOG

@@ -1,4 +1,4 @@
-//! The files of an installed machine: what a host has besides what its scenario gives it.
+//! The initial files of an installed machine, in addition to those of its scenario.
 
 use crate::lab::programs::{EXECUTABLES, WORLDS};
 use crate::sim::EXECUTABLE;
@@ -8,19 +8,19 @@ use super::proxy_sources;
 use super::tools;
 use super::tools::{SHARED, init_script};
 
-/// Programs that stand in `/usr/local/bin` and not in `/bin`.
+/// Programs in `/usr/local/bin` instead of `/bin`.
 const LOCAL: [&str; 3] = ["limpid", "vim", "install_server.sh"];
 
-/// Source trees of Redis that the machine was installed from.
+/// Source trees of Redis on the machine.
 const SOURCES: [&str; 4] =
     ["/root/soft/redis-5.0.5", "/root/redis-3.2.9", "/root/redis-4.0.8", "/tmp/redis-6.2.4"];
 
-/// The script that starts and joins the nodes of a small cluster; `limpid create-cluster` runs it, too.
+/// The script that creates a small cluster on one machine; `limpid create-cluster` runs it, too.
 pub const CREATE_CLUSTER: &str = include_str!("create-cluster.sh");
 
 type File = (String, Vec<u8>, u16);
 
-/// Every file with its mode.
+/// All files, with their modes.
 pub(super) fn files(facts: &Facts) -> Vec<File> {
     let mut files: Vec<File> = Vec::new();
     let text = |path: &str, text: String| (path.to_owned(), text.into_bytes(), 0o644);
@@ -50,8 +50,8 @@ pub(super) fn files(facts: &Facts) -> Vec<File> {
     files.push(text("/etc/redis.conf", redis_conf().replace("dir ./", "dir /var/lib/redis")));
     files.push(text("/etc/redis-sentinel.conf", sentinel_conf()));
     files.push(text("/etc/redis/README", "Configuration files of installed instances.\n".into()));
-    files.push(text(&format!("/etc/init.d/{SHARED}"), "# What init scripts share.\n".into()));
-    files.push(text("/var/log/README", "Log files stand here.\n".into()));
+    files.push(text(&format!("/etc/init.d/{SHARED}"), "# Functions for init scripts.\n".into()));
+    files.push(text("/var/log/README", "This directory has the log files.\n".into()));
     files.push(text("/var/lib/redis/README", "The data of /etc/redis.conf.\n".into()));
     files.push(text("/run/utmp", String::new()));
     files.push(text("/home/README", "The homes of people.\n".into()));
@@ -89,7 +89,7 @@ pub(super) fn files(facts: &Facts) -> Vec<File> {
     files
 }
 
-/// A configuration file with the directives that are changed most.
+/// A configuration file with the most frequently changed directives.
 pub fn redis_conf() -> String {
     "\
 # A configuration file for Redis: one directive a line.

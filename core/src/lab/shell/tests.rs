@@ -1,4 +1,4 @@
-//! What people type, and what they see: a shell on the hosts of a World.
+//! Tests of the shell: lines typed on the hosts of a World, and their output.
 
 mod notes;
 
@@ -10,13 +10,13 @@ use crate::machine::TerminalMode;
 use crate::sim::{Action, HostSpec, Scenario, World};
 use crate::time::Duration;
 
-/// A person at a terminal.
-struct Desk {
+/// A fixture: a World, and a shell on a terminal in it.
+struct Fixture {
     world: World,
 }
 
-impl Desk {
-    fn new(hosts: &[&str]) -> Desk {
+impl Fixture {
+    fn new(hosts: &[&str]) -> Fixture {
         let host = |(n, name): (usize, &&str)| {
             HostSpec::new(name, Ipv4Addr::new(10, 0, 0, u8::try_from(n).unwrap() + 1))
         };
@@ -34,9 +34,9 @@ impl Desk {
         let (columns, rows) = (100, 30);
         let terminal = "t1".to_owned();
         world.apply(&Action::Login { host, terminal, columns, rows }).unwrap();
-        let mut desk = Desk { world };
-        desk.wait_for_prompt();
-        desk
+        let mut fixture = Fixture { world };
+        fixture.wait_for_prompt();
+        fixture
     }
 
     fn is_at_prompt(&self) -> bool {
@@ -67,7 +67,7 @@ impl Desk {
         self.world.run_for(Duration::from_millis(300));
     }
 
-    /// What a command prints.
+    /// Types a command; returns its output.
     fn run(&mut self, line: &str) -> String {
         self.keys("clear\r");
         self.wait_for_prompt();
@@ -81,57 +81,57 @@ impl Desk {
 }
 
 #[track_caller]
-fn check(desk: &mut Desk, lines: &[(&str, &str)]) {
+fn check(fixture: &mut Fixture, lines: &[(&str, &str)]) {
     for (line, expected) in lines {
-        assert_eq!(desk.run(line), *expected, "{line}");
+        assert_eq!(fixture.run(line), *expected, "{line}");
     }
 }
 
 #[test]
 fn symbolic_links_lead_to_files_and_directories() {
-    let mut desk = Desk::new(&["one"]);
-    desk.run("mkdir -p /opt/redis-7/bin && echo port 7001 > /opt/redis-7/redis.conf");
-    assert_eq!(desk.run("ln -s redis-7 /opt/redis"), "");
-    assert_eq!(desk.run("cat /opt/redis/redis.conf"), "port 7001");
-    assert_eq!(desk.run("readlink /opt/redis"), "redis-7");
-    assert_eq!(desk.run("readlink -f /opt/redis/redis.conf"), "/opt/redis-7/redis.conf");
-    let shown = desk.run("ls -l /opt | grep redis");
+    let mut fixture = Fixture::new(&["one"]);
+    fixture.run("mkdir -p /opt/redis-7/bin && echo port 7001 > /opt/redis-7/redis.conf");
+    assert_eq!(fixture.run("ln -s redis-7 /opt/redis"), "");
+    assert_eq!(fixture.run("cat /opt/redis/redis.conf"), "port 7001");
+    assert_eq!(fixture.run("readlink /opt/redis"), "redis-7");
+    assert_eq!(fixture.run("readlink -f /opt/redis/redis.conf"), "/opt/redis-7/redis.conf");
+    let shown = fixture.run("ls -l /opt | grep redis");
     let link = shown.lines().next().unwrap();
     assert!(link.starts_with("lrwxrwxrwx 1 root root    7 "), "{shown}");
     assert!(link.ends_with(" redis -> redis-7"), "{shown}");
-    assert_eq!(desk.run("ls -F /opt"), "redis@  redis-7/");
-    assert_eq!(desk.run("ls /opt/redis"), "bin  redis.conf");
-    assert_eq!(desk.run("cd /opt/redis && pwd && ls; cd"), "/opt/redis\nbin  redis.conf");
-    assert_eq!(desk.run("[ -L /opt/redis ] && [ -d /opt/redis ] && echo both"), "both");
-    assert_eq!(desk.run("find /opt -type l"), "/opt/redis");
-    assert_eq!(desk.run("file /opt/redis"), "/opt/redis: symbolic link to redis-7");
+    assert_eq!(fixture.run("ls -F /opt"), "redis@  redis-7/");
+    assert_eq!(fixture.run("ls /opt/redis"), "bin  redis.conf");
+    assert_eq!(fixture.run("cd /opt/redis && pwd && ls; cd"), "/opt/redis\nbin  redis.conf");
+    assert_eq!(fixture.run("[ -L /opt/redis ] && [ -d /opt/redis ] && echo both"), "both");
+    assert_eq!(fixture.run("find /opt -type l"), "/opt/redis");
+    assert_eq!(fixture.run("file /opt/redis"), "/opt/redis: symbolic link to redis-7");
     assert_eq!(
-        desk.run("ln -s elsewhere /opt/redis/bin"),
+        fixture.run("ln -s elsewhere /opt/redis/bin"),
         "",
         "into the directory that the link leads to"
     );
     assert_eq!(
-        desk.run("ln -sn redis-6 /opt/redis"),
+        fixture.run("ln -sn redis-6 /opt/redis"),
         "ln: failed to create symbolic link '/opt/redis': File exists"
     );
-    assert_eq!(desk.run("ln -sfn redis-6 /opt/redis; readlink /opt/redis"), "redis-6");
-    assert_eq!(desk.run("cat /opt/redis/x"), "cat: /opt/redis/x: No such file or directory");
-    assert_eq!(desk.run("cp -r /opt /tmp/copy && readlink /tmp/copy/redis"), "redis-6");
-    // Only the link goes, not what it leads to.
-    desk.run("ln -sfn redis-7 /opt/redis");
-    assert_eq!(desk.run("rm -r /opt/redis && ls /opt"), "redis-7");
-    assert_eq!(desk.run("cat /opt/redis-7/redis.conf"), "port 7001");
+    assert_eq!(fixture.run("ln -sfn redis-6 /opt/redis; readlink /opt/redis"), "redis-6");
+    assert_eq!(fixture.run("cat /opt/redis/x"), "cat: /opt/redis/x: No such file or directory");
+    assert_eq!(fixture.run("cp -r /opt /tmp/copy && readlink /tmp/copy/redis"), "redis-6");
+    // Only the link is removed, not its target.
+    fixture.run("ln -sfn redis-7 /opt/redis");
+    assert_eq!(fixture.run("rm -r /opt/redis && ls /opt"), "redis-7");
+    assert_eq!(fixture.run("cat /opt/redis-7/redis.conf"), "port 7001");
     assert_eq!(
-        desk.run("ln /opt/redis-7/redis.conf /tmp/hard"),
+        fixture.run("ln /opt/redis-7/redis.conf /tmp/hard"),
         "ln: hard links are not supported here; make a symbolic one with ln -s"
     );
 }
 
 #[test]
 fn words_are_quoted_expanded_and_globbed() {
-    let mut desk = Desk::new(&["one"]);
+    let mut fixture = Fixture::new(&["one"]);
     check(
-        &mut desk,
+        &mut fixture,
         &[
             ("echo hello   'big  world' \"$HOME\"", "hello big  world /root"),
             ("x=5; echo $x ${x}y ${y:-none} $((x * 2 + 1)) ${#x}", "5 5y none 11 1"),
@@ -153,9 +153,9 @@ fn words_are_quoted_expanded_and_globbed() {
 
 #[test]
 fn commands_are_joined_piped_and_redirected() {
-    let mut desk = Desk::new(&["one"]);
+    let mut fixture = Fixture::new(&["one"]);
     check(
-        &mut desk,
+        &mut fixture,
         &[
             ("true && echo yes || echo no", "yes"),
             ("false && echo yes || echo no; echo $?", "no\n0"),
@@ -186,9 +186,9 @@ fn commands_are_joined_piped_and_redirected() {
 
 #[test]
 fn loops_branches_functions_and_scripts() {
-    let mut desk = Desk::new(&["one"]);
+    let mut fixture = Fixture::new(&["one"]);
     check(
-        &mut desk,
+        &mut fixture,
         &[
             ("for p in 7001 7002; do echo port $p; done", "port 7001\nport 7002"),
             ("i=0; while [ $i -lt 3 ]; do i=$((i+1)); done; echo $i", "3"),
@@ -216,8 +216,8 @@ fn loops_branches_functions_and_scripts() {
 
 #[test]
 fn conditions_in_double_brackets_hold_or_not() {
-    let mut desk = Desk::new(&["one"]);
-    desk.run("f='a b.conf'; n=3; touch x.conf");
+    let mut fixture = Fixture::new(&["one"]);
+    fixture.run("f='a b.conf'; n=3; touch x.conf");
     for (condition, status) in [
         ("$f == *.conf && ! -e $f", 0),
         ("$f == \"*.conf\"", 1),
@@ -234,11 +234,11 @@ fn conditions_in_double_brackets_hold_or_not() {
         ("-d /etc &&\n -d /var", 0),
         ("a =~ [", 2),
     ] {
-        let printed = desk.run(&format!("[[ {condition} ]] 2>/dev/null; echo $?"));
+        let printed = fixture.run(&format!("[[ {condition} ]] 2>/dev/null; echo $?"));
         assert!(printed.ends_with(&status.to_string()), "[[ {condition} ]]: {printed}");
     }
     check(
-        &mut desk,
+        &mut fixture,
         &[
             ("if [[ $n = [0-9] ]]; then echo digit; fi", "digit"),
             ("[[ a b ]]", "-bash: syntax error near unexpected token `b'"),
@@ -248,241 +248,248 @@ fn conditions_in_double_brackets_hold_or_not() {
 
 #[test]
 fn jobs_are_stopped_continued_and_ended() {
-    let mut desk = Desk::new(&["one"]);
-    assert!(desk.run("sleep 100 &").starts_with("[1] "));
-    assert_eq!(desk.run("jobs"), "[1]+  Running                 sleep 100 &");
-    desk.keys("fg\r");
-    assert!(!desk.is_at_prompt());
-    desk.keys("\x1a");
-    desk.wait_for_prompt();
-    assert_eq!(desk.run("jobs"), "[1]+  Stopped                 sleep 100");
-    assert_eq!(desk.run("kill %1; sleep 1"), "[1]+  Terminated              sleep 100");
-    assert_eq!(desk.run("jobs; ps | grep -c sleep"), "0");
-    desk.keys("sleep 100\r");
-    assert!(!desk.is_at_prompt());
-    desk.keys("\x03");
-    desk.wait_for_prompt();
-    desk.keys("echo $?\r");
-    assert!(desk.text().contains("echo $?\n130\n"), "{}", desk.text());
+    let mut fixture = Fixture::new(&["one"]);
+    assert!(fixture.run("sleep 100 &").starts_with("[1] "));
+    assert_eq!(fixture.run("jobs"), "[1]+  Running                 sleep 100 &");
+    fixture.keys("fg\r");
+    assert!(!fixture.is_at_prompt());
+    fixture.keys("\x1a");
+    fixture.wait_for_prompt();
+    assert_eq!(fixture.run("jobs"), "[1]+  Stopped                 sleep 100");
+    assert_eq!(fixture.run("kill %1; sleep 1"), "[1]+  Terminated              sleep 100");
+    assert_eq!(fixture.run("jobs; ps | grep -c sleep"), "0");
+    fixture.keys("sleep 100\r");
+    assert!(!fixture.is_at_prompt());
+    fixture.keys("\x03");
+    fixture.wait_for_prompt();
+    fixture.keys("echo $?\r");
+    assert!(fixture.text().contains("echo $?\n130\n"), "{}", fixture.text());
     for endless in ["while true; do :; done", "while true; do sleep 1; done; echo never"] {
-        desk.keys(&format!("{endless}\r"));
-        assert!(!desk.is_at_prompt());
-        desk.keys("\x03");
-        desk.wait_for_prompt();
+        fixture.keys(&format!("{endless}\r"));
+        assert!(!fixture.is_at_prompt());
+        fixture.keys("\x03");
+        fixture.wait_for_prompt();
     }
-    assert!(!desk.text().ends_with("never\n"), "{}", desk.text());
-    assert_eq!(desk.run("for i in 1 2; do echo $i; done"), "1\n2");
+    assert!(!fixture.text().ends_with("never\n"), "{}", fixture.text());
+    assert_eq!(fixture.run("for i in 1 2; do echo $i; done"), "1\n2");
 }
 
 #[test]
 fn a_line_is_edited_recalled_searched_and_completed() {
-    let mut desk = Desk::new(&["one"]);
-    desk.run("echo first");
-    desk.run("echo second");
-    desk.keys("\x1b[A\x1b[A\x1b[A\r");
-    desk.wait_for_prompt();
-    assert!(desk.text().ends_with("first\n[root@one ~]#"), "{}", desk.text());
-    desk.keys("\x12sec\r");
-    desk.wait_for_prompt();
-    assert!(desk.text().ends_with("echo second\nsecond\n[root@one ~]#"), "{}", desk.text());
-    desk.keys("cat /etc/host\t");
-    assert!(desk.text().ends_with("cat /etc/host"), "{}", desk.text());
-    desk.keys("\t");
-    assert!(desk.text().contains("hostname  hosts"), "{}", desk.text());
-    desk.keys("n\t\x01X\x0b\x19\x03");
-    desk.wait_for_prompt();
-    assert!(desk.text().ends_with("Xcat /etc/hostname ^C\n[root@one ~]#"), "{}", desk.text());
-    assert_eq!(desk.run("echo 你好 世界"), "你好 世界");
+    let mut fixture = Fixture::new(&["one"]);
+    fixture.run("echo first");
+    fixture.run("echo second");
+    fixture.keys("\x1b[A\x1b[A\x1b[A\r");
+    fixture.wait_for_prompt();
+    assert!(fixture.text().ends_with("first\n[root@one ~]#"), "{}", fixture.text());
+    fixture.keys("\x12sec\r");
+    fixture.wait_for_prompt();
+    assert!(fixture.text().ends_with("echo second\nsecond\n[root@one ~]#"), "{}", fixture.text());
+    fixture.keys("cat /etc/host\t");
+    assert!(fixture.text().ends_with("cat /etc/host"), "{}", fixture.text());
+    fixture.keys("\t");
+    assert!(fixture.text().contains("hostname  hosts"), "{}", fixture.text());
+    fixture.keys("n\t\x01X\x0b\x19\x03");
+    fixture.wait_for_prompt();
+    assert!(fixture.text().ends_with("Xcat /etc/hostname ^C\n[root@one ~]#"), "{}", fixture.text());
+    assert_eq!(fixture.run("echo 你好 世界"), "你好 世界");
 }
 
 #[test]
 fn a_terminal_of_another_width_keeps_what_was_printed_and_the_line_being_typed() {
-    let mut desk = Desk::new(&["one"]);
-    let resize = |desk: &mut Desk, columns| {
+    let mut fixture = Fixture::new(&["one"]);
+    let resize = |fixture: &mut Fixture, columns| {
         let resize = Action::Resize { terminal: "t1".into(), columns, rows: 30 };
-        desk.world.apply(&resize).unwrap();
-        desk.world.run_for(Duration::from_millis(50));
+        fixture.world.apply(&resize).unwrap();
+        fixture.world.run_for(Duration::from_millis(50));
     };
     let printed = "echo a line of more than thirty characters is printed";
-    desk.run(printed);
-    desk.keys("echo a line of more than thirty characters is typed");
-    resize(&mut desk, 30);
-    desk.keys("\x1b[D\x1b[D");
-    resize(&mut desk, 120);
-    desk.keys("\x05 too");
-    resize(&mut desk, 25);
-    desk.keys("\r");
-    desk.wait_for_prompt();
-    resize(&mut desk, 100);
+    fixture.run(printed);
+    fixture.keys("echo a line of more than thirty characters is typed");
+    resize(&mut fixture, 30);
+    fixture.keys("\x1b[D\x1b[D");
+    resize(&mut fixture, 120);
+    fixture.keys("\x05 too");
+    resize(&mut fixture, 25);
+    fixture.keys("\r");
+    fixture.wait_for_prompt();
+    resize(&mut fixture, 100);
     let typed = "echo a line of more than thirty characters is typed too";
     let answers = (&printed["echo ".len()..], &typed["echo ".len()..]);
     let prompt = "[root@one ~]#";
     let expected =
         format!("{prompt} {printed}\n{}\n{prompt} {typed}\n{}\n{prompt}", answers.0, answers.1);
-    assert_eq!(desk.text(), expected);
+    assert_eq!(fixture.text(), expected);
 }
 
 #[test]
 fn a_clone_of_a_world_with_a_shell_goes_on_alike() {
-    let mut desk = Desk::new(&["one"]);
-    desk.run("x=1; sleep 50 &");
-    desk.keys("for i in 1 2 3; do echo $x$i; sle");
-    let mut twin = Desk { world: desk.world.clone() };
-    for desk in [&mut desk, &mut twin] {
-        desk.keys("ep 1; done\r");
-        desk.wait_for_prompt();
-        let before = desk.world.now();
-        desk.world.run_until(before + Duration::from_secs(60));
-        desk.run("echo end");
+    let mut fixture = Fixture::new(&["one"]);
+    fixture.run("x=1; sleep 50 &");
+    fixture.keys("for i in 1 2 3; do echo $x$i; sle");
+    let mut twin = Fixture { world: fixture.world.clone() };
+    for fixture in [&mut fixture, &mut twin] {
+        fixture.keys("ep 1; done\r");
+        fixture.wait_for_prompt();
+        let before = fixture.world.now();
+        fixture.world.run_until(before + Duration::from_secs(60));
+        fixture.run("echo end");
     }
-    assert_eq!(desk.text(), twin.text());
-    assert_eq!(desk.world.trace_hash(), twin.world.trace_hash());
+    assert_eq!(fixture.text(), twin.text());
+    assert_eq!(fixture.world.trace_hash(), twin.world.trace_hash());
 }
 
 #[test]
 fn servers_are_configured_started_and_stopped_as_the_notes_do() {
-    let mut desk = Desk::new(&["one"]);
-    desk.run("cd /tmp; mkdir 7001 7002");
-    let printed = desk.run("echo 7001 7002 | xargs -t -n 1 cp redis-6.2.4/redis.conf");
+    let mut fixture = Fixture::new(&["one"]);
+    fixture.run("cd /tmp; mkdir 7001 7002");
+    let printed = fixture.run("echo 7001 7002 | xargs -t -n 1 cp redis-6.2.4/redis.conf");
     assert_eq!(printed, "cp redis-6.2.4/redis.conf 7001\ncp redis-6.2.4/redis.conf 7002");
-    desk.run(r"sed -i -e 's/6379/7001/g' -e 's/dir .\//dir \/tmp\/7001\//g' 7001/redis.conf");
-    desk.run(r"printf '%s\n' 7001 | xargs -I{} -t sed -i '1a replica-announce-ip 10.0.0.1' {}/redis.conf");
+    fixture.run(r"sed -i -e 's/6379/7001/g' -e 's/dir .\//dir \/tmp\/7001\//g' 7001/redis.conf");
+    fixture.run(r"printf '%s\n' 7001 | xargs -I{} -t sed -i '1a replica-announce-ip 10.0.0.1' {}/redis.conf");
     assert_eq!(
-        desk.run("grep -E '^(port|dir|replica-announce)' 7001/redis.conf"),
+        fixture.run("grep -E '^(port|dir|replica-announce)' 7001/redis.conf"),
         "replica-announce-ip 10.0.0.1\nport 7001\ndir /tmp/7001/"
     );
-    desk.run("redis-server 7001/redis.conf > 7001/log &");
-    desk.run("redis-server --port 7002 --replicaof 127.0.0.1 7001 > 7002/log &");
-    desk.run("sleep 3");
-    assert_eq!(desk.run("redis-cli -p 7001 set num 123"), "OK");
-    assert_eq!(desk.run("redis-cli -p 7002 get num"), "\"123\"");
+    fixture.run("redis-server 7001/redis.conf > 7001/log &");
+    fixture.run("redis-server --port 7002 --replicaof 127.0.0.1 7001 > 7002/log &");
+    fixture.run("sleep 3");
+    assert_eq!(fixture.run("redis-cli -p 7001 set num 123"), "OK");
+    assert_eq!(fixture.run("redis-cli -p 7002 get num"), "\"123\"");
     assert_eq!(
-        desk.run("redis-cli -p 7002 set num 666"),
+        fixture.run("redis-cli -p 7002 set num 666"),
         "(error) READONLY You can't write against a read only replica."
     );
-    assert!(desk.run("tail -n 1 7001/log").contains("Synchronization with replica"));
-    assert_eq!(desk.run("ps -ef | grep redis-server | grep -v grep | wc -l"), "2");
-    assert!(desk.run("ss -tnl").contains("LISTEN      0      511    127.0.0.1:7001"));
-    desk.run(r"printf '%s\n' 7001 7002 | xargs -I{} redis-cli -p {} shutdown");
-    desk.run("sleep 1");
-    assert_eq!(desk.run("ps -ef | grep redis-server | grep -v grep | wc -l"), "0");
+    assert!(fixture.run("tail -n 1 7001/log").contains("Synchronization with replica"));
+    assert_eq!(fixture.run("ps -ef | grep redis-server | grep -v grep | wc -l"), "2");
+    assert!(fixture.run("ss -tnl").contains("LISTEN      0      511    127.0.0.1:7001"));
+    fixture.run(r"printf '%s\n' 7001 7002 | xargs -I{} redis-cli -p {} shutdown");
+    fixture.run("sleep 1");
+    assert_eq!(fixture.run("ps -ef | grep redis-server | grep -v grep | wc -l"), "0");
     assert_eq!(
-        desk.run("redis-cli -p 7001 ping"),
+        fixture.run("redis-cli -p 7001 ping"),
         "Could not connect to Redis at 127.0.0.1:7001: Connection refused"
     );
 }
 
 #[test]
 fn the_installer_makes_a_service() {
-    let mut desk = Desk::new(&["one"]);
-    desk.keys("cd /root/soft/redis-5.0.5/utils; ./install_server.sh\r");
+    let mut fixture = Fixture::new(&["one"]);
+    fixture.keys("cd /root/soft/redis-5.0.5/utils; ./install_server.sh\r");
     for answer in ["6380\r", "\r", "\r", "\r", "\r", "\r"] {
-        desk.keys(answer);
+        fixture.keys(answer);
     }
-    desk.wait_for_prompt();
-    let text = desk.text();
+    fixture.wait_for_prompt();
+    let text = fixture.text();
     assert!(text.contains("Config file    : /etc/redis/6380.conf"), "{text}");
     assert!(text.contains("Starting Redis server...\nInstallation successful!"), "{text}");
-    desk.run("sleep 1");
-    assert_eq!(desk.run("service redis_6380 status"), "Redis is running on port 6380");
+    fixture.run("sleep 1");
+    assert_eq!(fixture.run("service redis_6380 status"), "Redis is running on port 6380");
     assert_eq!(
-        desk.run("redis-cli -p 6380 config get dir"),
+        fixture.run("redis-cli -p 6380 config get dir"),
         "1) \"dir\"\n2) \"/var/lib/redis/6380\""
     );
     assert!(
-        desk.run("tail -n 1 /var/log/redis_6380.log").ends_with("Ready to accept connections tcp")
+        fixture
+            .run("tail -n 1 /var/log/redis_6380.log")
+            .ends_with("Ready to accept connections tcp")
     );
-    assert!(desk.run("/etc/init.d/redis_6380 stop").ends_with("Redis stopped"));
-    assert_eq!(desk.run("service redis_6380 status; echo $?"), "Redis is not running\n3");
-    assert_eq!(desk.run("systemctl start redis; sleep 1; systemctl is-active redis"), "active");
-    assert_eq!(desk.run("redis-cli ping"), "PONG");
+    assert!(fixture.run("/etc/init.d/redis_6380 stop").ends_with("Redis stopped"));
+    assert_eq!(fixture.run("service redis_6380 status; echo $?"), "Redis is not running\n3");
+    assert_eq!(fixture.run("systemctl start redis; sleep 1; systemctl is-active redis"), "active");
+    assert_eq!(fixture.run("redis-cli ping"), "PONG");
 }
 
 #[test]
 fn a_new_directory_outlives_a_power_loss_together_with_what_was_synced_in_it() {
-    let mut desk = Desk::new(&["one"]);
-    desk.run("mkdir -p data/6380; redis-server --dir data/6380 --daemonize yes; sleep 1");
-    assert_eq!(desk.run("redis-cli save"), "OK");
-    desk.world.apply(&Action::Crash { host: "one".into() }).expect("it has power");
-    let host = desk.world.host_named("one").expect("it is there");
+    let mut fixture = Fixture::new(&["one"]);
+    fixture.run("mkdir -p data/6380; redis-server --dir data/6380 --daemonize yes; sleep 1");
+    assert_eq!(fixture.run("redis-cli save"), "OK");
+    fixture.world.apply(&Action::Crash { host: "one".into() }).expect("it has power");
+    let host = fixture.world.host_named("one").expect("it is there");
     assert!(host.disk.read_file("/root/data/6380/dump.rdb").is_ok());
 }
 
 #[test]
 fn a_client_sits_at_the_terminal_and_a_shell_on_another_host() {
-    let mut desk = Desk::new(&["one", "two"]);
-    desk.run("redis-server --bind 0.0.0.0 --protected-mode no > log &");
-    desk.run("sleep 1");
-    desk.keys("redis-cli\r");
-    assert!(desk.text().ends_with("127.0.0.1:6379>"), "{}", desk.text());
-    desk.keys("set k1 hello\r");
-    desk.keys("LPUSH l a b\rblpop none 0\r");
-    assert!(desk.text().contains("127.0.0.1:6379> LPUSH l a b\n(integer) 2"), "{}", desk.text());
-    desk.keys("\x03");
-    desk.keys("get k1\r");
-    assert!(desk.text().contains("get k1\n\"hello\"\n"), "{}", desk.text());
-    desk.keys("exit\r");
-    desk.wait_for_prompt();
-    desk.keys("ssh two\r");
-    assert!(desk.text().ends_with("[root@two ~]#"), "{}", desk.text());
-    desk.keys("hostname -I; redis-cli -h one get k1\r");
-    assert!(desk.text().ends_with("10.0.0.2\n\"hello\"\n[root@two ~]#"), "{}", desk.text());
-    desk.keys("exit\r");
-    desk.wait_for_prompt();
-    assert!(desk.text().contains("Connection to two closed."), "{}", desk.text());
-    desk.run("iptables -A INPUT -s two -j DROP");
-    assert_eq!(desk.world.cuts().count(), 1);
-    desk.run("iptables -F; scp log two:/tmp");
-    assert_eq!(desk.world.cuts().count(), 0);
-    assert!(desk.run("ssh two wc -l /tmp/log").ends_with("/tmp/log"));
+    let mut fixture = Fixture::new(&["one", "two"]);
+    fixture.run("redis-server --bind 0.0.0.0 --protected-mode no > log &");
+    fixture.run("sleep 1");
+    fixture.keys("redis-cli\r");
+    assert!(fixture.text().ends_with("127.0.0.1:6379>"), "{}", fixture.text());
+    fixture.keys("set k1 hello\r");
+    fixture.keys("LPUSH l a b\rblpop none 0\r");
+    assert!(
+        fixture.text().contains("127.0.0.1:6379> LPUSH l a b\n(integer) 2"),
+        "{}",
+        fixture.text()
+    );
+    fixture.keys("\x03");
+    fixture.keys("get k1\r");
+    assert!(fixture.text().contains("get k1\n\"hello\"\n"), "{}", fixture.text());
+    fixture.keys("exit\r");
+    fixture.wait_for_prompt();
+    fixture.keys("ssh two\r");
+    assert!(fixture.text().ends_with("[root@two ~]#"), "{}", fixture.text());
+    fixture.keys("hostname -I; redis-cli -h one get k1\r");
+    assert!(fixture.text().ends_with("10.0.0.2\n\"hello\"\n[root@two ~]#"), "{}", fixture.text());
+    fixture.keys("exit\r");
+    fixture.wait_for_prompt();
+    assert!(fixture.text().contains("Connection to two closed."), "{}", fixture.text());
+    fixture.run("iptables -A INPUT -s two -j DROP");
+    assert_eq!(fixture.world.cuts().count(), 1);
+    fixture.run("iptables -F; scp log two:/tmp");
+    assert_eq!(fixture.world.cuts().count(), 0);
+    assert!(fixture.run("ssh two wc -l /tmp/log").ends_with("/tmp/log"));
 }
 
 #[test]
 fn vi_edits_a_file() {
-    let mut desk = Desk::new(&["one"]);
-    desk.run(r"printf 'port 6379\ndaemonize yes\nlogfile x\n' > r.conf");
-    desk.keys("vi r.conf\r");
-    assert!(desk.text().contains("\"r.conf\" 3L, 34B"), "{}", desk.text());
-    desk.keys("/daemon\r");
-    desk.keys("$xxxano\x1b");
-    desk.keys("jdd");
-    desk.keys(":%s/6379/7001/\r:wq\r");
-    desk.wait_for_prompt();
-    assert_eq!(desk.run("cat r.conf"), "port 7001\ndaemonize no");
-    desk.keys("vi r.conf\rdd:q\r");
-    assert!(desk.text().contains("E37: No write since last change"), "{}", desk.text());
-    desk.keys(":q!\r");
-    desk.wait_for_prompt();
-    assert_eq!(desk.run("wc -l < r.conf"), "2");
+    let mut fixture = Fixture::new(&["one"]);
+    fixture.run(r"printf 'port 6379\ndaemonize yes\nlogfile x\n' > r.conf");
+    fixture.keys("vi r.conf\r");
+    assert!(fixture.text().contains("\"r.conf\" 3L, 34B"), "{}", fixture.text());
+    fixture.keys("/daemon\r");
+    fixture.keys("$xxxano\x1b");
+    fixture.keys("jdd");
+    fixture.keys(":%s/6379/7001/\r:wq\r");
+    fixture.wait_for_prompt();
+    assert_eq!(fixture.run("cat r.conf"), "port 7001\ndaemonize no");
+    fixture.keys("vi r.conf\rdd:q\r");
+    assert!(fixture.text().contains("E37: No write since last change"), "{}", fixture.text());
+    fixture.keys(":q!\r");
+    fixture.wait_for_prompt();
+    assert_eq!(fixture.run("wc -l < r.conf"), "2");
 }
 
 #[test]
 fn keys_are_placed_and_the_proxies_lie_there_to_be_installed() {
-    let mut desk = Desk::new(&["redis-1"]);
-    let text = desk.run("seq 3 | sed 's/^/k/' | limpid shard -n a -n b --hash murmur -k - --add c");
+    let mut fixture = Fixture::new(&["redis-1"]);
+    let text =
+        fixture.run("seq 3 | sed 's/^/k/' | limpid shard -n a -n b --hash murmur -k - --add c");
     assert!(text.contains(" of 3 keys move ("), "{text}");
-    let text = desk.run("limpid shard -n a -c 1000000");
+    let text = fixture.run("limpid shard -n a -c 1000000");
     assert_eq!(text, "limpid: shard: --count 1000000: at most 100000 keys are made here");
-    desk.run(
+    fixture.run(
         "mkdir /etc/nutcracker; cd /root/soft/twemproxy/twemproxy; cp conf/* /etc/nutcracker/",
     );
-    desk.run("cp scripts/nutcracker.init /etc/init.d/twemproxy; chmod +x /etc/init.d/twemproxy");
-    assert_eq!(desk.run("service twemproxy start"), "Starting nutcracker");
-    let text = desk.run("redis-cli -p 22121 ping; netstat -lnt | grep -c 22121");
+    fixture.run("cp scripts/nutcracker.init /etc/init.d/twemproxy; chmod +x /etc/init.d/twemproxy");
+    assert_eq!(fixture.run("service twemproxy start"), "Starting nutcracker");
+    let text = fixture.run("redis-cli -p 22121 ping; netstat -lnt | grep -c 22121");
     assert_eq!(text, "PONG\n1");
 }
 
 #[test]
 fn create_cluster_starts_joins_and_stops_its_nodes() {
-    let mut desk = Desk::new(&["one"]);
-    desk.run("cd soft/redis-5.0.5/utils/create-cluster");
-    desk.run("echo 'PORT=7000 TIMEOUT=3000 NODES=3 REPLICAS=0' > config.sh");
+    let mut fixture = Fixture::new(&["one"]);
+    fixture.run("cd soft/redis-5.0.5/utils/create-cluster");
+    fixture.run("echo 'PORT=7000 TIMEOUT=3000 NODES=3 REPLICAS=0' > config.sh");
     let started = "Starting 7001\nStarting 7002\nStarting 7003";
-    assert_eq!(desk.run("./create-cluster start"), started);
-    let created = desk.run("./create-cluster create -f | tail -n 3");
+    assert_eq!(fixture.run("./create-cluster start"), started);
+    let created = fixture.run("./create-cluster create -f | tail -n 3");
     assert!(created.ends_with("[OK] All 16384 slots covered."), "{created}");
-    assert_eq!(desk.run("./create-cluster call ping"), "PONG\nPONG\nPONG");
+    assert_eq!(fixture.run("./create-cluster call ping"), "PONG\nPONG\nPONG");
     let stopped = "Stopping 7001\nStopping 7002\nStopping 7003";
-    assert_eq!(desk.run("./create-cluster stop"), stopped);
-    assert_eq!(desk.run("./create-cluster clean; ls"), "config.sh  create-cluster");
+    assert_eq!(fixture.run("./create-cluster stop"), stopped);
+    assert_eq!(fixture.run("./create-cluster clean; ls"), "config.sh  create-cluster");
 }

@@ -1,4 +1,4 @@
-//! Clusters of servers in a World.
+//! Tests of clusters in a World.
 
 use super::*;
 use crate::cluster::{Cluster, SlotSet};
@@ -14,12 +14,12 @@ pub(super) struct Nodes {
 }
 
 impl Nodes {
-    /// A cluster that is up.
+    /// A running cluster.
     pub(super) fn new(seed: u64, primaries: u8, replicas: u8) -> Nodes {
         Nodes::of(cluster(primaries, replicas), seed)
     }
 
-    /// The same of a scenario whose hosts are nodes.
+    /// The cluster of a scenario whose hosts are nodes.
     pub(super) fn of(scenario: Scenario, seed: u64) -> Nodes {
         let count = scenario.hosts.len() as u8;
         let world = World::new(Arc::new(scenario), seed, programs);
@@ -28,7 +28,7 @@ impl Nodes {
         nodes
     }
 
-    /// All nodes run and serve clients.
+    /// Whether all nodes are running and serve clients.
     pub(super) fn are_up(&self) -> bool {
         self.living().count() == usize::from(self.count)
             && self.living().all(|(_, node)| node.is_up())
@@ -47,12 +47,12 @@ impl Nodes {
         (1..=self.count).filter_map(|n| Some((n, self.server(n)?.cluster()?)))
     }
 
-    /// How many keys of a slot a node holds, if it lives.
+    /// The number of keys in a slot of a node, if the node is alive.
     pub(super) fn keys(&self, n: u8, slot: Slot) -> Option<usize> {
         Some(self.server(n)?.keyspace().count_in_slot(slot))
     }
 
-    /// What a client of a node is answered within a second.
+    /// Runs a command on a node; returns its output within a second.
     pub(super) fn ask(&mut self, n: u8, words: &str) -> String {
         self.terminals += 1;
         let name = format!("t{}", self.terminals);
@@ -91,7 +91,7 @@ impl Nodes {
         }
     }
 
-    /// All that live have the same owner for every slot, and each slot has one.
+    /// Whether all living nodes agree on the owner of every slot, and every slot has one.
     pub(super) fn agree(&self) -> bool {
         let mut owned = SlotSet::new();
         for (_, node) in self.living() {
@@ -134,7 +134,7 @@ fn a_replica_takes_over_and_its_primary_comes_back_as_a_replica() {
 }
 
 #[test]
-fn views_converge_after_every_kind_of_trouble() {
+fn cluster_views_converge_after_faults_of_every_kind() {
     for seed in 0..6 {
         let mut nodes = Nodes::new(seed, 3, 2);
         let mut rng = Rng::new(seed ^ 0x5eed);
@@ -146,7 +146,7 @@ fn views_converge_after_every_kind_of_trouble() {
                 2 => "heal".to_owned(),
                 _ => format!("start node-{n}:6379"),
             };
-            // What runs cannot be started, and what is dead cannot be killed.
+            // Starting a running process and killing a dead one are refused.
             let _ = nodes.world.apply(&line.parse().expect(&line));
             nodes.world.run_for(Duration::from_millis(rng.below(8_000)));
         }
@@ -193,7 +193,7 @@ fn clients_of_both_kinds_write_through_a_failover_and_a_slot_that_moves() {
     assert!(client(&nodes, "app-1").learned > 0);
     assert!(client(&nodes, "plain-1").moved > 10);
 
-    // The slot of "b" goes from the first node to the second while they write.
+    // The slot of "b" moves from the first node to the second during the writes.
     let (one, two) = (nodes.node(1).my_id(), nodes.node(2).my_id());
     assert_eq!(nodes.ask(2, &format!("cluster setslot 3300 importing {one}")), "OK\n");
     assert_eq!(nodes.ask(1, &format!("cluster setslot 3300 migrating {two}")), "OK\n");
@@ -236,7 +236,7 @@ fn fill(nodes: &mut Nodes) {
     fill_tag(nodes, "b");
 }
 
-/// Seven keys of every type with a tag whose slot is the first node's.
+/// Creates seven keys of every type, with a tag whose slot belongs to the first node.
 pub(super) fn fill_tag(nodes: &mut Nodes, tag: &str) {
     for line in [
         "set {b}text before",
@@ -258,7 +258,7 @@ fn moves(nodes: &Nodes, from: u8) -> bool {
 }
 
 #[test]
-fn a_slot_moves_as_a_whole_with_keys_of_every_type() {
+fn an_atomic_migration_moves_keys_of_every_type() {
     let mut nodes = Nodes::new(7, 3, 1);
     fill(&mut nodes);
     let slot = Slot::of(b"b");
@@ -283,7 +283,7 @@ fn a_slot_moves_as_a_whole_with_keys_of_every_type() {
 }
 
 #[test]
-fn moves_of_slots_that_make_no_sense_are_refused() {
+fn invalid_slot_migrations_are_refused() {
     let mut nodes = Nodes::new(8, 3, 1);
     let (one, two, replica) = (nodes.node(1).my_id(), nodes.node(2).my_id(), nodes.node(4).my_id());
     for (line, refusal) in [
@@ -304,7 +304,7 @@ fn moves_of_slots_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn where_a_key_is_comes_before_what_a_cluster_does_not_allow() {
+fn a_redirection_comes_before_not_allowed_in_cluster_mode() {
     let mut nodes = Nodes::new(15, 3, 1);
     assert_eq!(nodes.ask(2, "move {b} 1"), "(error) MOVED 3300 10.0.0.1:6379\n");
     nodes.ask(1, "set {b} here");
@@ -320,9 +320,9 @@ fn where_a_key_is_comes_before_what_a_cluster_does_not_allow() {
     assert!(told.starts_with("(error) CROSSSLOT"), "{told}");
 }
 
-/// Clients that write all the while see neither ASK nor TRYAGAIN nor an error.
+/// Clients that write all the time see neither ASK nor TRYAGAIN nor an error.
 #[test]
-fn clients_write_while_slots_move_as_a_whole() {
+fn clients_write_during_an_atomic_slot_migration() {
     for seed in 0..4 {
         let world = World::new(Arc::new(busy_cluster(3, 1)), seed, programs);
         let mut nodes = Nodes { world, count: 6, terminals: 0 };
@@ -361,14 +361,14 @@ fn clients_write_while_slots_move_as_a_whole() {
     }
 }
 
-/// Has the slot of `{b}` moved with its neighbours from the first node to the second.
+/// Starts moving the slot of `{b}` and its neighbours from the first node to the second.
 fn move_slots(nodes: &mut Nodes) {
     let target = nodes.node(2).my_id();
     let line = format!("cluster migrateslots slotsrange 3000 3600 node {target}");
     assert_eq!(nodes.ask(1, &line), "OK\n");
 }
 
-/// A cluster in which the replica of the first node has the keys of [`fill`] as well.
+/// A cluster in which the first node and its replica have the keys of [`fill`].
 fn filled(seed: u64) -> Nodes {
     filled_with(seed, "b")
 }
@@ -396,7 +396,7 @@ fn keys_of_b(nodes: &Nodes, n: u8) -> usize {
 }
 
 #[test]
-fn keys_that_arrive_are_not_seen_before_they_belong_to_the_target() {
+fn arriving_keys_are_invisible_until_the_target_owns_them() {
     let mut nodes = filled(9);
     act(&mut nodes.world, "latency node-1 node-2 400ms 0ms");
     move_slots(&mut nodes);
@@ -432,7 +432,7 @@ fn a_move_waits_for_the_replicas_of_the_target_before_clients_have_to() {
     let mut nodes = filled(11);
     act(&mut nodes.world, "partition node-2 | node-5");
     move_slots(&mut nodes);
-    // The replica counts as long as it may only be slow. Meanwhile the slots stay open.
+    // The replica is waited for as long as it may just be slow. Meanwhile the slots stay open.
     nodes.world.run_for(Duration::from_secs(5));
     assert!(moves(&nodes, 1) && keys_of_b(&nodes, 2) == 7);
     assert_eq!(nodes.ask(1, "set {b}text during"), "OK\n");
@@ -445,7 +445,7 @@ fn a_move_waits_for_the_replicas_of_the_target_before_clients_have_to() {
 }
 
 #[test]
-fn slots_that_move_as_a_whole_are_not_moved_key_by_key_meanwhile() {
+fn slots_in_an_atomic_migration_cannot_be_migrated_key_by_key() {
     let mut nodes = filled(14);
     let (one, two, three) = (nodes.node(1).my_id(), nodes.node(2).my_id(), nodes.node(3).my_id());
     act(&mut nodes.world, "partition node-2 | node-5");
@@ -461,7 +461,7 @@ fn slots_that_move_as_a_whole_are_not_moved_key_by_key_meanwhile() {
         let told = nodes.ask(n, &format!("cluster setslot 3300 {words}"));
         assert!(told.contains("Slot 3300 is being moved already"), "{words}: {told}");
     }
-    // The tool says so, too, and leaves no slot open.
+    // The tool reports that as well, and leaves no slot open.
     act(
         &mut nodes.world,
         &format!(
@@ -479,7 +479,7 @@ fn slots_that_move_as_a_whole_are_not_moved_key_by_key_meanwhile() {
 }
 
 #[test]
-fn a_replica_that_is_gone_for_long_does_not_hold_a_move_up() {
+fn a_replica_that_is_gone_for_long_does_not_block_a_slot_migration() {
     let mut nodes = filled(13);
     act(&mut nodes.world, "partition node-2 | node-5");
     move_slots(&mut nodes);
@@ -488,7 +488,7 @@ fn a_replica_that_is_gone_for_long_does_not_hold_a_move_up() {
 }
 
 #[test]
-fn a_node_that_starts_where_it_can_reach_nobody_does_not_serve_for_long() {
+fn an_isolated_node_stops_serving_soon_after_its_start() {
     let mut nodes = Nodes::new(12, 3, 1);
     act(&mut nodes.world, "partition node-3");
     act(&mut nodes.world, "crash node-3");

@@ -1,4 +1,4 @@
-//! What an append-only file promises, in Worlds whose power fails.
+//! Tests of the guarantees of the append-only file, in Worlds with power failures.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -10,12 +10,12 @@ use crate::rng::Rng;
 use crate::sim::{HostSpec, ProcessSpec, Scenario};
 use crate::store::ValueRef;
 
-/// How many Worlds; `LIMPID_SEEDS` asks for more.
+/// The number of Worlds; `LIMPID_SEEDS` overrides it.
 fn seeds(usual: u64) -> u64 {
     std::env::var("LIMPID_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
 }
 
-/// A server with an append-only file that is written anew all the time, and a client that writes.
+/// A server whose append-only file is rewritten continuously, and a client that writes.
 fn world(seed: u64, fsync: &str) -> World {
     let args = [
         "--port 6379",
@@ -50,7 +50,7 @@ fn world(seed: u64, fsync: &str) -> World {
     World::new(Arc::new(scenario), seed, programs)
 }
 
-/// What the writer has seen of its marks, and under which key they stand.
+/// The writer's marks, and their key.
 fn marks(world: &World) -> (Marks, Vec<u8>) {
     let id = world.proc_named("writer").expect("a client").id;
     let Some(client) = world.machine::<Traffic>(id).map(Traffic::client) else {
@@ -59,7 +59,7 @@ fn marks(world: &World) -> (Marks, Vec<u8>) {
     (client.marks().clone(), client.config().marks.clone().unwrap_or_default().into_bytes())
 }
 
-/// The marks that the server holds under a key.
+/// The string of marks that the server has at a key.
 fn held(world: &World, key: &[u8]) -> Vec<u8> {
     let id = world.proc_named("redis-1").expect("a server").id;
     let entry = world.machine::<Server>(id).and_then(|server| server.keyspace().peek(0, key));
@@ -69,7 +69,7 @@ fn held(world: &World, key: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The marks that were acknowledged and are not there.
+/// The acknowledged marks that are missing.
 fn missing(marks: &Marks, held: &[u8]) -> Vec<u64> {
     (0..marks.sent).filter(|n| marks.is_acknowledged(*n) && !has_bit(held, *n)).collect()
 }
@@ -83,7 +83,7 @@ fn apply(world: &mut World, line: &str) {
     world.apply(&line.parse().expect(line)).unwrap_or_else(|e| panic!("{line}: {e}"));
 }
 
-/// Cuts the power, and waits until the server holds data again.
+/// Cuts the power, and waits until the server has loaded its data.
 fn fail_power(world: &mut World, seed: u64) {
     apply(world, "crash redis-1");
     apply(world, "kill writer");
@@ -121,7 +121,7 @@ fn a_process_that_is_killed_loses_nothing_that_it_has_acknowledged() {
         let mut rng = Rng::new(seed);
         let mut world = world(seed, if seed % 2 == 0 { "no" } else { "everysec" });
         if seed % 3 == 0 {
-            // Much waits for the disk then.
+            // Then many writes are waiting for the disk.
             apply(&mut world, "disk redis-1 slow 20ms");
         }
         for life in 0..2 {
@@ -165,7 +165,7 @@ fn with_everysec_no_acknowledged_write_is_lost_that_is_two_seconds_old() {
 fn with_everysec_replies_wait_for_a_disk_that_is_too_slow() {
     let mut world = world(1, "everysec");
     world.run_for(Duration::from_millis(500));
-    // An fsync takes so long now that nothing would be durable for seconds.
+    // With fsyncs this slow, nothing would become durable for seconds.
     apply(&mut world, "disk redis-1 slow 5s");
     world.run_for(Duration::from_secs(20));
     let (marks, key) = marks(&world);

@@ -1,9 +1,9 @@
-//! FAILOVER: a primary hands its place over, or keeps it.
+//! Tests of FAILOVER: a primary hands over to a replica, or remains the primary.
 
 use super::replicas::Servers;
 use super::*;
 
-/// A primary (1), a replica that is near (2), and one that can be cut off (3).
+/// A primary (1), a connected replica (2), and one that can be partitioned (3).
 fn three() -> Servers {
     let follows = ["--replicaof", "10.0.0.1 6379"];
     let mut servers = Servers::new(7, &[&[], &follows, &follows]);
@@ -13,7 +13,7 @@ fn three() -> Servers {
     servers
 }
 
-/// Cuts replica 3 off and writes something that it does not get.
+/// Partitions replica 3, and writes something that it does not receive.
 fn cut_off(servers: &mut Servers) {
     act(&mut servers.world, "partition redis-1 | redis-3");
     assert_eq!(servers.ask(1, "set behind 1"), "OK\n");
@@ -45,7 +45,7 @@ fn a_replica_with_all_data_takes_over_and_the_others_resync_partially() {
         s.server(1).data_digest() == s.server(next).data_digest()
     });
     assert!(servers.ask(1, "set k v").contains("READONLY"));
-    // It resynchronized partially, and so does the other one after its REPLICAOF.
+    // It has resynchronized partially, and so does the other replica after its REPLICAOF.
     servers.ask(other, &format!("replicaof 10.0.0.{next} 6379"));
     servers.until("all are the same", |s| {
         s.server(other).data_digest() == s.server(next).data_digest()
@@ -62,7 +62,7 @@ fn a_replica_that_never_catches_up_does_not_take_over() {
     cut_off(&mut servers);
     assert_eq!(servers.ask(1, "failover to 10.0.0.3 6379 timeout 3000"), "OK\n");
     assert_eq!(state(&servers, 1), "waiting-for-sync");
-    // Writes wait during the failover; reads do not.
+    // Writes are blocked during the failover; reads are not.
     let writer = servers.begin(1, "set meanwhile 1");
     assert_eq!(servers.ask(1, "get behind"), "\"1\"\n");
     assert_eq!(servers.shown(&writer), "");
@@ -78,7 +78,7 @@ fn a_replica_that_never_catches_up_does_not_take_over() {
 }
 
 #[test]
-fn a_failover_can_be_called_off_while_it_waits() {
+fn a_failover_can_be_aborted_while_it_waits() {
     let mut servers = three();
     assert!(servers.ask(1, "failover abort").contains("ERR No failover in progress."));
     cut_off(&mut servers);
@@ -100,9 +100,9 @@ fn a_failover_can_be_called_off_while_it_waits() {
 }
 
 #[test]
-fn with_force_it_takes_over_with_what_it_has() {
+fn failover_force_promotes_a_replica_that_lags() {
     let mut servers = three();
-    // It does not hear the primary any more, but the primary hears it.
+    // It does not hear from the primary any more, but the primary hears from it.
     act(&mut servers.world, "partition-oneway redis-1 | redis-3");
     assert_eq!(servers.ask(1, "set behind 1"), "OK\n");
     let line = "failover to 10.0.0.3 6379 timeout 1000 force";
@@ -128,7 +128,7 @@ fn a_replica_that_lost_its_data_does_not_take_over() {
     let refused = "Error condition on socket for SYNC: Connection refused";
     servers.until("it is asked in vain", |s| s.says(1, refused) > 1);
     assert_eq!(state(&servers, 1), "failover-in-progress");
-    // It has lost its disk.
+    // Its disk is lost.
     act(&mut servers.world, "crash redis-3");
     act(&mut servers.world, "restart redis-3 --no-disk");
     servers.until("it is given up", |s| state(s, 1) == "no-failover");
@@ -141,7 +141,7 @@ fn a_replica_that_lost_its_data_does_not_take_over() {
 }
 
 #[test]
-fn a_failover_in_progress_can_be_called_off_as_well() {
+fn a_failover_in_progress_can_be_aborted() {
     let mut servers = three();
     cut_off(&mut servers);
     servers.ask(1, "failover to 10.0.0.3 6379 timeout 200 force");

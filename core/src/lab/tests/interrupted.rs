@@ -1,15 +1,15 @@
-//! Moves of slots that are interrupted: whatever fails, and at whichever point, the slots end with one
-//! owner, which has every key once, and no other primary has any.
+//! Tests of interrupted slot migrations: whatever fails, and whenever, in the end each slot has one
+//! owner, which has every key once, and no other primary has any of them.
 
 use super::cluster::{Nodes, filled_nodes, filled_with};
 use super::*;
 use crate::cluster::Cluster;
 use crate::sharding::Slot;
 
-/// Keys that have the tag.
+/// The number of keys with the tag.
 const KEYS: usize = 7;
 
-/// What comes of a move that is interrupted.
+/// The results of the interrupted migrations.
 struct Interrupted {
     moved: usize,
     stayed: usize,
@@ -17,18 +17,18 @@ struct Interrupted {
 
 impl Nodes {
     fn apply(&mut self, line: &str) {
-        // To start what runs, and to kill what is dead, is refused.
+        // Starting what runs, and killing what is dead, is refused.
         let _ = self.world.apply(&line.parse().expect(line));
     }
 
-    /// Whether node 2, or its replica in its place, owns the slot. None if several nodes own it, if one that
-    /// owns it lacks keys, or if another primary has some.
+    /// Whether node 2, or the replica that replaced it, owns the slot. `None` if several nodes own
+    /// it, if an owner lacks keys, or if another primary has some.
     fn owner_of_all(&self, slot: Slot) -> Option<u8> {
         if !self.are_up() {
             return None;
         }
         let mut owner = None;
-        // No view is compared with others, which costs more, until all this holds.
+        // Comparing the nodes' views costs more, so it comes last.
         for n in 1..=6 {
             let node = self.server(n)?.cluster()?;
             let keys = self.keys(n, slot)?;
@@ -42,12 +42,12 @@ impl Nodes {
         owner.filter(|_| self.agree())
     }
 
-    /// Starts what is down, and mends what can be mended.
-    fn mend(&mut self) {
+    /// Starts what is down, and repairs what can be repaired.
+    fn heal(&mut self) {
         self.apply("heal");
         for n in 1..=6 {
             self.apply(&format!("resume node-{n}"));
-            // To restart a host that is on would cut its power.
+            // Restarting a host that is on would cut its power.
             let on = self.world.host_named(&format!("node-{n}")).is_some_and(|host| host.on);
             self.apply(&if on {
                 format!("start node-{n}:6379")
@@ -57,7 +57,8 @@ impl Nodes {
         }
     }
 
-    /// Has the tool mend what a move key by key has left, with somebody who agrees to all that it proposes.
+    /// Runs the cluster tool's `fix`, and confirms all its questions, to finish a key-by-key
+    /// migration.
     fn fix(&mut self) {
         self.terminals += 1;
         let name = format!("fix-{}", self.terminals);
@@ -78,7 +79,7 @@ impl Nodes {
         panic!("{:?}", self.world.tty_named(&name).map(|tty| tty.text()));
     }
 
-    /// Prints what is needed to see why a test has failed.
+    /// Prints what is needed to find out why a test failed.
     fn print_all(&self, slot: Slot) {
         self.print_logs();
         for n in 1..=6 {
@@ -87,7 +88,7 @@ impl Nodes {
         }
     }
 
-    /// Until the slot has one owner with all keys; the owner.
+    /// Waits until the slot has one owner with all keys; returns the owner.
     fn until_one_owner(&mut self, slot: Slot) -> u8 {
         for _ in 0..600 {
             if let Some(owner) = self.owner_of_all(slot) {
@@ -100,22 +101,27 @@ impl Nodes {
     }
 }
 
-/// A way in which a slot moves from node 1 to node 2.
-struct Way {
+/// A method of moving a slot from node 1 to node 2.
+struct Method {
     begin: fn(&mut Nodes),
-    /// What somebody does when all nodes are there again, if the move has ended half-way.
-    tidy_up: fn(&mut Nodes),
-    /// How long a fault lasts at most.
+    /// What an administrator does once all nodes are back, if the migration stopped half-way.
+    clean_up: fn(&mut Nodes),
+    /// The maximum duration of a fault.
     outage: Duration,
 }
 
-/// Begins a move again and again, each time from the same moment, and has one of the faults happen at
-/// another point of it. The points are spread evenly over the time that the move takes when it is left
-/// alone.
-fn interrupt(before: &Nodes, slot: Slot, way: &Way, faults: &[&str], points: u32) -> Interrupted {
+/// Runs a migration again and again from the same state, each time with one of the faults at
+/// another time. The times are evenly spread over the duration of an undisturbed migration.
+fn interrupt(
+    before: &Nodes,
+    slot: Slot,
+    method: &Method,
+    faults: &[&str],
+    points: u32,
+) -> Interrupted {
     let mut undisturbed = before.clone();
     let since = undisturbed.world.now();
-    (way.begin)(&mut undisturbed);
+    (method.begin)(&mut undisturbed);
     for _ in 0..60_000 {
         if undisturbed.owner_of_all(slot) == Some(2) {
             break;
@@ -130,12 +136,12 @@ fn interrupt(before: &Nodes, slot: Slot, way: &Way, faults: &[&str], points: u32
         let fault = faults[point as usize % faults.len()];
         let at = length * point / points;
         let mut nodes = before.clone();
-        (way.begin)(&mut nodes);
+        (method.begin)(&mut nodes);
         nodes.world.run_for(at);
         nodes.apply(fault);
-        nodes.world.run_for(way.outage * (point % 4 + 1) / 4);
-        nodes.mend();
-        (way.tidy_up)(&mut nodes);
+        nodes.world.run_for(method.outage * (point % 4 + 1) / 4);
+        nodes.heal();
+        (method.clean_up)(&mut nodes);
         for _ in 0..180 {
             if nodes.owner_of_all(slot).is_some() {
                 break;
@@ -158,16 +164,17 @@ fn interrupt(before: &Nodes, slot: Slot, way: &Way, faults: &[&str], points: u32
     found
 }
 
-fn begin_whole_move(nodes: &mut Nodes) {
+fn start_atomic_migration(nodes: &mut Nodes) {
     let target = nodes.node(2).my_id();
     nodes.apply("run node-1 mover redis-cli -h 10.0.0.1");
     let line = format!("cluster migrateslots slotsrange 3000 3600 node {target}");
     nodes.apply(&format!("type mover {line}"));
 }
 
-/// Begins a move and goes on until the target has just taken over, which it has told nobody yet.
+/// Starts a migration, and stops right after the target has taken over, before any other node
+/// knows.
 fn until_just_taken(nodes: &mut Nodes, slot: Slot) {
-    begin_whole_move(nodes);
+    start_atomic_migration(nodes);
     for _ in 0..100_000 {
         if nodes.node(2).owns(slot) {
             break;
@@ -178,7 +185,7 @@ fn until_just_taken(nodes: &mut Nodes, slot: Slot) {
 }
 
 #[test]
-fn a_move_as_a_whole_that_is_interrupted_anywhere_leaves_every_key_once() {
+fn an_atomic_migration_interrupted_anywhere_leaves_every_key_once() {
     let before = filled_with(21, "b");
     let faults = [
         "kill node-1",
@@ -189,20 +196,21 @@ fn a_move_as_a_whole_that_is_interrupted_anywhere_leaves_every_key_once() {
         "pause node-2",
         "pause node-1",
     ];
-    // The outage is long enough for a replica to take over.
-    let way = Way { begin: begin_whole_move, tidy_up: |_| (), outage: Duration::from_secs(16) };
+    // The outage is long enough for a failover.
+    let method =
+        Method { begin: start_atomic_migration, clean_up: |_| (), outage: Duration::from_secs(16) };
     let slot = Slot::of(b"b");
-    let found = interrupt(&before, slot, &way, &faults, 21);
+    let found = interrupt(&before, slot, &method, &faults, 21);
     assert!(found.moved > 0 && found.stayed > 0, "{} and {}", found.moved, found.stayed);
 }
 
 /// A tag of keys in the second slot of the first node.
 const SECOND: &str = "22179";
 
-/// As between nodes of Redis: the nodes know no MIGRATESLOTS. Their disks have what they have answered, and
-/// they are back before replicas take their places: these need not have every key that has moved.
+/// As between nodes of Redis: the nodes do not know MIGRATESLOTS. They fsync before they reply, and
+/// come back before a failover, since replicas may lack keys that have moved.
 #[test]
-fn a_move_key_by_key_that_is_interrupted_anywhere_leaves_every_key_once_when_it_is_fixed() {
+fn a_key_by_key_migration_interrupted_anywhere_leaves_every_key_once_after_fix() {
     let mut scenario = cluster(3, 1);
     for host in &mut scenario.hosts {
         let conf = host.files.get_mut("/data/redis.conf").expect("a configuration");
@@ -218,12 +226,12 @@ fn a_move_key_by_key_that_is_interrupted_anywhere_leaves_every_key_once_when_it_
              10.0.0.3:6379"
         ));
     };
-    let tidy_up = |nodes: &mut Nodes| {
+    let clean_up = |nodes: &mut Nodes| {
         nodes.until("all are up", Nodes::are_up);
         nodes.apply("kill mover");
         nodes.fix();
     };
-    let way = Way { begin, tidy_up, outage: Duration::from_secs(1) };
+    let method = Method { begin, clean_up, outage: Duration::from_secs(1) };
     let faults = [
         "kill mover",
         "kill node-1",
@@ -235,11 +243,11 @@ fn a_move_key_by_key_that_is_interrupted_anywhere_leaves_every_key_once_when_it_
         "partition node-3",
         "pause node-1",
     ];
-    let found = interrupt(&before, Slot::of(SECOND.as_bytes()), &way, &faults, 27);
+    let found = interrupt(&before, Slot::of(SECOND.as_bytes()), &method, &faults, 27);
     assert!(found.moved > 0 && found.stayed > 0, "{} and {}", found.moved, found.stayed);
 }
 
-/// The source and the target do not hear each other any more, and the others hear both.
+/// The source and the target are partitioned from each other, but not from the others.
 #[test]
 fn a_source_that_is_not_answered_hears_from_others_that_the_target_has_taken_over() {
     let slot = Slot::of(b"b");
@@ -256,16 +264,16 @@ fn a_source_that_is_not_answered_hears_from_others_that_the_target_has_taken_ove
     assert_eq!(nodes.until_one_owner(slot), 2);
 }
 
-/// The target is lost right after its takeover, of which only some have heard. Its replica takes its place.
-/// What is written then is there when the target is back with its claim.
+/// The target fails right after its takeover, which only some nodes have heard of, and its replica
+/// takes over. Keys written afterwards must still be there when the target returns with its claim.
 #[test]
 fn a_target_that_is_lost_right_after_its_takeover_has_the_keys_nowhere_twice() {
     let slot = Slot::of(b"b");
     let before = filled_with(23, "b");
     for (unheard, source_knows, owner) in [
-        // Nobody has heard of it: the source keeps the slots.
+        // No node has heard of it: the source keeps the slots.
         ("node-1,node-3,node-4,node-5,node-6", Some(false), 1),
-        // The source has heard of it and has let go, and the replica has not.
+        // The source has heard of it and has given the slots up, but the replica has not heard.
         ("node-3,node-4,node-5,node-6", Some(true), 5),
         // The replica has heard of it, and the source hears of it from the replica, if at all.
         ("node-1,node-3,node-4,node-6", None, 5),
@@ -295,13 +303,13 @@ fn a_target_that_is_lost_right_after_its_takeover_has_the_keys_nowhere_twice() {
     }
 }
 
-/// The target stands still while the slots are closed. If it hears too late that it may take over, the
-/// slots stay closed until it has said that it has not done so.
+/// The target pauses while the slots are closed. If it learns too late that it may take over, the
+/// slots stay closed until it has reported that it did not.
 #[test]
 fn a_source_without_an_answer_goes_on_when_the_target_does_not_claim_the_slots() {
     let slot = Slot::of(b"b");
     let mut before = filled_with(24, "b");
-    begin_whole_move(&mut before);
+    start_atomic_migration(&mut before);
     let is_closed = |nodes: &Nodes| nodes.node(1).closed_slots().is_some();
     for _ in 0..100_000 {
         if is_closed(&before) {

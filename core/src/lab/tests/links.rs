@@ -1,4 +1,4 @@
-//! Links between primaries and replicas that are slow, silent or cut.
+//! Tests of slow, silent and broken links between primaries and replicas.
 
 use super::replicas::Servers;
 use super::*;
@@ -18,7 +18,7 @@ fn same(servers: &mut Servers, n: u8) {
 
 #[test]
 fn a_replica_that_reads_too_slowly_is_cut_off_and_comes_back() {
-    // The limit counts from the size of the backlog on, and what is under way does not count.
+    // The limit is at least the size of the backlog, and bytes in flight do not count.
     let limit = ["--client-output-buffer-limit", "replica 100kb 0 0", "--repl-backlog-size", "1mb"];
     let mut servers = Servers::new(3, &[&limit, &FOLLOWS]);
     online(&mut servers);
@@ -38,7 +38,7 @@ fn a_replica_that_reads_too_slowly_is_cut_off_and_comes_back() {
 }
 
 #[test]
-fn a_replica_that_does_not_answer_is_given_up() {
+fn a_silent_replica_times_out() {
     let timeout = ["--repl-timeout", "3", "--repl-ping-replica-period", "1"];
     let mut servers = Servers::new(3, &[&timeout, &FOLLOWS]);
     online(&mut servers);
@@ -53,7 +53,7 @@ fn a_replica_that_does_not_answer_is_given_up() {
 }
 
 #[test]
-fn a_primary_that_is_silent_is_given_up() {
+fn a_silent_primary_times_out() {
     let timeout = ["--repl-timeout", "3", "--replica-serve-stale-data", "no"];
     let mut servers = Servers::new(3, &[&[], &[&FOLLOWS[..], &timeout].concat()]);
     online(&mut servers);
@@ -132,7 +132,7 @@ fn a_chain_goes_on_when_its_middle_is_gone_for_a_while() {
         assert_eq!(servers.field(1, "sync_full"), "1", "{how}");
         assert_eq!(servers.field(2, "sync_full"), "1", "{how}");
     }
-    // Without the middle the end asks the first, and goes on with the same stream.
+    // Without the middle one, the last server asks the first, and continues the same stream.
     act(&mut servers.world, "kill redis-2:6379");
     servers.ask(1, "incr n");
     servers.ask(3, "replicaof 10.0.0.1 6379");
@@ -141,7 +141,7 @@ fn a_chain_goes_on_when_its_middle_is_gone_for_a_while() {
 }
 
 #[test]
-fn a_copy_that_is_cut_in_the_middle_harms_nothing() {
+fn an_interrupted_full_resync_harms_nothing() {
     for (sync, load) in
         [("no", "disabled"), ("yes", "disabled"), ("no", "swapdb"), ("yes", "swapdb")]
     {
@@ -152,11 +152,11 @@ fn a_copy_that_is_cut_in_the_middle_harms_nothing() {
         online(&mut servers);
         servers.ask(1, "set old 1");
         same(&mut servers, 2);
-        // It has to begin anew, and cannot come to the end.
+        // It has to start again, and cannot finish.
         servers.ask(1, "debug populate 600 key 10000");
         servers.ask(1, "debug change-repl-id");
         let before = servers.server(2).data_digest();
-        // More than what may be under way on a link.
+        // More than can be in flight on a link.
         act(&mut servers.world, "bandwidth redis-1 redis-2 10mbit");
         servers.ask(2, "client kill type master");
         for n in 1..=2 {
@@ -174,13 +174,13 @@ fn a_copy_that_is_cut_in_the_middle_harms_nothing() {
 }
 
 #[test]
-fn what_a_replica_saves_itself_is_not_taken_for_the_copy() {
+fn a_replicas_own_dump_is_not_mistaken_for_a_full_resync() {
     let copies = ["--repl-diskless-load", "disabled", "--save", ""];
     for (save, wait) in ["bgsave", "save"].into_iter().flat_map(|s| (0..14).map(move |n| (s, n))) {
         let mut servers = Servers::new(3, &[&["--repl-diskless-sync-delay", "0"], &copies]);
         servers.ask(1, "set here 1");
         servers.ask(2, "set there 2");
-        // Each operation takes long, so that the two have theirs side by side.
+        // Each operation takes long, so that the two overlap.
         act(&mut servers.world, "disk redis-2 slow 50ms");
         servers.begin(2, "replicaof 10.0.0.1 6379");
         servers.world.run_for(Duration::from_millis(20 * wait));
@@ -193,7 +193,7 @@ fn what_a_replica_saves_itself_is_not_taken_for_the_copy() {
 }
 
 #[test]
-fn a_replica_that_cannot_use_a_copy_does_not_keep_its_primary_busy() {
+fn a_replica_that_cannot_load_a_full_resync_does_not_keep_its_primary_busy() {
     for sync in ["no", "yes"] {
         let primary = ["--repl-diskless-sync", sync, "--repl-diskless-sync-delay", "0"];
         let disk = ["--repl-diskless-load", "disabled"];
@@ -202,7 +202,7 @@ fn a_replica_that_cannot_use_a_copy_does_not_keep_its_primary_busy() {
         act(&mut servers.world, "disk redis-2 full");
         servers.ask(2, "replicaof 10.0.0.1 6379");
         servers.world.run_for(Duration::from_secs(10));
-        // As redis-server's, which looks for the end of its child ten times a second.
+        // As in redis-server, which checks for the end of its child ten times per second.
         let copies: u64 = servers.field(1, "sync_full").parse().expect("a number");
         assert!((50..=110).contains(&copies), "{copies} with {sync}: {:#?}", servers.log(2));
         act(&mut servers.world, "disk redis-2 ok");

@@ -1,4 +1,4 @@
-//! Keys that move from one server to another, whatever happens to the other.
+//! Tests of MIGRATE between servers that fail.
 
 use super::replicas::Servers;
 use super::*;
@@ -30,7 +30,7 @@ fn keys_move_from_one_server_to_another() {
     let left = s.ask_as(2, there, "pttl k");
     let left: u64 = left.trim_start_matches("(integer) ").trim().parse().expect("a number");
     assert!((50_000..60_000).contains(&left), "{left}");
-    // The server is started again, and has not got back what it gave away.
+    // After a restart, the server does not have the migrated keys again.
     act(&mut s.world, "kill redis-1:6379");
     act(&mut s.world, "start redis-1:6379");
     s.world.run_for(Duration::from_secs(1));
@@ -51,19 +51,19 @@ fn a_server_that_is_gone_is_noticed_and_nothing_is_lost() {
     assert!(s.ask(1, "migrate redis-2 6379 a 0 500").starts_with(CONNECTING));
     act(&mut s.world, "heal");
     assert_eq!(s.ask(1, "migrate redis-2 6379 a 0 500 copy"), "OK\n");
-    // The connection is kept, and the link is cut.
+    // The cached connection is still open, but the link is cut.
     act(&mut s.world, "partition redis-2");
     assert!(s.ask(1, "migrate redis-2 6379 b 0 500").starts_with(READING));
     act(&mut s.world, "heal");
     assert_eq!(s.ask(1, "keys *").lines().count(), 2);
-    // It may have got there nevertheless.
+    // The key may have arrived nevertheless.
     assert_eq!(s.ask(1, "migrate redis-2 6379 b 0 500 replace"), "OK\n");
     assert_eq!(s.ask(2, "get b"), "\"2\"\n");
-    // It stands still.
+    // The target is paused.
     s.begin(2, "debug sleep 1");
     s.world.run_for(Duration::from_millis(10));
     assert!(s.ask(1, "migrate redis-2 6379 a 0 500 replace").starts_with(READING));
-    // The server was restarted between two requests.
+    // The target was restarted between two requests.
     act(&mut s.world, "kill redis-2:6379");
     act(&mut s.world, "start redis-2:6379");
     s.world.run_for(Duration::from_secs(1));
@@ -110,7 +110,7 @@ fn two_servers_that_move_keys_to_each_other_do_not_wait_forever() {
     }
     let keys = [1, 2].map(|n| s.server(n).keyspace().entries(0).count());
     assert!(keys[0] + keys[1] >= 2, "{keys:?}");
-    // Nor does one that moves a key to itself.
+    // Nor does a server that migrates a key to itself.
     s.ask(1, "set c 3");
     assert!(s.ask(1, "migrate redis-1 6379 c 0 500").starts_with(READING));
     assert_eq!(s.ask(1, "get c"), "\"3\"\n");
@@ -126,7 +126,7 @@ fn a_primary_that_moves_keys_tells_its_replicas() {
     assert_eq!(s.ask(2, "keys *"), "1) \"c\"\n");
     let refused = s.ask(2, "migrate redis-3 6379 c 0 500");
     assert!(refused.contains("READONLY"), "{refused}");
-    // A replica that takes writes may, and its primary waits meanwhile.
+    // A writable replica may migrate keys as well, while its primary is paused.
     s.ask(2, "config set replica-read-only no");
     act(&mut s.world, "partition redis-3");
     let name = s.begin(2, "migrate redis-3 6379 c 0 3000");
@@ -143,7 +143,7 @@ fn a_primary_that_moves_keys_tells_its_replicas() {
 }
 
 #[test]
-fn whatever_happens_every_key_stays_somewhere() {
+fn migrate_loses_no_key_under_random_faults() {
     const KEYS: u64 = 60;
     for seed in 0..25 {
         let durable = ["--appendonly", "yes", "--appendfsync", "always"];

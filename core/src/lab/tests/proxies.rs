@@ -1,4 +1,4 @@
-//! What the scenarios with proxies show.
+//! Tests of the scenarios with proxies.
 
 use super::*;
 use crate::client;
@@ -69,7 +69,7 @@ fn an_address_moves_to_the_host_that_is_left_and_back() {
         world.run_for(Duration::from_secs(5));
         assert!(replies(&world) > before.map(|count| count + 10), "{line}: nobody is served");
     }
-    // Cut off from each other, both hosts take the address; clients reach the one that took it last.
+    // During a partition both hosts take the address; clients reach the one that took it last.
     act(&mut world, "partition proxy-1 | proxy-2");
     world.run_for(Duration::from_secs(8));
     assert_eq!(holders(&world), "proxy-2");
@@ -115,6 +115,6 @@ fn a_client_that_shards_reads_what_it_wrote_until_a_server_joins() {
         *missed = client(&world, name).sharding_stats().misses;
         assert_eq!(client(&world, name).sharding_stats().wrong, 0);
     }
-    // With a ring a quarter of the keys moves, with a modulus three quarters.
+    // With a ring a quarter of the keys moves, with modulo three quarters.
     assert!(missed[0] > 10 && missed[1] > 2 * missed[0], "{missed:?}");
 }

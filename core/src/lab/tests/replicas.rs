@@ -1,8 +1,8 @@
-//! Servers that follow each other, in virtual time.
+//! Tests of replication, in virtual time.
 
 use super::*;
 
-/// Servers on hosts of their own, without traffic, with these arguments each.
+/// Servers on separate hosts, without traffic, each with its arguments.
 pub(super) struct Servers {
     pub(super) world: World,
     terminals: u32,
@@ -24,7 +24,7 @@ impl Servers {
         Self { world, terminals: 0 }
     }
 
-    /// Begins to let a server carry out one command. Gives the name of the terminal.
+    /// Starts a command on a server. Returns the name of the terminal.
     pub(super) fn begin(&mut self, server: u8, words: &str) -> String {
         self.terminals += 1;
         let name = format!("t{}", self.terminals);
@@ -37,7 +37,7 @@ impl Servers {
         name
     }
 
-    /// Lets a server carry out one command of a client with these options.
+    /// Runs a command on a server, by a client with these options.
     pub(super) fn ask_as(&mut self, server: u8, options: &str, words: &str) -> String {
         self.terminals += 1;
         let name = format!("t{}", self.terminals);
@@ -47,13 +47,13 @@ impl Servers {
         self.shown(&name)
     }
 
-    /// What a terminal shows below what was typed.
+    /// The output of a terminal after the typed line.
     pub(super) fn shown(&self, terminal: &str) -> String {
         let text = screen(&self.world, terminal);
         text.split_once('\n').map(|(_, answer)| answer.to_owned()).unwrap_or_default()
     }
 
-    /// Lets a server carry out one command. Gives what it answers within a second.
+    /// Runs a command on a server. Returns its output within a second.
     pub(super) fn ask(&mut self, server: u8, words: &str) -> String {
         let name = self.begin(server, words);
         for _ in 0..100 {
@@ -86,7 +86,7 @@ impl Servers {
         self.log(n).iter().filter(|line| line.contains(text)).count()
     }
 
-    /// Waits until something holds.
+    /// Runs the World until a condition is true.
     pub(super) fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
         for _ in 0..6_000 {
             if holds(self) {
@@ -110,7 +110,7 @@ fn a_primary_may_be_named() {
     assert!(servers.says(2, "Connecting to MASTER Redis-1:6379") == 1);
     assert!(servers.ask(2, "client list").contains("addr=10.0.0.1:6379 "));
 
-    // No host has this name; the replica tries again every second.
+    // The name cannot be resolved; the replica retries every second.
     servers.ask(2, "replicaof nowhere 6379");
     servers.world.run_for(Duration::from_secs(3));
     assert!(servers.says(2, "Unable to connect to MASTER: Name or service not known") >= 3);
@@ -152,14 +152,14 @@ fn waitaof_counts_the_files_of_replicas() {
     servers.until("the file of the replica is there", |s| {
         s.field(2, "aof_rewrite_in_progress") == "0" && s.field(2, "aof_rewrites") != "0"
     });
-    // One connection, since each waits for its own writes.
+    // On one connection, since a client waits for its own writes.
     act(&mut servers.world, "run redis-3 t redis-cli -h redis-1");
     let said = |servers: &mut Servers, line: &str| {
         let before = screen(&servers.world, "t").len();
         act(&mut servers.world, &format!("type t {line}"));
         servers.world.run_for(Duration::from_secs(3));
         let text = screen(&servers.world, "t").split_off(before);
-        // How long it took stands there as well.
+        // The output also contains the duration.
         let lines = text.lines().skip(1).filter(|line| !line.ends_with("s)"));
         lines.map(str::trim).collect::<Vec<_>>().join(" ")
     };
@@ -179,13 +179,13 @@ fn waitaof_counts_the_files_of_replicas() {
     // The other server has no append-only file, so at most one can acknowledge.
     assert_eq!(said(&mut servers, "waitaof 1 2 1000"), "1) (integer) 1 2) (integer) 1");
     assert_eq!(said(&mut servers, "wait 2 0"), "(integer) 2");
-    // It makes nothing durable by itself: then only the end of a rewrite does.
+    // This policy never fsyncs by itself; only the end of a rewrite does.
     servers.ask(2, "config set appendfsync no");
     assert_eq!(said(&mut servers, "incr k"), "(integer) 4");
     assert_eq!(said(&mut servers, "waitaof 1 1 1000"), "1) (integer) 1 2) (integer) 0");
     servers.ask(2, "bgrewriteaof");
     assert_eq!(said(&mut servers, "waitaof 1 1 0"), "1) (integer) 1 2) (integer) 1");
-    // Without a file of its own, the primary counts those of others only.
+    // Without an append-only file of its own, the primary only counts those of replicas.
     servers.ask(1, "config set appendonly no");
     assert_eq!(said(&mut servers, "incr k"), "(integer) 5");
     assert!(
@@ -223,7 +223,7 @@ fn a_replica_that_changes_its_primary_tells_what_is_durable_of_the_new_stream() 
     servers.ask(1, "set k w");
     servers.world.run_for(Duration::from_secs(3));
     servers.ask(3, "config set appendfsync no");
-    // No replica has it until one connects and gets everything by a full resync.
+    // No replica has the write until one connects and gets all data by a full resync.
     act(&mut servers.world, "run redis-2 t redis-cli -h redis-2");
     act(&mut servers.world, "type t incr k");
     act(&mut servers.world, "type t waitaof 1 1 0");
@@ -231,7 +231,7 @@ fn a_replica_that_changes_its_primary_tells_what_is_durable_of_the_new_stream() 
     servers.world.run_for(Duration::from_secs(8));
     let text = screen(&servers.world, "t");
     assert!(text.contains("1) (integer) 1\n2) (integer) 1\n"), "{text}");
-    // What comes then is not durable, although the stream before had come further.
+    // The next write is not durable, although the previous stream had a larger offset.
     act(&mut servers.world, "type t incr k");
     act(&mut servers.world, "type t waitaof 1 1 3000");
     servers.world.run_for(Duration::from_secs(4));
@@ -240,7 +240,7 @@ fn a_replica_that_changes_its_primary_tells_what_is_durable_of_the_new_stream() 
 }
 
 #[test]
-fn the_watchdog_tells_of_a_copy_that_is_loaded_slowly() {
+fn the_watchdog_reports_a_full_resync_that_loads_slowly() {
     let primary = ["--repl-diskless-sync-delay", "0", "--rdb-key-save-delay", "10000"];
     for (period, wanted) in [("200", 1), ("0", 0)] {
         let replica = ["--repl-diskless-load", "on-empty-db", "--watchdog-period", period];

@@ -1,10 +1,10 @@
-//! Saving to disks that fail and lose power, in virtual time.
+//! Tests of saving to disks that fail and lose power, in virtual time.
 
 use super::*;
 use crate::rng::Rng;
 
 /// A server without traffic, with these arguments, and a terminal on another host.
-fn lonely(seed: u64, args: &[&str]) -> World {
+fn single_server(seed: u64, args: &[&str]) -> World {
     let mut scenario = sandbox(1);
     let more = args.iter().map(|arg| (*arg).to_owned());
     scenario.hosts[0].processes[0].args.extend(more);
@@ -17,7 +17,7 @@ fn lonely(seed: u64, args: &[&str]) -> World {
     world
 }
 
-/// What a terminal shows in answer to a line.
+/// The output of a terminal after a line.
 fn ask_in(world: &mut World, terminal: &str, line: &str) -> String {
     let before = screen(world, terminal).len();
     act(world, &format!("type {terminal} {line}"));
@@ -28,7 +28,7 @@ fn ask(world: &mut World, line: &str) -> String {
     ask_in(world, "t", line)
 }
 
-/// What a server that has been down answers: to a new terminal, which no old connection keeps.
+/// The output of a new terminal, since an old one would have a broken connection after a restart.
 fn ask_anew(world: &mut World, line: &str) -> String {
     if world.proc_named("new").is_none() {
         world.run_for(Duration::from_secs(1));
@@ -50,7 +50,7 @@ fn files(world: &World) -> Vec<String> {
 
 #[test]
 fn save_points_come_in_virtual_time() {
-    let mut world = lonely(1, &["--save", "60 1"]);
+    let mut world = single_server(1, &["--save", "60 1"]);
     ask(&mut world, "set k v");
     world.run_for(Duration::from_secs(30));
     assert_eq!(files(&world), [""; 0]);
@@ -67,7 +67,7 @@ fn save_points_come_in_virtual_time() {
 fn power_that_fails_at_any_moment_leaves_a_whole_dump() {
     for seed in 0..60 {
         let mut rng = Rng::new(seed);
-        let mut world = lonely(seed, &["--save", "", "--rdb-key-save-delay", "50"]);
+        let mut world = single_server(seed, &["--save", "", "--rdb-key-save-delay", "50"]);
         for n in 0..60 {
             world
                 .apply(&format!("type t set key:{n} old").parse().expect("a line"))
@@ -97,7 +97,7 @@ fn power_that_fails_at_any_moment_leaves_a_whole_dump() {
 
 #[test]
 fn a_full_disk_keeps_the_old_dump_and_refuses_writes() {
-    let mut world = lonely(1, &["--save", "3600 1"]);
+    let mut world = single_server(1, &["--save", "3600 1"]);
     ask(&mut world, "set k old");
     ask(&mut world, "save");
     act(&mut world, "disk redis-1 full");
@@ -123,10 +123,10 @@ fn a_full_disk_keeps_the_old_dump_and_refuses_writes() {
 }
 
 #[test]
-fn what_waits_for_a_disk_that_stands_still_is_limited() {
+fn a_snapshot_on_a_stalled_disk_has_a_memory_limit() {
     let args =
         ["--save", "3600 1000000", "--enable-debug-command", "yes", "--rdbcompression", "no"];
-    let mut world = lonely(1, &args);
+    let mut world = single_server(1, &args);
     ask(&mut world, "debug populate 300 key 100000");
     act(&mut world, "disk redis-1 slow 1000s");
     ask(&mut world, "bgsave");
@@ -134,14 +134,14 @@ fn what_waits_for_a_disk_that_stands_still_is_limited() {
         |world: &mut World| ask(world, "info persistence").contains("rdb_bgsave_in_progress:1");
     let mut changed = 0;
     while in_progress(&mut world) {
-        // Ten keys of a hundred thousand bytes each.
+        // Ten keys of 100,000 bytes each.
         assert!(changed < 300, "nothing is given up: {}", log(&world));
         for n in changed..changed + 10 {
             ask(&mut world, &format!("set key:{n} other"));
         }
         changed += 10;
     }
-    // Sixteen mebibytes may wait; of those that stand beside a changed key some do as well.
+    // 16 MiB may be buffered, plus some of the keys next to changed ones.
     assert!((50..=200).contains(&changed), "{changed}: {}", log(&world));
     let log = log(&world);
     assert!(log.contains("The snapshot is given up: the disk takes it too slowly"), "{log}");
@@ -149,7 +149,7 @@ fn what_waits_for_a_disk_that_stands_still_is_limited() {
     assert!(ask(&mut world, "info persistence").contains("rdb_last_bgsave_status:err"));
     assert!(ask(&mut world, "set k v").contains("MISCONF"));
     act(&mut world, "disk redis-1 ok");
-    // What was asked of the disk before still takes its time.
+    // Earlier disk operations are still as slow.
     world.run_for(Duration::from_secs(10_000));
     assert!(ask(&mut world, "bgsave").contains("started"));
     world.run_for(Duration::from_secs(10));
@@ -162,7 +162,7 @@ fn what_waits_for_a_disk_that_stands_still_is_limited() {
 #[test]
 fn a_rewrite_for_which_too_much_waits_is_given_up() {
     let args = ["--save", "", "--enable-debug-command", "yes", "--rdbcompression", "no"];
-    let mut world = lonely(1, &[&args[..], &["--appendonly", "yes"]].concat());
+    let mut world = single_server(1, &[&args[..], &["--appendonly", "yes"]].concat());
     ask(&mut world, "debug populate 300 key 100000");
     ask(&mut world, "bgrewriteaof");
     let started = |world: &World| log(world).matches("file rewriting started by pid").count();
@@ -175,7 +175,7 @@ fn a_rewrite_for_which_too_much_waits_is_given_up() {
     while started(&world) < 2 {
         world.run_for(Duration::from_millis(10));
     }
-    // In one command more than the sixteen mebibytes that may wait.
+    // A single command with more data than the 16 MiB that may be buffered.
     let words: String = (0..250).map(|n| format!(" key:{n} other")).collect();
     act(&mut world, &format!("type t mset{words}"));
     while !has(&mut world, "aof_rewrite_in_progress:0") {
@@ -196,7 +196,7 @@ fn a_rewrite_for_which_too_much_waits_is_given_up() {
         host.disk.tree().any(|(path, _)| path.contains("temp-"))
     };
     assert!(!left(&world), "nothing is left of it");
-    // What was written meanwhile is in the files all the same, and the next one ends well.
+    // The writes are in the files nevertheless, and the next rewrite succeeds.
     act(&mut world, "disk redis-1 ok");
     world.run_for(Duration::from_secs(10));
     act(&mut world, "crash redis-1");
@@ -217,12 +217,12 @@ fn a_rewrite_for_which_too_much_waits_is_given_up() {
 }
 
 #[test]
-fn nothing_is_begun_while_a_shutdown_waits_for_the_disk() {
+fn no_save_starts_while_a_shutdown_waits_for_the_disk() {
     let args = ["--save", "5 1", "--appendonly", "yes"];
-    let mut world = lonely(1, &args);
+    let mut world = single_server(1, &args);
     act(&mut world, "run client-2 other redis-cli -h redis-1");
     act(&mut world, "disk redis-1 slow 20s");
-    // The rewrite waits for the dump, which gives way to the shutdown.
+    // The rewrite waits for the dump, which is aborted by the shutdown.
     for line in ["set k v", "bgsave", "bgrewriteaof"] {
         act(&mut world, &format!("run client-1 {} redis-cli -h redis-1 {line}", &line[..3]));
         world.run_for(Duration::from_millis(50));
@@ -250,13 +250,13 @@ fn nothing_is_begun_while_a_shutdown_waits_for_the_disk() {
 }
 
 #[test]
-fn what_is_being_written_stays_where_it_was_begun() {
+fn config_set_dir_does_not_move_what_is_being_written() {
     let args = ["--save", "", "--appendonly", "yes", "--enable-protected-configs", "yes"];
-    let mut world = lonely(1, &args);
+    let mut world = single_server(1, &args);
     let ending = |world: &World, end: &str| -> Vec<String> {
         files(world).into_iter().filter(|path| path.ends_with(end)).collect()
     };
-    // The only directory that is there besides the one in which the server begins.
+    // The only other directory.
     let elsewhere = "config set dir /appendonlydir";
     for round in 0..2 {
         for n in 0..20 {
@@ -274,7 +274,7 @@ fn what_is_being_written_stays_where_it_was_begun() {
         assert!(text.contains("aof_last_bgrewrite_status:ok"), "{}", log(&world));
         assert!(text.contains("aof_rewrite_in_progress:0"), "{}", log(&world));
         assert!(text.contains("aof_rewrites:1") || round > 0, "{text} {}", log(&world));
-        // A save that begins afterwards goes to the new place.
+        // A save that starts later uses the new directory.
         let dumps: &[&str] =
             if round == 0 { &["/dump.rdb"] } else { &["/appendonlydir/dump.rdb", "/dump.rdb"] };
         assert_eq!(ending(&world, "dump.rdb"), dumps, "{}", log(&world));
@@ -287,7 +287,7 @@ fn what_is_being_written_stays_where_it_was_begun() {
     act(&mut world, "start redis-1:6379");
     assert!(ask_anew(&mut world, "get key:0").contains("\"last\""), "{}", log(&world));
     assert!(ask_anew(&mut world, "get key:19").contains("\"1\""), "{}", log(&world));
-    // Off and on again is the way to move it.
+    // Switching it off and on again moves it.
     for line in [elsewhere, "config set appendonly no", "config set appendonly yes"] {
         assert!(ask_anew(&mut world, line).contains("OK"), "{line}");
     }

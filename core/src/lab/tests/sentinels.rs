@@ -1,4 +1,4 @@
-//! Sentinels in a World: the real program among real servers.
+//! Tests of Sentinels among servers in a World.
 
 use super::*;
 use crate::sentinel::SentinelServer;
@@ -16,7 +16,7 @@ fn sentinel<'w>(world: &'w World, name: &str) -> &'w SentinelServer {
     &program.expect("a Sentinel that runs").0
 }
 
-/// Where the Sentinels send clients.
+/// The addresses that the Sentinels give to clients.
 fn masters(world: &World, names: &[&str], master: &str) -> Vec<String> {
     let of = |name: &&str| {
         let view = sentinel(world, name).view();
@@ -116,7 +116,7 @@ fn a_terminal_asks_a_sentinel() {
     );
 }
 
-/// What a person types at a terminal of `sentinel-1` to have a script run at every warning.
+/// The lines typed on `sentinel-1` to have a script run at every warning.
 const NOTIFY: &[&str] = &[
     "printf '#!/bin/sh\\necho \"$@\" >> /root/told\\n' > /root/notify.sh",
     "chmod +x /root/notify.sh",

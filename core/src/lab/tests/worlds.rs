@@ -1,4 +1,4 @@
-//! The program `worlds`: what an experiment in many Worlds counts.
+//! Tests of the program `worlds`.
 
 use super::*;
 use crate::rng::Rng;

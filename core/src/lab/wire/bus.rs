@@ -1,14 +1,14 @@
-//! Messages of the bus of a cluster in a few characters.
+//! Short labels for messages of the cluster bus.
 
 use super::MessageKind;
 use crate::cluster::NodeId;
 use crate::cluster::bus::{Body, Kind, Message, decode, frames};
 
-/// Characters of an id that tell it from others.
+/// The number of characters of an ID that are shown.
 const ID: usize = 8;
 
-/// What a piece of the stream is: of several messages, the one that says most. What begins inside a
-/// message is gossip, as nearly all is.
+/// The kind of a piece of a stream: that of its most important message. A piece that begins inside
+/// a message is most likely gossip.
 pub(super) fn kind(bytes: &[u8]) -> MessageKind {
     let said = frames(bytes).map(|(kind, _)| kind).max_by_key(|kind| weight(*kind));
     match said {
@@ -19,7 +19,7 @@ pub(super) fn kind(bytes: &[u8]) -> MessageKind {
     }
 }
 
-/// A piece of the stream in a few characters: `PING`, `FAIL redis-2`, `vote? @7` in epoch 7. `None`
+/// A short label for a piece of a stream: `PING`, `FAIL redis-2`, or `vote? @7` in epoch 7. `None`
 /// if it begins inside a message.
 pub(super) fn label(bytes: &[u8], names: &dyn Fn(NodeId) -> Option<String>) -> Option<String> {
     let (kind, frame) = frames(bytes).max_by_key(|(kind, _)| weight(*kind))?;
@@ -47,7 +47,7 @@ pub(super) fn label(bytes: &[u8], names: &dyn Fn(NodeId) -> Option<String>) -> O
     })
 }
 
-/// How much a message says: votes more than other news, and those more than gossip.
+/// The importance of a message: votes before other news, and those before gossip.
 fn weight(kind: Kind) -> u8 {
     match kind {
         Kind::Ping | Kind::Pong => 0,
@@ -56,7 +56,7 @@ fn weight(kind: Kind) -> u8 {
     }
 }
 
-/// The name of a type in the documentation of Redis.
+/// The name of a message type in the documentation of Redis.
 pub fn type_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Ping => "PING",
@@ -84,7 +84,7 @@ mod tests {
         NodeId::random(&mut Rng::new(n))
     }
 
-    /// Nodes 1 to 3 are on the map.
+    /// The map names nodes 1 to 3.
     fn names(node: NodeId) -> Option<String> {
         (1..=3).find(|n| id(*n) == node).map(|n| format!("node-{n}"))
     }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_told_in_a_few_characters() {
+    fn messages_have_short_labels() {
         let told = |body| label(&message(body), &names);
         assert_eq!(label(&ping(), &names).as_deref(), Some("PING"));
         assert_eq!(told(Body::Fail(id(2))).as_deref(), Some("FAIL node-2"));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_messages_the_one_that_is_no_gossip_is_told() {
+    fn the_label_of_several_messages_is_that_of_the_one_that_is_not_gossip() {
         let both = [ping(), message(Body::Fail(id(3)))].concat();
         assert_eq!(label(&both, &names).as_deref(), Some("FAIL node-3 +1"));
         assert_eq!(kind(&both), MessageKind::Bus);

@@ -1,12 +1,12 @@
-//! What the messages of a World say: decoders of what goes over connections, for the page.
+//! Decoders for the messages on the connections of a World, for the page.
 //!
-//! Which [`Protocol`] a connection speaks follows from what it is: the programs at its two ends, and
-//! the purpose of the listener through which it was made. Nothing is guessed from bytes: a message
-//! may begin in the middle of anything. [`MessageKind`] says what a message is in its protocol, and
-//! [`Protocol::label`] puts it into a few characters.
+//! The [`Protocol`] of a connection follows from the programs at its two ends and from the purpose
+//! of the listener. Nothing is guessed from bytes, since a segment may begin in the middle of a
+//! message. [`MessageKind`] is what a message is in its protocol, and [`Protocol::label`] is a
+//! short text for it.
 //!
-//! * `resp`: commands and replies, what Sentinels ask each other, hello messages, copies of the data;
-//! * `bus`: what the nodes of a cluster tell each other.
+//! * `resp`: commands and replies, queries between Sentinels, hello messages, full synchronization;
+//! * `bus`: the bus of a cluster.
 
 mod bus;
 mod resp;
@@ -23,60 +23,60 @@ use crate::sentinel::SentinelServer;
 use crate::server::Server;
 use crate::sim::{MessageView, ProcId, SegmentKind, Side, World};
 
-/// Characters that fit beside a message on the map.
+/// The maximum length of a label on the map, in characters.
 const LABEL: usize = 26;
 
-/// What a connection carries.
+/// The protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// RESP: a client asks a server, a Sentinel or a proxy, or a proxy a server.
+    /// RESP between a client and a server, a Sentinel or a proxy, or between a proxy and a server.
     Clients,
-    /// RESP between two servers: replication, keys that move.
+    /// RESP between two servers: replication, MIGRATE.
     Servers,
-    /// RESP: a Sentinel watches a server.
+    /// RESP between a Sentinel and a server that it monitors.
     Watching,
-    /// RESP: a Sentinel asks another one.
+    /// RESP between two Sentinels.
     Sentinels,
     /// The bus of a cluster.
     Bus,
-    /// Text without frames: the statistics of twemproxy.
+    /// Unframed text: the statistics of twemproxy.
     Text,
 }
 
-/// What a message is.
+/// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
     /// From a client to a server.
     Request,
     /// From a server to a client.
     Reply,
-    /// From a server to a client that did not ask for it then: an invalidation of keys that it caches,
-    /// a published message.
+    /// From a server to a client, without a request: an invalidation for client-side caching, a
+    /// published message.
     Push,
-    /// Between servers: what a primary sends its replicas, and what they ask for.
+    /// Between servers: the replication stream, and what replicas request.
     Stream,
-    /// Signs of life between servers, and of Sentinels; gossip of a cluster.
+    /// Heartbeats between servers and of Sentinels; gossip of a cluster.
     Beat,
-    /// News on the bus of a cluster: a failure, other owners of slots.
+    /// News on the cluster bus: a failure, new slot owners.
     Bus,
-    /// From a Sentinel to another one: a question about a master, or for a vote. From a replica in a
-    /// cluster: a request for votes.
+    /// A Sentinel's question whether a master is down, or its request for a vote; a replica's
+    /// request for votes on the cluster bus.
     Vote,
-    /// The answer to that.
+    /// The reply to that.
     Ballot,
-    /// Of the transport itself: opening and closing connections.
+    /// Of the transport: opening and closing connections.
     Transport,
 }
 
 impl MessageKind {
-    /// Whether a message carries commands rather than replies.
+    /// Whether a message contains commands rather than replies.
     pub fn is_request(self) -> bool {
         !matches!(self, MessageKind::Reply | MessageKind::Ballot | MessageKind::Push)
     }
 }
 
 impl Protocol {
-    /// What the connection of a message carries.
+    /// The protocol of a message's connection.
     pub fn of(world: &World, message: &MessageView<'_>) -> Self {
         let (asker, asked) = match message.from {
             Side::Client => message.procs,
@@ -101,9 +101,10 @@ impl Protocol {
         }
     }
 
-    /// What a message is that carries these bytes from this end of the connection.
+    /// The kind of a message with these bytes, sent from this end of the connection.
     ///
-    /// The page asks this for every message in every frame, so no more is looked at than needed.
+    /// The page asks this for every message in every frame, so it looks at as few bytes as
+    /// possible.
     pub fn kind_of(self, segment: SegmentKind, from: Side, bytes: &[u8]) -> MessageKind {
         if segment != SegmentKind::Data {
             return MessageKind::Transport;
@@ -126,8 +127,8 @@ impl Protocol {
         }
     }
 
-    /// A message in a few characters: `GET key:7`, `"hello"`, `FAIL redis-2`. `names` says what the
-    /// map calls a node of a cluster.
+    /// A short label for a message: `GET key:7`, `"hello"`, `FAIL redis-2`. `names` gives the name
+    /// of a cluster node on the map.
     pub fn label(
         self,
         kind: MessageKind,
@@ -151,8 +152,8 @@ impl Protocol {
     }
 }
 
-/// Whether a process runs a program. A server that was started with `--sentinel` is a Sentinel; of
-/// one that has ended, only what it was started as is known.
+/// Whether a process runs a program. A server started with `--sentinel` is a Sentinel; of a process
+/// that has ended, only its command line is known.
 fn is(world: &World, proc: ProcId, program: &str) -> bool {
     if world.machine::<SentinelServer>(proc).is_some() {
         return program == SENTINEL;
@@ -163,8 +164,8 @@ fn is(world: &World, proc: ProcId, program: &str) -> bool {
     world.proc(proc).is_some_and(|proc| proc.program == program)
 }
 
-/// Whether a listener of a server is that of the bus. If the server has ended, the other end of the
-/// connection knows where the bus was.
+/// Whether a listener of a server is that of the cluster bus. If the server has ended, the other
+/// end of the connection knows its bus port.
 fn is_bus(world: &World, asker: Option<ProcId>, asked: Option<ProcId>, at: &Endpoint) -> bool {
     let server = |proc: Option<ProcId>| proc.and_then(|id| world.machine::<Server>(id));
     if let Some(purpose) = server(asked).and_then(|server| server.purpose_of(at)) {

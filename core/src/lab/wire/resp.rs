@@ -1,14 +1,14 @@
-//! Messages in RESP in a few characters and as lines, and what servers and Sentinels say in it.
+//! Messages in RESP as short labels and as lines, and the messages of servers and Sentinels.
 
 use super::LABEL;
 use crate::client::format::{Format, Output};
 use crate::resp::value::{self, Value};
 use crate::sentinel::hello::{CHANNEL, Hello};
 
-/// Characters of an id that tell it from others.
+/// The number of characters of an ID that are shown.
 const ID: usize = 6;
 
-/// The frames of a message; the rest if it begins or ends inside one.
+/// The complete frames of a message, and the remaining bytes if it begins or ends inside one.
 fn frames(bytes: &[u8]) -> (Vec<Value>, &[u8]) {
     let mut out = Vec::new();
     let mut rest = bytes;
@@ -24,22 +24,23 @@ fn frames(bytes: &[u8]) -> (Vec<Value>, &[u8]) {
     (out, rest)
 }
 
-/// The words of a command, if a frame is one.
+/// The words of a command, if the frame is one.
 fn words(frame: &Value) -> Option<Vec<String>> {
     let items = frame.items()?;
     let word = |item: &Value| item.bytes().map(|b| String::from_utf8_lossy(b).into_owned());
     (!items.is_empty()).then(|| items.iter().map(word).collect()).flatten()
 }
 
-/// Whether a message between servers is a sign of life, and nothing else.
+/// Whether a message between servers is only a heartbeat.
 pub(super) fn is_heartbeat(bytes: &[u8]) -> bool {
     const BEATS: [&[u8]; 3] =
         [b"*1\r\n$4\r\nPING\r\n", b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n", b"\n"];
-    // Longer than any acknowledgement it carries something besides.
+    // A longer message contains more than an acknowledgement.
     bytes.len() < 80 && BEATS.iter().any(|beat| bytes.starts_with(beat))
 }
 
-/// Whether a Sentinel only watches with a message: all of its commands ask, or spread a hello.
+/// Whether a Sentinel's message is only monitoring: all its commands are queries, or publish a
+/// hello.
 pub(super) fn is_watching(bytes: &[u8]) -> bool {
     const WATCHING: [&str; 8] =
         ["PING", "INFO", "PUBLISH", "SUBSCRIBE", "CLIENT", "AUTH", "ROLE", "SCRIPT"];
@@ -51,8 +52,8 @@ pub(super) fn is_watching(bytes: &[u8]) -> bool {
     rest.is_empty() && frames.iter().all(watches)
 }
 
-/// What a Sentinel asks another one in a message about a master that is down, in a few characters:
-/// `down?`, or `vote? @3` in epoch 3.
+/// A short label for a Sentinel's question to another about a master: `down?`, or `vote? @3` in
+/// epoch 3.
 pub(super) fn vote(bytes: &[u8]) -> Option<String> {
     let (frames, _) = frames(bytes);
     frames.iter().rev().filter_map(words).find_map(|words| match &words[..] {
@@ -69,7 +70,7 @@ pub(super) fn vote(bytes: &[u8]) -> Option<String> {
     })
 }
 
-/// The answer to that: `up`, `down`, or `votes 0a1b2c @3`.
+/// A short label for the reply to that: `up`, `down`, or `votes 0a1b2c @3`.
 pub(super) fn ballot(bytes: &[u8]) -> Option<String> {
     let (frames, _) = frames(bytes);
     frames.iter().rev().find_map(|frame| {
@@ -84,40 +85,38 @@ pub(super) fn ballot(bytes: &[u8]) -> Option<String> {
     })
 }
 
-/// The hello messages in a message: published by a Sentinel, or delivered to one.
+/// The hello messages in a message, whether published by a Sentinel or delivered to one.
 pub fn hellos(bytes: &[u8]) -> Vec<Hello> {
     let (frames, _) = frames(bytes);
     let hello = |frame: &Value| {
         let items = frame.items()?;
-        // `PUBLISH channel text`, or `message channel text`.
+        // The items of `PUBLISH channel text`, or of `message channel text`.
         let [.., channel, text] = items else { return None };
         (channel.bytes() == Some(CHANNEL.as_bytes())).then(|| Hello::parse(text.bytes()?)).flatten()
     };
     frames.iter().filter_map(hello).collect()
 }
 
-/// What a message pushes to a client that did not ask for it at that moment: an invalidation of keys that it
-/// caches, or a published message.
+/// A push to a client: an invalidation for client-side caching, or a published message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pushed {
-    /// These keys have changed; `None` if all have.
+    /// These keys have changed; `None` means all keys.
     Invalidated(Option<Vec<String>>),
-    /// Something else: its words, of which the first says what it is.
+    /// Another push: its words, beginning with its type.
     Other(Vec<String>),
 }
 
-/// The channel of invalidations for clients that speak RESP2.
+/// The channel of invalidations for RESP2 clients.
 const INVALIDATIONS: &str = "__redis__:invalidate";
 
-/// Whether a message begins with something that is pushed. Short messages in the form of an array are
-/// pushed in RESP2.
+/// Whether a message begins with a push. In RESP2, pushes are short arrays.
 pub(super) fn is_push(bytes: &[u8]) -> bool {
     const IN_RESP2: [&[u8]; 3] =
         [b"*3\r\n$7\r\nmessage\r\n", b"*4\r\n$8\r\npmessage\r\n", b"*3\r\n$8\r\nsmessage\r\n"];
     bytes.starts_with(b">") || IN_RESP2.iter().any(|head| bytes.starts_with(head))
 }
 
-/// Everything that a message pushes, in order.
+/// All pushes in a message, in order.
 pub fn pushed(bytes: &[u8]) -> Vec<Pushed> {
     let text = |value: &Value| value.bytes().map(|b| String::from_utf8_lossy(b).into_owned());
     let pushed = |frame: &Value| {
@@ -136,7 +135,7 @@ pub fn pushed(bytes: &[u8]) -> Vec<Pushed> {
     frames(bytes).0.iter().filter_map(pushed).collect()
 }
 
-/// What is pushed in a few characters: `invalidate k`, `message news hello`.
+/// A short label for a push: `invalidate k`, `message news hello`.
 pub(super) fn push_label(bytes: &[u8]) -> Option<String> {
     let pushed = pushed(bytes);
     let label = match pushed.first()? {
@@ -147,14 +146,14 @@ pub(super) fn push_label(bytes: &[u8]) -> Option<String> {
     Some(labelled(label, pushed.len()))
 }
 
-/// Whether a message begins with a copy of the data, or a piece of one is all it has.
+/// Whether a message begins with a full synchronization, or is only a piece of one.
 fn is_copy(bytes: &[u8]) -> bool {
     bytes.starts_with(b"$EOF:")
         || bytes.starts_with(b"REDIS0")
         || bytes.starts_with(b"$") && bytes.windows(6).take(40).any(|piece| piece == b"REDIS0")
 }
 
-/// A message in a few characters: `GET key:7`, `"hello"`, `(nil)`, `+2 more`.
+/// A short label for a message: `GET key:7`, `"hello"`, `(nil)`, `+2 more`.
 pub(super) fn label(bytes: &[u8], is_request: bool) -> String {
     if is_copy(bytes) {
         return format!("RDB {} B", bytes.len());
@@ -162,7 +161,7 @@ pub(super) fn label(bytes: &[u8], is_request: bool) -> String {
     let (frames, _) = frames(bytes);
     let Some(first) = frames.first() else { return format!("… {} B", bytes.len()) };
     let text = match words(first).filter(|_| is_request) {
-        // The command and its key say enough beside a dot; the card has the rest.
+        // The command and its key are enough for the map; the card shows the rest.
         Some(words) => match words.len() {
             0..=2 => words.join(" "),
             _ => words[..2].join(" ") + " …",
@@ -178,7 +177,7 @@ pub(super) fn label(bytes: &[u8], is_request: bool) -> String {
     labelled(text, frames.len())
 }
 
-/// A label that is not too long, of the first of so many frames.
+/// A label of limited length for the first of several frames.
 fn labelled(mut text: String, frames: usize) -> String {
     if text.chars().count() > LABEL {
         text = text.chars().take(LABEL - 1).collect::<String>() + "…";
@@ -189,20 +188,20 @@ fn labelled(mut text: String, frames: usize) -> String {
     }
 }
 
-/// Whole replies as redis-cli prints them, and what is left behind the last one.
+/// Complete replies as redis-cli prints them, and the remaining bytes.
 pub fn replies(bytes: &[u8]) -> (String, &[u8]) {
     let (frames, rest) = frames(bytes);
     let text: Vec<u8> = frames.iter().flat_map(printed).collect();
     (String::from_utf8_lossy(&text).trim_end().to_owned(), rest)
 }
 
-/// What redis-cli prints for a frame that a server sent.
+/// A frame of a server as redis-cli prints it.
 fn printed(frame: &Value) -> Vec<u8> {
-    // What is not pushed is printed as a reply.
+    // Frames other than pushes are printed as replies.
     Format::new(Output::Standard).push(frame)
 }
 
-/// A message in RESP as lines: each command in words, each reply as redis-cli prints it.
+/// A message in RESP as lines: commands as words, replies as redis-cli prints them.
 pub fn decoded(bytes: &[u8], is_request: bool) -> String {
     let (frames, rest) = frames(bytes);
     let mut out = String::new();
@@ -226,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_told_in_a_few_characters() {
+    fn messages_have_short_labels() {
         assert_eq!(label(b"*2\r\n$3\r\nGET\r\n$5\r\nkey:7\r\n", true), "GET key:7");
         assert_eq!(label(b"$-1\r\n", false), "(nil)");
         assert_eq!(label(b"+OK\r\n:3\r\n", false), "OK +1");
@@ -238,14 +237,14 @@ mod tests {
     }
 
     #[test]
-    fn signs_of_life_and_copies_are_told_apart_from_commands() {
+    fn heartbeats_and_full_resyncs_are_distinguished_from_commands() {
         assert!(is_heartbeat(b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$1\r\n0\r\n"));
         assert!(!is_heartbeat(b"*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n"));
         assert_eq!(label(b"$180\r\nREDIS0010", true), "RDB 15 B");
     }
 
     #[test]
-    fn questions_and_answers_about_a_master_are_told() {
+    fn questions_and_replies_about_a_master_have_labels() {
         let ask = |candidate: &str| {
             let words = ["SENTINEL", "is-master-down-by-addr", "10.0.0.1", "6379", "3", candidate];
             let bulk = words.map(|word| format!("${}\r\n{word}\r\n", word.len())).concat();
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pushed_is_told_in_both_protocols() {
+    fn pushes_have_labels_in_both_protocols() {
         let in_resp3 = b">2\r\n$10\r\ninvalidate\r\n*2\r\n$1\r\nk\r\n$1\r\nm\r\n";
         let in_resp2 =
             b"*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*2\r\n$1\r\nk\r\n$1\r\nm\r\n";

@@ -1,4 +1,4 @@
-//! Every message of Worlds with each kind of program is told for what it is.
+//! Tests that the messages in Worlds with each kind of program are classified correctly.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use crate::lab;
 use crate::sim::Scenario;
 use crate::time::Duration;
 
-/// The protocols of all messages that are on their way within some seconds of a scenario, each with
-/// the kinds of its messages and its labels, by the ends of the connection.
+/// The messages in flight during some seconds of a scenario: protocol, kind, label, and the ends of
+/// the connection.
 fn heard(scenario: Scenario, seconds: u64) -> BTreeSet<(String, String, String, String)> {
     let mut world = World::new(Arc::new(scenario), 7, lab::programs);
     let mut heard = BTreeSet::new();
-    // Often enough that no message arrives between two looks.
+    // Often enough that no message arrives between two checks.
     for _ in 0..seconds * 10_000 {
         world.run_for(Duration::from_micros(100));
         for message in world.in_flight() {
@@ -42,7 +42,7 @@ fn a_cluster_speaks_the_bus_on_its_own_listener_and_replication_on_the_other() {
     };
     assert!(says("Bus", "PING") && says("Bus", "PONG"), "{heard:#?}");
     assert!(says("Servers", "PSYNC") && says("Servers", "REPLCONF"), "{heard:#?}");
-    // What is said in one protocol is never read in the other.
+    // A message in one protocol is never decoded in the other.
     assert!(!says("Servers", "PONG +") && !says("Bus", "PSYNC"), "{heard:#?}");
     for (protocol, kind, ends, label) in &heard {
         let between = ends == "redis-server redis-server";
@@ -60,7 +60,7 @@ fn sentinels_watch_servers_and_are_asked_by_clients() {
     assert!(says("Watching", "Beat", "PUBLISH __sentinel__:hel"), "{heard:#?}");
     assert!(says("Sentinels", "Beat", "PING"), "{heard:#?}");
     assert!(says("Servers", "Stream", "PSYNC"), "{heard:#?}");
-    // The writer that asks a Sentinel for the master is a client: it watches nothing.
+    // The writer that asks a Sentinel for the master is a client, and monitors nothing.
     assert!(says("Clients", "Reply", "1) \"10.0.0.1\""), "{heard:#?}");
     assert!(heard.iter().all(|(protocol, ..)| protocol != "Bus"), "{heard:#?}");
 }

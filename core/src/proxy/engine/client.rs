@@ -1,88 +1,88 @@
-//! A client and its unanswered requests.
+//! A client connection with its unanswered requests.
 
 use std::collections::VecDeque;
 
 use super::join::Join;
 use super::link::LinkId;
-use super::slots::SlotId;
-use super::{MAX_ASKS, MAX_HELD};
+use super::slab::SlabId;
+use super::{MAX_HELD, MAX_UNANSWERED};
 use crate::machine::{ConnId, Endpoint, ListenerId, Outbox};
 use crate::proxy::request::Requests;
 use crate::time::Mono;
 
-/// The engine's name for a client. It is never given to another one.
-pub type ClientId = SlotId;
+/// The ID of a client. IDs are never reused.
+pub type ClientId = SlabId;
 
 /// A connected client.
 #[derive(Clone, Debug)]
 pub struct Client<C> {
-    /// The engine's name for it.
+    /// Its ID.
     pub id: ClientId,
     /// Its connection.
     pub conn: ConnId,
-    /// The listener that it came through.
+    /// The listener that accepted it.
     pub listener: ListenerId,
     /// Its address.
     pub peer: Endpoint,
     /// When it connected.
     pub since: Mono,
-    /// When it last sent something.
+    /// When it last sent data.
     pub last_heard: Mono,
-    /// What the rule keeps of it.
+    /// The rule's data about it.
     pub data: C,
-    /// Whether its requests may be lines of words too.
+    /// Whether inline requests are accepted.
     inline: bool,
-    /// The number of its next request, while it is idle.
+    /// The number of its next request, if it is idle.
     next: u64,
-    /// What is under way; nothing while it is idle, since most of many clients are.
+    /// Its buffers and requests; `None` while it is idle, as most clients are.
     work: Option<Box<Work>>,
 }
 
-/// What is under way for a client: what it has sent, what it waits for, and what it has yet to take.
+/// The state of a client that is not idle: buffers, requests and replies.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Work {
     pub(super) outbox: Outbox,
     pub(super) requests: Requests,
     /// Unanswered requests, oldest first.
-    pub(super) asks: VecDeque<Ask>,
-    /// The number of the oldest.
+    pub(super) unanswered: VecDeque<Unanswered>,
+    /// The number of the oldest unanswered request.
     pub(super) first: u64,
-    /// Bytes of replies that wait for their turn.
+    /// Bytes of replies that wait for earlier ones.
     pub(super) held: usize,
-    /// Whether the driver will be told that there is something to send.
+    /// Whether the client is already in the list of connections with data to send.
     pub(super) marked: bool,
     /// Whether no requests are read.
     pub(super) paused: bool,
-    /// Whether that is until all of them are answered.
+    /// Whether it is paused until all of its requests are answered.
     pub(super) waits: bool,
-    /// Whether the driver hands none of its bytes in.
+    /// Whether the driver does not read from the connection.
     pub(super) not_reading: bool,
-    /// Whether a backend has too many already.
+    /// Whether its next backend has too many queued bytes.
     pub(super) blocked: bool,
-    /// Whether it will send no more.
+    /// Whether it has sent its last byte.
     pub(super) ended: bool,
-    /// Whether nothing that it sends is looked at any more.
+    /// Whether its further requests are ignored.
     pub(super) finishing: bool,
-    /// Whether the reply that has just left was its last.
+    /// Whether the last reply has just been sent.
     pub(super) finish_soon: bool,
-    /// Whether the driver has been told to close the connection.
+    /// Whether the driver was told to close the connection.
     pub(super) closing: bool,
-    /// The backend connection that is not read from because this client takes nothing.
-    pub(super) holds_up: Option<LinkId>,
-    /// Until when it must have taken something, and how much it had then.
-    pub(super) patience: Option<(Mono, u64)>,
+    /// The backend connection that is blocked because this client does not take a reply.
+    pub(super) blocks_link: Option<LinkId>,
+    /// The deadline for taking data, and the position in the outbox that must be passed by then.
+    pub(super) stall_deadline: Option<(Mono, u64)>,
 }
 
-/// An unanswered request.
+/// An unanswered request of a client.
 #[derive(Clone, Debug, Default)]
-pub struct Ask {
-    /// What has come of the reply before its turn.
+pub struct Unanswered {
+    /// The reply as far as it has arrived, while it waits for earlier replies.
     pub(super) bytes: Vec<u8>,
-    /// Whether that is all of it.
+    /// Whether the reply is complete.
     pub(super) done: bool,
-    /// Whether the connection ends behind it.
+    /// Whether the connection is closed after the reply.
     pub(super) last: bool,
-    /// How replies of several backends are put together.
+    /// How the replies of several backends are joined.
     pub(super) join: Option<Box<Join>>,
 }
 
@@ -110,23 +110,23 @@ impl<C> Client<C> {
         }
     }
 
-    /// How many of its requests are unanswered.
+    /// The number of its unanswered requests.
     pub fn unanswered(&self) -> usize {
-        self.work.as_ref().map_or(0, |work| work.asks.len())
+        self.work.as_ref().map_or(0, |work| work.unanswered.len())
     }
 
-    /// What is under way, as far as anything is.
+    /// Its buffers and requests, unless it is idle.
     pub(super) fn under_way(&self) -> Option<&Work> {
         self.work.as_deref()
     }
 
-    /// What is under way; that begins if it was idle.
+    /// Its buffers and requests, which are created if it is idle.
     #[inline]
     pub(super) fn work(&mut self) -> &mut Work {
         self.work_from(&mut Vec::new())
     }
 
-    /// The same, with buffers that another client needs no more.
+    /// The same, but reuses a spare buffer.
     #[inline]
     #[expect(clippy::vec_box, reason = "the box of another client changes hands as it is")]
     pub(super) fn work_from(&mut self, spare: &mut Vec<Box<Work>>) -> &mut Work {
@@ -138,8 +138,8 @@ impl<C> Client<C> {
         })
     }
 
-    /// Gives the buffers back, if nothing is under way any more.
-    pub(super) fn rest(&mut self) -> Option<Box<Work>> {
+    /// Returns the buffers, if the client has become idle.
+    pub(super) fn release_buffers(&mut self) -> Option<Box<Work>> {
         let work = self.work.take_if(|work| work.is_over())?;
         self.next = work.first;
         Some(work)
@@ -147,59 +147,59 @@ impl<C> Client<C> {
 }
 
 impl Work {
-    /// Whether everything has come, was answered, and was taken.
+    /// Whether all requests are answered and all replies sent.
     fn is_over(&self) -> bool {
         let waits = self.paused || self.waits || self.not_reading || self.blocked || self.marked;
         let ends = self.ended || self.finishing || self.finish_soon || self.closing;
-        let owes = self.holds_up.is_some() || self.patience.is_some() || self.held > 0;
-        self.asks.is_empty()
+        let owes = self.blocks_link.is_some() || self.stall_deadline.is_some() || self.held > 0;
+        self.unanswered.is_empty()
             && self.outbox.is_empty()
             && self.requests.is_idle()
             && !(waits || ends || owes)
     }
 
-    /// Whether its next request may be looked at.
+    /// Whether its next request may be handled.
     #[inline]
-    pub(super) fn may_go(&self) -> bool {
+    pub(super) fn may_serve(&self) -> bool {
         !self.blocked
-            && (!self.waits || self.asks.is_empty())
-            && self.asks.len() < MAX_ASKS
+            && (!self.waits || self.unanswered.is_empty())
+            && self.unanswered.len() < MAX_UNANSWERED
             && self.held + self.outbox.len() < MAX_HELD
     }
 
-    /// No more requests are read for now.
+    /// Stops reading requests.
     pub(super) fn pause(&mut self) {
         self.paused = true;
-        if self.holds_up.is_none() {
+        if self.blocks_link.is_none() {
             self.outbox.set_low_water(MAX_HELD / 4);
         }
     }
 
-    /// Lets replies leave whose turn has come.
+    /// Sends the replies that do not wait for earlier ones.
     pub(super) fn advance(&mut self) {
-        while let Some(ask) = self.asks.front_mut() {
-            if ask.join.is_some() {
+        while let Some(entry) = self.unanswered.front_mut() {
+            if entry.join.is_some() {
                 return;
             }
-            if !ask.bytes.is_empty() {
-                let bytes = core::mem::take(&mut ask.bytes);
+            if !entry.bytes.is_empty() {
+                let bytes = core::mem::take(&mut entry.bytes);
                 self.held = self.held.saturating_sub(bytes.len());
                 self.outbox.write(&bytes);
             }
-            if !ask.done {
+            if !entry.done {
                 return;
             }
-            let last = ask.last;
-            self.asks.pop_front();
+            let last = entry.last;
+            self.unanswered.pop_front();
             self.first += 1;
             self.finish_soon |= last;
         }
     }
 
-    /// Forgets all unanswered requests: their replies will be dropped.
-    pub(super) fn drop_asks(&mut self) {
-        self.first += self.asks.len() as u64;
-        self.asks.clear();
+    /// Drops all unanswered requests; their replies will be ignored.
+    pub(super) fn drop_unanswered(&mut self) {
+        self.first += self.unanswered.len() as u64;
+        self.unanswered.clear();
         self.held = 0;
     }
 }

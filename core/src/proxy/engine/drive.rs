@@ -1,24 +1,25 @@
-//! The engine and its rule as one: inputs are handed to the rule, outputs are taken from the engine.
+//! A proxy as a combination of engine and rule: passes inputs to the rule, and outputs of the
+//! engine to the driver.
 
 use super::super::request::Malformed;
 use super::{
-    Client, ClientId, Engine, Flow, Left, LinkId, Lost, MAX_HELD, Owner, PATIENCE, Pending, Rule,
-    STREAMED, Verdict, Welcome,
+    AcceptedClient, Client, ClientId, DisconnectReason, Engine, Flow, LinkError, LinkId, MAX_HELD,
+    Owner, Pending, ReplyAction, Rule, STALL_TIMEOUT, STREAMED,
 };
 use crate::machine::{ConnId, Endpoint, ListenerId, LogLevel, NetError, Outbox, Output};
 use crate::time::{Mono, Now, earliest};
 
-/// A proxy: the engine and what it is ruled by.
+/// A proxy: the engine and its rule.
 #[derive(Clone, Debug)]
 pub struct Proxy<R: Rule> {
-    /// Connections.
+    /// The connections.
     pub engine: Engine<R>,
-    /// Decisions.
+    /// The decisions.
     pub rule: R,
 }
 
 impl<R: Rule> Proxy<R> {
-    /// A proxy that follows `rule`.
+    /// A proxy with this rule.
     pub fn new(rule: R) -> Proxy<R> {
         Proxy { engine: Engine::default(), rule }
     }
@@ -31,20 +32,20 @@ impl<R: Rule> Proxy<R> {
         peer: Endpoint,
     ) {
         let welcome = self.rule.accepted(&mut self.engine, now, conn, listener, &peer);
-        let Welcome { data, inline } = welcome;
+        let AcceptedClient { data, inline } = welcome;
         let clients = &mut self.engine.clients;
         let id = clients
             .insert(conn, |id| Client::new(id, conn, listener, peer, now.mono, inline, data));
         if let Some(id) = id {
-            self.rule.welcomed(&mut self.engine, now, id);
+            self.rule.client_added(&mut self.engine, now, id);
         }
     }
 
-    /// Bytes have come on a connection.
+    /// Handles bytes that arrived on a connection.
     #[inline]
     pub(in crate::proxy) fn received(&mut self, now: Now<'_>, conn: ConnId, bytes: &[u8]) {
         if conn.is_accepted() {
-            self.engine.settle_idle();
+            self.engine.reclaim_buffers();
             let Some(client) = self.engine.clients.by_conn(conn) else { return };
             client.last_heard = now.mono;
             let id = client.id;
@@ -60,13 +61,13 @@ impl<R: Rule> Proxy<R> {
         } else {
             self.take_replies(now, conn, bytes);
         }
-        self.tidy(now);
+        self.run_deferred(now);
     }
 
-    /// Hands the rule the requests of a client, as far as it may go.
+    /// Passes a client's requests to the rule, as long as the limits allow.
     fn serve(&mut self, now: Now<'_>, id: ClientId, mut bytes: &[u8]) {
         let Some(client) = self.engine.client_mut(id) else { return };
-        // Taken out while its requests are looked at, so that the client can be used besides.
+        // Taken out so that the client can be borrowed meanwhile.
         let mut requests = core::mem::take(&mut client.work().requests);
         loop {
             let (before, buffered) = (bytes, requests.is_buffered());
@@ -79,14 +80,14 @@ impl<R: Rule> Proxy<R> {
                         return;
                     }
                     if flow == Flow::Later {
-                        debug_assert!(!work.asks.is_empty(), "something to wait for");
+                        debug_assert!(!work.unanswered.is_empty(), "something to wait for");
                         work.waits = true;
                         match buffered {
                             true => requests.put_back(),
                             false => bytes = before,
                         }
                     }
-                    if work.may_go() {
+                    if work.may_serve() {
                         continue;
                     }
                     requests.keep(bytes);
@@ -95,7 +96,9 @@ impl<R: Rule> Proxy<R> {
                     return self.engine.limit_reading(id);
                 }
                 Ok(None) => {
-                    if requests.begun().is_none_or(|begun| self.rule.begun(&mut self.engine, begun))
+                    if requests
+                        .partial()
+                        .is_none_or(|partial| self.rule.check_partial(&mut self.engine, partial))
                     {
                         break;
                     }
@@ -109,7 +112,7 @@ impl<R: Rule> Proxy<R> {
         }
     }
 
-    /// Takes replies out of what a backend has sent.
+    /// Splits the bytes from a backend into replies.
     #[inline]
     fn take_replies(&mut self, now: Now<'_>, conn: ConnId, bytes: &[u8]) {
         let Some(link) = self.engine.links.by_conn(conn) else { return };
@@ -118,7 +121,7 @@ impl<R: Rule> Proxy<R> {
         while !rest.is_empty() {
             let Some(link) = self.engine.link_mut(id) else { return };
             let Ok(scan) = link.scanner.scan(rest) else {
-                return self.break_link(now, id, Lost::Malformed);
+                return self.break_link(now, id, LinkError::Malformed);
             };
             let (piece, tail) = rest.split_at(scan.used);
             rest = tail;
@@ -138,21 +141,21 @@ impl<R: Rule> Proxy<R> {
         }
     }
 
-    /// A reply has come as a whole.
+    /// Handles a complete reply.
     #[inline]
     fn take_reply(&mut self, now: Now<'_>, id: LinkId, reply: &[u8]) {
         let Some(link) = self.engine.link_mut(id) else { return };
         let Some(mut pending) = link.pending.pop_front() else {
-            if !self.rule.unasked(&mut self.engine, now, id, reply) {
-                self.break_link(now, id, Lost::Malformed);
+            if !self.rule.unexpected_reply(&mut self.engine, now, id, reply) {
+                self.break_link(now, id, LinkError::Malformed);
             }
             return;
         };
         match self.rule.replied(&mut self.engine, now, id, &mut pending, reply) {
-            Verdict::Forward => self.engine.settle(pending.owner, reply),
-            Verdict::Replace(other) => self.engine.settle(pending.owner, other),
-            Verdict::Taken => {}
-            Verdict::Break(why) => {
+            ReplyAction::Forward => self.engine.deliver_reply(pending.owner, reply),
+            ReplyAction::Replace(other) => self.engine.deliver_reply(pending.owner, other),
+            ReplyAction::Taken => {}
+            ReplyAction::Break(why) => {
                 if let Some(link) = self.engine.link_mut(id) {
                     link.pending.push_front(pending);
                 }
@@ -161,7 +164,7 @@ impl<R: Rule> Proxy<R> {
         }
     }
 
-    /// A piece of a reply has come that is not its last.
+    /// Handles a piece of a reply that is not its last.
     fn take_piece(&mut self, now: Now<'_>, id: LinkId, piece: &[u8]) {
         let Some(link) = self.engine.link_mut(id) else { return };
         if !link.streaming {
@@ -185,7 +188,8 @@ impl<R: Rule> Proxy<R> {
         self.pass_on(now, id, piece);
     }
 
-    /// Passes a piece of a reply on, and reads no more of it while its client does not take it.
+    /// Forwards a piece of a reply, and stops reading from the backend if the client does not take
+    /// it.
     fn pass_on(&mut self, now: Now<'_>, id: LinkId, piece: &[u8]) {
         let Some(link) = self.engine.link_mut(id) else { return };
         let conn = link.conn;
@@ -197,29 +201,29 @@ impl<R: Rule> Proxy<R> {
         self.engine.deliver(client, seq, part, piece, false);
         let Some(client) = self.engine.client_mut(client) else { return };
         let work = client.work();
-        if work.outbox.len() > MAX_HELD && work.holds_up.is_none() {
-            work.holds_up = Some(id);
+        if work.outbox.len() > MAX_HELD && work.blocks_link.is_none() {
+            work.blocks_link = Some(id);
             work.outbox.set_low_water(MAX_HELD / 4);
-            work.patience = Some((now.mono + PATIENCE, work.outbox.end()));
-            let due = now.mono + PATIENCE;
+            work.stall_deadline = Some((now.mono + STALL_TIMEOUT, work.outbox.end()));
+            let due = now.mono + STALL_TIMEOUT;
             self.engine.deadline = Some(self.engine.deadline.map_or(due, |at| at.min(due)));
             self.engine.outputs.push_back(Output::Reading { conn, on: false });
         }
     }
 
-    /// The last piece of a reply that was passed on in pieces has come.
+    /// Handles the last piece of a streamed reply.
     fn end_stream(&mut self, now: Now<'_>, id: LinkId, piece: &[u8]) {
         let Some(link) = self.engine.link_mut(id) else { return };
         link.streaming = false;
         let Some(mut pending) = link.pending.pop_front() else { return };
-        // Only the kind of the reply is of interest: it is long, so it is no error.
+        // Only the type of the reply matters here; an error would be short.
         let verdict = self.rule.replied(&mut self.engine, now, id, &mut pending, b"$");
-        debug_assert_eq!(verdict, Verdict::Forward, "a reply that has been passed on");
-        self.engine.settle(pending.owner, piece);
+        debug_assert_eq!(verdict, ReplyAction::Forward, "a reply that has been passed on");
+        self.engine.deliver_reply(pending.owner, piece);
     }
 
-    /// Closes a backend connection and lets the rule answer what was asked on it.
-    pub(in crate::proxy) fn break_link(&mut self, now: Now<'_>, id: LinkId, why: Lost) {
+    /// Closes a backend connection, and lets the rule answer its pending requests.
+    pub(in crate::proxy) fn break_link(&mut self, now: Now<'_>, id: LinkId, why: LinkError) {
         if let Some(gone) = self.engine.close(id) {
             self.rule.lost(&mut self.engine, now, gone, why);
         }
@@ -233,27 +237,27 @@ impl<R: Rule> Proxy<R> {
             self.engine.outputs.push_back(Output::Send { conn });
         }
         self.rule.connected(&mut self.engine, now, id);
-        self.tidy(now);
+        self.run_deferred(now);
     }
 
-    /// A connection is gone: the driver has forgotten it already.
+    /// Handles the end of a connection that the driver has already closed.
     pub(in crate::proxy) fn closed(&mut self, now: Now<'_>, conn: ConnId, error: NetError) {
         if conn.is_accepted() {
             if let Some(client) = self.engine.clients.remove_conn(conn) {
                 let why = match error {
-                    NetError::Eof => Left::Eof,
-                    error => Left::Broken(error),
+                    NetError::Eof => DisconnectReason::Eof,
+                    error => DisconnectReason::Broken(error),
                 };
-                self.engine.departed.push((client, why));
+                self.engine.disconnected.push((client, why));
             }
         } else if let Some(link) = self.engine.links.remove_conn(conn) {
-            let gone = self.engine.bury(link);
-            self.rule.lost(&mut self.engine, now, gone, Lost::Net(error));
+            let gone = self.engine.into_closed(link);
+            self.rule.lost(&mut self.engine, now, gone, LinkError::Net(error));
         }
-        self.tidy(now);
+        self.run_deferred(now);
     }
 
-    /// The peer sends no more.
+    /// Handles the end of a peer's stream.
     pub(in crate::proxy) fn ended(&mut self, now: Now<'_>, conn: ConnId) {
         if conn.is_accepted() {
             if let Some(client) = self.engine.clients.by_conn(conn) {
@@ -261,7 +265,7 @@ impl<R: Rule> Proxy<R> {
                 let id = client.id;
                 if self.rule.ended(&mut self.engine, id) {
                     if let Some(client) = self.engine.take_client(id) {
-                        self.engine.departed.push((client, Left::Eof));
+                        self.engine.disconnected.push((client, DisconnectReason::Eof));
                     }
                 } else {
                     self.engine.end_if_done(id);
@@ -269,19 +273,19 @@ impl<R: Rule> Proxy<R> {
             }
         } else if let Some(link) = self.engine.links.by_conn(conn) {
             let id = link.id;
-            self.break_link(now, id, Lost::Net(NetError::Eof));
+            self.break_link(now, id, LinkError::Net(NetError::Eof));
         }
-        self.tidy(now);
+        self.run_deferred(now);
     }
 
-    /// Enough has been sent on a connection.
+    /// The outbox of a connection has drained below the limit.
     pub(in crate::proxy) fn drained(&mut self, now: Now<'_>, conn: ConnId) {
         if conn.is_accepted() {
             let Some(client) = self.engine.clients.by_conn(conn) else { return };
             let id = client.id;
             let work = client.work();
-            work.patience = None;
-            if let Some(link) = work.holds_up.take()
+            work.stall_deadline = None;
+            if let Some(link) = work.blocks_link.take()
                 && let Some(link) = self.engine.link(link)
             {
                 let conn = link.conn;
@@ -296,18 +300,18 @@ impl<R: Rule> Proxy<R> {
                 }
             }
         }
-        self.tidy(now);
+        self.run_deferred(now);
     }
 
-    /// Time has passed.
+    /// Handles a timeout.
     pub(in crate::proxy) fn wake(&mut self, now: Now<'_>) {
         self.expire(now);
         self.rule.wake(&mut self.engine, now);
-        self.tidy(now);
+        self.run_deferred(now);
     }
 
-    /// Breaks connections whose oldest request has waited too long, and closes clients that hold
-    /// them up.
+    /// Breaks backend connections whose oldest request has timed out, and closes clients that block
+    /// them.
     fn expire(&mut self, now: Now<'_>) {
         if self.engine.deadline.is_none_or(|deadline| deadline > now.mono) {
             return;
@@ -326,7 +330,7 @@ impl<R: Rule> Proxy<R> {
         }
         let mut stuck = Vec::new();
         for client in self.engine.clients.iter_mut() {
-            let Some((due, end)) = client.under_way().and_then(|work| work.patience) else {
+            let Some((due, end)) = client.under_way().and_then(|work| work.stall_deadline) else {
                 continue;
             };
             let work = client.work();
@@ -334,23 +338,23 @@ impl<R: Rule> Proxy<R> {
             if due > now.mono {
                 later(due);
             } else if left > end {
-                // It has taken something meanwhile.
-                work.patience = Some((now.mono + PATIENCE, left));
-                later(now.mono + PATIENCE);
+                // It has taken some data meanwhile.
+                work.stall_deadline = Some((now.mono + STALL_TIMEOUT, left));
+                later(now.mono + STALL_TIMEOUT);
             } else {
                 stuck.push(client.id);
             }
         }
         self.engine.deadline = next;
         for id in late {
-            self.break_link(now, id, Lost::TimedOut);
+            self.break_link(now, id, LinkError::TimedOut);
         }
         for id in stuck {
             if let Some(client) = self.engine.client(id) {
                 let text = format!(
-                    "client {}: took nothing of its reply for {} s; closing the connection",
+                    "client {}: did not read its reply for {} s; closing the connection",
                     client.peer,
-                    PATIENCE.as_secs()
+                    STALL_TIMEOUT.as_secs()
                 );
                 self.engine.log(LogLevel::Warning, text);
             }
@@ -358,12 +362,12 @@ impl<R: Rule> Proxy<R> {
         }
     }
 
-    /// Goes on with clients that may, and takes leave of those that are gone.
+    /// Resumes clients that were paused, and tells the rule about those that disconnected.
     #[inline]
-    pub(in crate::proxy) fn tidy(&mut self, now: Now<'_>) {
-        while !self.engine.departed.is_empty() {
-            for (client, why) in core::mem::take(&mut self.engine.departed) {
-                if let Some(link) = client.under_way().and_then(|work| work.holds_up)
+    pub(in crate::proxy) fn run_deferred(&mut self, now: Now<'_>) {
+        while !self.engine.disconnected.is_empty() {
+            for (client, why) in core::mem::take(&mut self.engine.disconnected) {
+                if let Some(link) = client.under_way().and_then(|work| work.blocks_link)
                     && let Some(link) = self.engine.link(link)
                 {
                     let conn = link.conn;
@@ -374,13 +378,13 @@ impl<R: Rule> Proxy<R> {
         }
     }
 
-    /// Serves clients that could not be served when their requests came.
+    /// Serves clients whose requests could not be handled when they arrived.
     pub(in crate::proxy) fn serve_resumable(&mut self, now: Now<'_>) {
         for id in core::mem::take(&mut self.engine.resumable) {
             let Some(client) = self.engine.client_mut(id) else { continue };
             let conn = client.conn;
             let work = client.work();
-            if !work.paused || !work.may_go() {
+            if !work.paused || !work.may_serve() {
                 continue;
             }
             work.paused = false;
@@ -391,7 +395,7 @@ impl<R: Rule> Proxy<R> {
             self.serve(now, id, &[]);
             self.engine.end_if_done(id);
         }
-        self.tidy(now);
+        self.run_deferred(now);
     }
 
     pub(in crate::proxy) fn next_output(&mut self) -> Option<Output> {
@@ -403,7 +407,7 @@ impl<R: Rule> Proxy<R> {
                 let Some(client) = self.engine.clients.by_conn(conn) else { continue };
                 client.work().marked = false;
                 let id = client.id;
-                self.engine.settling.push(id);
+                self.engine.maybe_idle.push(id);
             } else {
                 let Some(link) = self.engine.links.by_conn(conn) else { continue };
                 link.marked = false;

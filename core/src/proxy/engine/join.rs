@@ -1,54 +1,54 @@
-//! Putting the replies of several backends together into one.
+//! Joins the replies of several backends.
 
 use crate::proxy::reply::{elements, integer};
 use crate::proxy::request::write_head;
 
-/// How the parts of one request become one reply.
+/// The state of joining the parts' replies into one reply.
 #[derive(Clone, Debug)]
 pub struct Join {
-    kind: Joined,
-    /// The replies to the parts, as far as they have come.
+    kind: JoinKind,
+    /// The replies to the parts, as far as they have arrived.
     parts: Vec<Vec<u8>>,
-    /// Parts whose replies are not complete.
+    /// The number of parts without a complete reply.
     left: usize,
     /// Whether the client's connection is closed after the reply.
     last: bool,
 }
 
-/// The kind of the whole reply.
+/// How the joined reply is computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Joined {
-    /// An array: its elements come from these parts in this order.
+pub enum JoinKind {
+    /// An array of the elements of the replies; the list names the part of each element.
     Array(Vec<u32>),
     /// The sum of integers.
     Sum,
-    /// 1 if all parts say so, else 0.
+    /// 1 if all replies are 1, else 0.
     All,
-    /// The reply to the first part, if no other is an error.
+    /// The reply to the first part, unless another one is an error.
     First,
 }
 
-/// A reply that is complete.
+/// A joined reply.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Whole {
+pub(super) struct JoinedReply {
     pub(super) bytes: Vec<u8>,
-    /// Whether the connection ends behind it.
+    /// Whether the connection is closed after it.
     pub(super) last: bool,
 }
 
 impl Join {
-    /// A reply that is put together from so many parts.
-    pub fn new(kind: Joined, parts: usize) -> Join {
+    /// A join of this many parts.
+    pub fn new(kind: JoinKind, parts: usize) -> Join {
         Join { kind, parts: vec![Vec::new(); parts], left: parts, last: false }
     }
 
-    /// The client's connection is closed after the reply.
+    /// Closes the client's connection after the reply.
     pub(super) fn set_last(&mut self) {
         self.last = true;
     }
 
-    /// Adds a piece of the reply to one part. The whole reply if it was the last piece of the last.
-    pub(super) fn add(&mut self, part: u32, bytes: &[u8], end: bool) -> Option<Whole> {
+    /// Adds a piece of the reply to a part. Returns the joined reply if that was the last piece.
+    pub(super) fn add(&mut self, part: u32, bytes: &[u8], end: bool) -> Option<JoinedReply> {
         self.parts.get_mut(part as usize)?.extend_from_slice(bytes);
         if end {
             self.left = self.left.saturating_sub(1);
@@ -56,32 +56,32 @@ impl Join {
         (self.left == 0).then(|| self.whole())
     }
 
-    /// Bytes of replies that are kept.
+    /// The number of buffered bytes.
     pub(super) fn held(&self) -> usize {
         self.parts.iter().map(Vec::len).sum()
     }
 
-    fn whole(&self) -> Whole {
+    fn whole(&self) -> JoinedReply {
         if let Some(error) = self.parts.iter().find(|part| part.first() == Some(&b'-')) {
-            return Whole { bytes: error.clone(), last: self.last };
+            return JoinedReply { bytes: error.clone(), last: self.last };
         }
         let bytes = match &self.kind {
-            Joined::Array(order) => self.array(order),
-            Joined::Sum => {
+            JoinKind::Array(order) => self.array(order),
+            JoinKind::Sum => {
                 let values = self.parts.iter().map(|part| integer(part));
                 let sum = values.sum::<Option<i64>>();
                 sum.map(|sum| format!(":{sum}\r\n").into_bytes())
             }
-            Joined::All => {
+            JoinKind::All => {
                 let mut values = self.parts.iter().map(|part| integer(part));
                 let all = values.try_fold(true, |all, value| Some(all && value? == 1));
                 all.map(|all| if all { b":1\r\n".to_vec() } else { b":0\r\n".to_vec() })
             }
-            Joined::First => self.parts.first().cloned(),
+            JoinKind::First => self.parts.first().cloned(),
         };
         match bytes {
-            Some(bytes) => Whole { bytes, last: self.last },
-            None => Whole { bytes: b"-ERR Invalid argument\r\n".to_vec(), last: self.last },
+            Some(bytes) => JoinedReply { bytes, last: self.last },
+            None => JoinedReply { bytes: b"-ERR Invalid argument\r\n".to_vec(), last: self.last },
         }
     }
 
@@ -103,7 +103,7 @@ impl Join {
 mod tests {
     use super::*;
 
-    fn whole(kind: Joined, parts: &[&str]) -> String {
+    fn whole(kind: JoinKind, parts: &[&str]) -> String {
         let mut join = Join::new(kind, parts.len());
         let mut result = None;
         for (i, part) in parts.iter().enumerate().rev() {
@@ -115,14 +115,16 @@ mod tests {
     }
 
     #[test]
-    fn parts_come_together_whatever_order_they_arrive_in() {
-        let array =
-            whole(Joined::Array(vec![1, 0, 1]), &["*1\r\n$1\r\na\r\n", "*2\r\n$1\r\nb\r\n$-1\r\n"]);
+    fn parts_are_joined_in_any_order_of_arrival() {
+        let array = whole(
+            JoinKind::Array(vec![1, 0, 1]),
+            &["*1\r\n$1\r\na\r\n", "*2\r\n$1\r\nb\r\n$-1\r\n"],
+        );
         assert_eq!(array, "*3\r\n$1\r\nb\r\n$1\r\na\r\n$-1\r\n");
-        assert_eq!(whole(Joined::Sum, &[":1\r\n", ":2\r\n"]), ":3\r\n");
-        assert_eq!(whole(Joined::All, &[":1\r\n", ":0\r\n"]), ":0\r\n");
-        assert_eq!(whole(Joined::First, &["+OK\r\n", "+OK\r\n"]), "+OK\r\n");
-        assert_eq!(whole(Joined::Sum, &[":1\r\n", "-ERR no\r\n"]), "-ERR no\r\n");
-        assert_eq!(whole(Joined::Sum, &[":1\r\n", "+OK\r\n"]), "-ERR Invalid argument\r\n");
+        assert_eq!(whole(JoinKind::Sum, &[":1\r\n", ":2\r\n"]), ":3\r\n");
+        assert_eq!(whole(JoinKind::All, &[":1\r\n", ":0\r\n"]), ":0\r\n");
+        assert_eq!(whole(JoinKind::First, &["+OK\r\n", "+OK\r\n"]), "+OK\r\n");
+        assert_eq!(whole(JoinKind::Sum, &[":1\r\n", "-ERR no\r\n"]), "-ERR no\r\n");
+        assert_eq!(whole(JoinKind::Sum, &[":1\r\n", "+OK\r\n"]), "-ERR Invalid argument\r\n");
     }
 }

@@ -1,113 +1,113 @@
-//! A connection to a backend and what is to be answered on it.
+//! A connection to a backend, with its pending requests.
 
 use std::collections::VecDeque;
 
 use super::client::ClientId;
-use super::slots::SlotId;
+use super::slab::SlabId;
 use crate::machine::{ConnId, NetError, Outbox};
 use crate::proxy::reply::Scanner;
 use crate::time::{Duration, Mono};
 
-/// The engine's name for a backend connection. It is never given to another one.
+/// The ID of a backend connection. IDs are never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub struct LinkId(pub(super) SlotId);
+pub struct LinkId(pub(super) SlabId);
 
 /// A connection to a backend.
 #[derive(Clone, Debug)]
 pub struct Link<L> {
-    /// The engine's name for it.
+    /// Its ID.
     pub id: LinkId,
     /// The connection.
     pub conn: ConnId,
-    /// Whether it stands.
+    /// Whether it is established.
     pub up: bool,
-    /// What the rule keeps of it.
+    /// The rule's data about it.
     pub data: L,
     pub(super) outbox: Outbox,
     pub(super) scanner: Scanner,
-    /// The beginning of a reply.
+    /// An incomplete reply.
     pub(super) partial: Vec<u8>,
-    /// Whether the beginning of the reply at hand has been passed on already.
+    /// Whether the beginning of the current reply was already forwarded.
     pub(super) streaming: bool,
-    /// What is to be answered, oldest first.
+    /// Pending requests, oldest first.
     pub(super) pending: VecDeque<Pending>,
-    /// How long a request may remain unanswered.
+    /// The timeout for a request.
     pub(super) timeout: Option<Duration>,
-    /// Clients that wait until the outbox has become shorter.
+    /// Clients that are paused until the outbox is shorter.
     pub(super) waiting: Vec<ClientId>,
-    /// Whether the driver will be told that there is something to send.
+    /// Whether the link is already in the list of connections with data to send.
     pub(super) marked: bool,
 }
 
-/// A request that a backend has yet to answer.
+/// A request that the backend has not answered yet.
 #[derive(Clone, Debug)]
 pub struct Pending {
-    /// The client or the rule that asked.
+    /// The client or the rule that sent it.
     pub owner: Owner,
-    /// The command, in the rule's numbers.
+    /// The command's number in the rule's table.
     pub command: u16,
-    /// When it was asked.
+    /// When it was sent.
     pub at: Mono,
-    /// Where it ends in the stream of bytes to the backend.
+    /// The position of its end in the stream of bytes to the backend.
     pub end: u64,
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub len: u64,
-    /// How often it was sent to another backend.
+    /// How often it was redirected to another backend.
     pub hops: u8,
-    /// What is needed to send it to another backend, if the rule wanted that kept.
-    pub kept: Option<Box<Kept>>,
+    /// A copy for sending it to another backend, if the rule wanted one.
+    pub copy: Option<Box<RequestCopy>>,
 }
 
-/// A request that may have to be sent to another backend.
+/// A copy of a request that may have to be sent to another backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct RequestCopy {
     /// Its bytes.
     pub bytes: Box<[u8]>,
-    /// Where it belongs, in the rule's numbers.
+    /// Its destination, as a number of the rule.
     pub place: u16,
 }
 
 /// The origin of a request to a backend: a client's request or part of one, or the proxy itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owner {
-    /// A client, with a request or a part of one.
+    /// A client's request, or a part of one.
     Client {
-        /// Which client.
+        /// The client.
         id: ClientId,
-        /// The number of its request.
+        /// The number of the request.
         seq: u64,
-        /// Which part of it.
+        /// The part.
         part: u32,
     },
-    /// The rule itself, which knows what the number means.
+    /// The rule itself, with a number of its own.
     Rule(u32),
 }
 
-/// A backend connection that is gone.
+/// A closed backend connection.
 #[derive(Clone, Debug)]
-pub struct Gone<L> {
-    /// The engine's name for it.
+pub struct ClosedLink<L> {
+    /// Its ID.
     pub id: LinkId,
-    /// Whether it had stood.
+    /// Whether it had been established.
     pub up: bool,
-    /// How many bytes had left on it.
+    /// The number of bytes sent on it.
     pub sent: u64,
-    /// What was to be answered on it.
+    /// Its pending requests.
     pub pending: VecDeque<Pending>,
-    /// What the rule kept of it.
+    /// The rule's data about it.
     pub data: L,
 }
 
-/// Why a backend connection is gone.
+/// Why a backend connection was closed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Lost {
-    /// The network, or the backend's process.
+pub enum LinkError {
+    /// A network error, or the end of the backend's process.
     Net(NetError),
-    /// A request was not answered in time.
+    /// A request timed out.
     TimedOut,
-    /// The backend does not speak the protocol.
+    /// The backend violated the protocol.
     Malformed,
-    /// The backend cannot serve now: the rule does not want it any more.
+    /// The backend cannot serve requests now, and the rule gave it up.
     Unfit,
 }
 
@@ -129,13 +129,12 @@ impl<L> Link<L> {
         }
     }
 
-    /// What is to be answered, oldest first.
+    /// Pending requests, oldest first.
     pub fn pending(&self) -> impl ExactSizeIterator<Item = &Pending> {
         self.pending.iter()
     }
 
-    /// Requests and bytes of requests that have not left yet, and that have left but are not
-    /// answered.
+    /// The numbers and bytes of pending requests, by whether they were already sent.
     pub fn queues(&self) -> Queues {
         let left = self.outbox.end() - self.outbox.len() as u64;
         let mut queues = Queues::default();
@@ -152,14 +151,14 @@ impl<L> Link<L> {
     }
 }
 
-/// What is on its way on a backend connection.
+/// The queues of a backend connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queues {
-    /// Requests that have not left.
+    /// Requests that were not sent yet.
     pub unsent: u64,
     /// Their bytes.
     pub unsent_bytes: u64,
-    /// Requests that have left and are not answered.
+    /// Requests that were sent and not answered yet.
     pub unanswered: u64,
     /// Their bytes.
     pub unanswered_bytes: u64,

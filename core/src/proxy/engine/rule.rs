@@ -1,25 +1,26 @@
-//! What a proxy decides, as opposed to how it keeps connections.
+//! The trait for the decisions of a proxy, in contrast to its handling of connections.
 
 use core::fmt;
 
-use super::super::request::{Begun, Request};
-use super::{Client, ClientId, Engine, Gone, LinkId, Lost, Pending};
+use super::super::request::{PartialRequest, Request};
+use super::{Client, ClientId, ClosedLink, Engine, LinkError, LinkId, Pending};
 use crate::machine::{
     ConnId, DiskDone, DiskError, Endpoint, ListenerId, NetError, OpId, Signal, Vitals,
 };
 use crate::time::{Mono, Now};
 
-/// What a proxy decides: where requests go, what is answered at once, what to do about backends.
+/// The decisions of a proxy: where requests are sent, what is answered directly, and how failed
+/// backends are treated.
 pub trait Rule: Clone + fmt::Debug {
-    /// What the rule keeps of each client.
+    /// The rule's data about each client.
     type Client: Clone + fmt::Debug;
-    /// What the rule keeps of each backend connection.
+    /// The rule's data about each backend connection.
     type Link: Clone + fmt::Debug;
 
     /// The process starts.
     fn start(&mut self, engine: &mut Engine<Self>, now: Now<'_>);
 
-    /// A listener is open or not.
+    /// A listener was opened, or could not be.
     fn listening(
         &mut self,
         engine: &mut Engine<Self>,
@@ -36,14 +37,14 @@ pub trait Rule: Clone + fmt::Debug {
         conn: ConnId,
         listener: ListenerId,
         peer: &Endpoint,
-    ) -> Welcome<Self::Client>;
+    ) -> AcceptedClient<Self::Client>;
 
-    /// A client has been received, and can be spoken to.
-    fn welcomed(&mut self, engine: &mut Engine<Self>, now: Now<'_>, client: ClientId) {
+    /// A client was added to the engine, and can be sent data.
+    fn client_added(&mut self, engine: &mut Engine<Self>, now: Now<'_>, client: ClientId) {
         let _ = (engine, now, client);
     }
 
-    /// A client asks for something.
+    /// Handles a request of a client.
     fn request(
         &mut self,
         engine: &mut Engine<Self>,
@@ -52,32 +53,33 @@ pub trait Rule: Clone + fmt::Debug {
         request: Request<'_>,
     ) -> Flow;
 
-    /// A client sends no more. True closes its connection at once; else it is closed when what it
-    /// has asked for is answered.
+    /// A client has sent its last byte. True closes its connection immediately; false closes it
+    /// once its requests are answered.
     fn ended(&mut self, engine: &mut Engine<Self>, client: ClientId) -> bool {
         let _ = (engine, client);
         false
     }
 
-    /// A request has arrived in part. False ends the connection: it cannot become a good one.
-    fn begun(&mut self, engine: &mut Engine<Self>, begun: Begun<'_>) -> bool {
-        let _ = (engine, begun);
+    /// Checks an incomplete request. False closes the connection, since the request cannot become
+    /// valid.
+    fn check_partial(&mut self, engine: &mut Engine<Self>, partial: PartialRequest<'_>) -> bool {
+        let _ = (engine, partial);
         true
     }
 
-    /// A client is gone.
+    /// A client has disconnected.
     fn left(
         &mut self,
         engine: &mut Engine<Self>,
         now: Now<'_>,
         client: &Client<Self::Client>,
-        why: Left,
+        why: DisconnectReason,
     );
 
-    /// A backend connection stands.
+    /// A backend connection is established.
     fn connected(&mut self, engine: &mut Engine<Self>, now: Now<'_>, link: LinkId);
 
-    /// A reply has come as a whole. What is to be done with it.
+    /// Decides what to do with a complete reply.
     fn replied(
         &mut self,
         engine: &mut Engine<Self>,
@@ -85,10 +87,10 @@ pub trait Rule: Clone + fmt::Debug {
         link: LinkId,
         pending: &mut Pending,
         reply: &[u8],
-    ) -> Verdict;
+    ) -> ReplyAction;
 
-    /// An unexpected reply has arrived. False closes the connection.
-    fn unasked(
+    /// Handles a reply that no request is waiting for. False closes the connection.
+    fn unexpected_reply(
         &mut self,
         engine: &mut Engine<Self>,
         now: Now<'_>,
@@ -99,10 +101,16 @@ pub trait Rule: Clone + fmt::Debug {
         false
     }
 
-    /// A backend connection is gone, with all that was to be answered on it.
-    fn lost(&mut self, engine: &mut Engine<Self>, now: Now<'_>, gone: Gone<Self::Link>, why: Lost);
+    /// A backend connection was closed, with these pending requests.
+    fn lost(
+        &mut self,
+        engine: &mut Engine<Self>,
+        now: Now<'_>,
+        gone: ClosedLink<Self::Link>,
+        why: LinkError,
+    );
 
-    /// A disk operation that the rule has asked for has ended.
+    /// A disk operation of the rule has finished.
     fn disk(
         &mut self,
         engine: &mut Engine<Self>,
@@ -113,59 +121,59 @@ pub trait Rule: Clone + fmt::Debug {
         let _ = (engine, now, op, result);
     }
 
-    /// The operating system signals.
+    /// Handles a signal of the operating system.
     fn signal(&mut self, engine: &mut Engine<Self>, now: Now<'_>, signal: Signal);
 
-    /// What the operating system says of this process.
+    /// Takes the resource usage of this process, reported by the operating system.
     fn vitals(&mut self, vitals: Vitals) {
         let _ = vitals;
     }
 
-    /// Time has passed.
+    /// Handles a timeout.
     fn wake(&mut self, engine: &mut Engine<Self>, now: Now<'_>);
 
-    /// When [`Rule::wake`] is wanted.
+    /// When to call [`Rule::wake`].
     fn timeout(&self) -> Option<Mono>;
 }
 
-/// What became of a request.
+/// Whether a request was handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// It is taken care of.
+    /// It was handled.
     Done,
-    /// It is offered again when all before it are answered. Only if any are.
+    /// Offer it again once all earlier requests are answered. Only allowed if there are any.
     Later,
 }
 
-/// How a client is received.
+/// How an accepted client is treated.
 #[derive(Clone, Debug)]
-pub struct Welcome<C> {
-    /// What the rule keeps of it.
+pub struct AcceptedClient<C> {
+    /// The rule's data about it.
     pub data: C,
-    /// Whether its requests may be lines of words too, as people type them.
+    /// Whether inline requests are accepted.
     pub inline: bool,
 }
 
-/// What becomes of a reply.
+/// What to do with a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The reply is forwarded to the client.
+pub enum ReplyAction {
+    /// Forward the reply to the client.
     Forward,
-    /// This is sent to the client in place of the reply.
+    /// Send this to the client instead.
     Replace(&'static [u8]),
-    /// The rule has taken care of it.
+    /// Nothing: the rule has handled it.
     Taken,
-    /// The backend connection is closed; the request counts as unanswered.
-    Break(Lost),
+    /// Close the backend connection; the request stays unanswered.
+    Break(LinkError),
 }
 
-/// Why a client is gone.
+/// Why a client disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
-    /// It closed the connection, or asked the proxy to.
+pub enum DisconnectReason {
+    /// It closed the connection, or requested that.
     Eof,
-    /// The connection broke.
+    /// The connection failed.
     Broken(NetError),
-    /// The proxy closed it, because of what it sent or did not take.
+    /// The proxy closed it, because of what it sent or did not read.
     Refused,
 }

@@ -1,30 +1,30 @@
-//! The commands that predixy knows. Its table is its own: what it does not name is refused.
+//! The command table of predixy. Commands that are not in it are refused.
 
 use crate::sorted::SortedMap;
 
-/// A command.
+/// A row of the command table.
 #[derive(Clone, Debug)]
 pub struct Command {
     /// Its name, in lower case.
     pub name: String,
-    /// The fewest and the most arguments, the name included.
+    /// The minimum and maximum number of arguments, including the name.
     pub args: (u32, u32),
-    /// The permission that it needs, and the positions of its keys.
+    /// The required permission, and the positions of the keys.
     pub mode: Mode,
-    /// What is special about it.
+    /// Its special treatment.
     pub special: Special,
 }
 
-/// The permission that a command needs, and the positions of its keys.
+/// The permission that a command requires, and the positions of its keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mode {
-    /// What it does.
+    /// The required permission.
     pub access: Access,
-    /// Where its keys are.
+    /// The positions of its keys.
     pub keys: Keys,
 }
 
-/// What a command does to keys.
+/// The permission that a command requires.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
     /// It reads.
@@ -35,39 +35,39 @@ pub enum Access {
     Admin,
 }
 
-/// Where the keys of a command are.
+/// The positions of a command's keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Keys {
-    /// There are none.
+    /// No keys.
     None,
     /// At this index only.
     At(usize),
-    /// At the first and the second.
+    /// At indices 1 and 2.
     Two,
     /// From this index to the end.
     From(usize),
-    /// From the first to the last but one.
+    /// From index 1 to the last but one.
     ButLast,
-    /// The first, and as many as the second argument says behind it.
+    /// At index 1, and after index 2, which has their number.
     Store,
-    /// As many as the second argument says behind it.
+    /// After index 2, which has their number.
     Eval,
 }
 
-/// What is special about a command.
+/// The special treatment of a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Special {
-    /// Nothing: it goes to the server of its key.
+    /// None: it is sent to the server of its key.
     No,
-    /// Its keys may be on several servers: values come back in order.
+    /// Split by key; the values are joined in order.
     Mget,
-    /// The same with values beside the keys.
+    /// Split by key, with values between the keys.
     Mset,
-    /// The same, and the answer tells if all went well.
+    /// The same, and the reply says whether all parts succeeded.
     Msetnx,
-    /// The same; answers are added up.
+    /// Split by key; the replies are added up.
     Count,
-    /// It may wait for a long time.
+    /// It may block for a long time.
     Blocking,
     /// PING.
     Ping,
@@ -107,26 +107,26 @@ pub enum Special {
     Publish,
 }
 
-/// All commands, by number and by name.
+/// The command table, indexed by number and by name.
 #[derive(Clone, Debug)]
 pub struct Commands {
     all: Vec<Command>,
     by_name: SortedMap<String, u16>,
-    /// How many of them a file has added.
+    /// The number of custom commands of the configuration file.
     custom: usize,
 }
 
-/// No limit.
+/// No maximum.
 const MANY: u32 = u32::MAX;
 
-/// The longest name of a command.
+/// The maximum length of a custom command's name.
 const MAX_NAME: usize = 32;
 
-/// How many commands a file may add.
+/// The maximum number of custom commands.
 const MAX_CUSTOM: usize = 64;
 
-/// Commands of one sort in a row: what is special about them, what they do to keys, where these are, the
-/// fewest and the most arguments, and their names.
+/// The commands in groups: treatment, permission, key positions, minimum and maximum number of
+/// arguments, and the names.
 #[rustfmt::skip]
 const TABLE: &[(Special, Access, Keys, u32, u32, &str)] = {
     use Access::{Admin, Read, Write};
@@ -217,12 +217,12 @@ impl Default for Commands {
 }
 
 impl Commands {
-    /// How many there are.
+    /// The number of commands.
     pub fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no commands.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
@@ -232,7 +232,7 @@ impl Commands {
         self.all.get(usize::from(id))
     }
 
-    /// The number of the command with this name, in any case.
+    /// The number of the command with this name, ignoring case.
     #[inline]
     pub fn find(&self, name: &[u8]) -> Option<u16> {
         let mut lower = [0; MAX_NAME];
@@ -243,7 +243,7 @@ impl Commands {
         self.by_name.get(lower).copied()
     }
 
-    /// Adds a command that a file describes.
+    /// Adds a custom command of the configuration file.
     pub(super) fn add(&mut self, name: &str, min: u32, max: u32, mode: Mode) -> Result<(), String> {
         let name = name.to_ascii_lowercase();
         if self.custom >= MAX_CUSTOM {
@@ -267,7 +267,7 @@ impl Commands {
 }
 
 impl Mode {
-    /// The mode of a custom command: `read`, `write` or `admin`, and `keyAt2` or `keyAt3`.
+    /// Parses the mode of a custom command: `read`, `write` or `admin`, and `keyAt2` or `keyAt3`.
     pub(super) fn custom(text: &str) -> Result<Mode, String> {
         let (mut access, mut keys) = (None, None);
         let twice = |what: &str| format!("Mode require exclusive {what}");

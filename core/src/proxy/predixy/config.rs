@@ -1,8 +1,8 @@
-//! `predixy.conf`: keys and values, scopes in braces, files that include others.
+//! `predixy.conf`: keys and values, scopes in braces, included files.
 //!
-//! Everything that predixy 1.0.5 accepts is accepted and what it refuses is refused, in its words
-//! and with its `file:line`. What concerns threads, memory and the rotation of logs is read and has
-//! no effect: one thread serves, and a log file that is moved away is begun anew by itself.
+//! Accepts and refuses the same files as predixy 1.0.5, with its error messages and `file:line`.
+//! Directives for threads, memory and log rotation are parsed but have no effect: there is one
+//! thread, and a log file that was moved away is reopened automatically.
 
 mod scopes;
 
@@ -17,102 +17,104 @@ use crate::machine::{Address, Endpoint};
 use crate::sharding::{GroupHash, HashTag};
 use crate::time::Duration;
 
-/// A configuration.
+/// A parsed configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The name of this proxy.
     pub name: String,
-    /// Where clients connect.
+    /// The address for clients.
     pub bind: Endpoint,
-    /// Threads that were asked for.
+    /// The configured number of threads.
     pub worker_threads: i32,
-    /// How long a client may be silent.
+    /// The idle timeout of clients.
     pub client_timeout: Option<Duration>,
-    /// Bytes of a buffer, for `CONFIG GET`.
+    /// The buffer size in bytes, only for `CONFIG GET`.
     pub buf_size: i32,
-    /// The most memory, for `CONFIG GET`.
+    /// The memory limit in bytes, only for `CONFIG GET`.
     pub max_memory: i64,
     /// The log file; empty for standard output.
     pub log: String,
-    /// For `CONFIG GET`.
+    /// Only for `CONFIG GET`.
     pub allow_miss_log: bool,
-    /// One line of so many is logged; 0 for none: verbose, debug, info, notice, warn, error.
+    /// Log sampling: one in so many lines is logged, or none at 0. By level: verbose, debug, info,
+    /// notice, warn, error.
     pub samples: [i32; 6],
     /// The data center of this proxy.
     pub local_dc: String,
-    /// `Authority`: passwords and what each permits.
+    /// `Authority`: passwords and their permissions.
     pub authority: Vec<Auth>,
     /// The servers.
     pub pool: Pool,
     /// Data centers.
     pub data_centers: Vec<DataCenter>,
-    /// What latencies are measured.
+    /// The latency monitors.
     pub monitors: Vec<Monitor>,
-    /// All commands, with those that the file adds.
+    /// All commands, including custom ones.
     pub commands: Commands,
-    /// The files that were read, the main one first.
+    /// The files that were read, the main file first.
     pub files: Vec<String>,
 }
 
-/// What may be done with a password.
+/// The permissions of a password.
 #[derive(Clone, Debug, Default)]
 pub struct Auth {
-    /// The password; empty for clients that do not authenticate.
+    /// The password; empty for clients without authentication.
     pub password: String,
-    /// Whether commands that write are allowed; reading always is.
+    /// Whether write commands are allowed; read commands always are.
     pub write: bool,
-    /// Whether commands that administer are allowed.
+    /// Whether admin commands are allowed.
     pub admin: bool,
-    /// Prefixes of keys that may be read; empty for all.
+    /// Prefixes of readable keys; empty for all keys.
     pub read_prefixes: Vec<String>,
-    /// Prefixes of keys that may be written; empty for all.
+    /// Prefixes of writable keys; empty for all keys.
     pub write_prefixes: Vec<String>,
 }
 
-/// The servers and how they are used.
+/// The server pool.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    /// What kind of servers these are.
+    /// The kind of the pool.
     pub kind: Kind,
-    /// Their password.
+    /// The servers' password.
     pub password: String,
-    /// How gladly a master is read from; 0 for never.
+    /// The read priority of masters; 0 for never.
     pub master_read_priority: i32,
-    /// The same for replicas that the file names.
+    /// The read priority of replicas in the configuration file.
     pub static_slave_read_priority: i32,
-    /// The same for replicas that were discovered.
+    /// The read priority of discovered replicas.
     pub dynamic_slave_read_priority: i32,
-    /// How often the topology is asked for.
+    /// How often the topology is refreshed.
     pub refresh_interval: Duration,
-    /// How long a request may remain unanswered.
+    /// The timeout of requests.
     pub server_timeout: Option<Duration>,
-    /// How often a server fails until it is left alone.
+    /// After how many failures a server is marked as failed.
     pub server_failure_limit: i32,
-    /// For how long it is left alone.
+    /// After how long a failed server is tried again.
     pub server_retry_timeout: Duration,
-    /// How many databases there are.
+    /// The number of databases.
     pub databases: i32,
 }
 
-/// What kind of servers there are.
+/// The kinds of server pools.
 #[derive(Clone, Debug)]
 pub enum Kind {
     /// A Redis Cluster.
     Cluster {
-        /// Nodes that tell of the others.
+        /// Seed nodes, from which the others are discovered.
         servers: Vec<ServerAddress>,
     },
-    /// Groups of a primary and its replicas.
+    /// Groups of a primary and its replicas (`StandaloneServerPool`).
     Groups {
-        /// Sentinels that tell who is the primary; empty if the first server of each group is.
+        /// Sentinels that report the primaries; without them the first server of each group is the
+        /// primary.
         sentinels: Vec<ServerAddress>,
         /// The password of the Sentinels.
         sentinel_password: String,
         /// The groups.
         groups: Vec<Group>,
-        /// How a group is chosen; `None` for at random.
+        /// The hash that selects a group; `None` for a random one.
         hash: Option<GroupHash>,
-        /// What of a key is hashed.
+        /// The hash tag: which part of a key is hashed.
         tag: Option<HashTag>,
     },
 }
@@ -120,18 +122,18 @@ pub enum Kind {
 /// A group of a primary and its replicas.
 #[derive(Clone, Debug, Default)]
 pub struct Group {
-    /// Its name, which Sentinels know too.
+    /// Its name, also for the Sentinels.
     pub name: String,
-    /// Servers that the file names.
+    /// The servers in the configuration file.
     pub servers: Vec<ServerAddress>,
 }
 
-/// A server's address as it is written, and its password if it has one of its own.
+/// A server's address as configured, and its own password, if any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAddress {
-    /// `host:port` or a path.
+    /// `host:port`, or the path of a Unix socket.
     pub text: String,
-    /// A password of its own.
+    /// Its own password.
     pub password: Option<String>,
 }
 
@@ -140,24 +142,24 @@ pub struct ServerAddress {
 pub struct DataCenter {
     /// Its name.
     pub name: String,
-    /// How addresses in it begin.
+    /// The prefixes of the addresses in it.
     pub prefixes: Vec<String>,
-    /// How gladly each data center is read from by one here: name, priority, weight.
+    /// The data centers that proxies in it read from, each with its priority and weight.
     pub read_policy: Vec<(String, i32, i32)>,
 }
 
-/// A measurement of latencies.
+/// A latency monitor.
 #[derive(Clone, Debug, Default)]
 pub struct Monitor {
     /// Its name.
     pub name: String,
-    /// Which commands are measured, by their numbers.
+    /// Whether each command is measured, by command number.
     pub commands: Vec<bool>,
-    /// Upper ends of the spans that are counted, in microseconds.
+    /// The upper bounds of the histogram's buckets, in microseconds.
     pub spans: Vec<u64>,
 }
 
-/// Why a configuration is not accepted, in predixy's words.
+/// An error in a configuration, with predixy's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(pub String);
 
@@ -169,12 +171,12 @@ impl fmt::Display for ConfigError {
 
 type Read<'r> = &'r mut dyn FnMut(&str) -> Result<Vec<u8>, String>;
 
-/// What a command line sets: `--Name=`, `--Bind=`, `--WorkerThreads=`, `--LocalDC=`.
+/// The options of the command line: `--Name=`, `--Bind=`, `--WorkerThreads=`, `--LocalDC=`.
 const OVERRIDES: [&str; 4] = ["Name", "Bind", "WorkerThreads", "LocalDC"];
 
 impl Config {
-    /// Reads a configuration file and those that it includes, and applies the options of a command
-    /// line. `read` gives the bytes of a file.
+    /// Parses a configuration file and the files that it includes, and applies the options of the
+    /// command line. `read` returns the contents of a file.
     pub fn parse(file: &str, options: &[String], read: Read<'_>) -> Result<Config, ConfigError> {
         let (root, files) = scopes::load(file, read)?;
         let mut config = Config::new(files);
@@ -340,7 +342,7 @@ impl Config {
         Ok(())
     }
 
-    /// A directive that all kinds of pools have. False if it is none.
+    /// Sets a directive that all kinds of pools have. False if it is not one.
     fn set_pool(&mut self, node: &Scope) -> Result<bool, ConfigError> {
         let pool = &mut self.pool;
         match node.key.to_ascii_lowercase().as_str() {
@@ -446,42 +448,42 @@ impl Config {
                 _ => return Err(item.unknown()),
             }
         }
-        let complain = |text: String| Err(ConfigError(text));
+        let refuse = |text: String| Err(ConfigError(text));
         if groups.is_empty() {
-            return complain("StandaloneServerPool no server group".into());
+            return refuse("StandaloneServerPool no server group".into());
         }
         match by_sentinel {
-            None => return complain("StandaloneServerPool must define RefreshMethod".into()),
+            None => return refuse("StandaloneServerPool must define RefreshMethod".into()),
             Some(true) if sentinels.is_empty() => {
-                return complain(
+                return refuse(
                     "StandaloneServerPool with RefreshMethod(sentinel) but no sentinel servers"
                         .into(),
                 );
             }
             Some(true) => {}
             Some(false) if !sentinels.is_empty() => {
-                return complain(
+                return refuse(
                     "StandaloneServerPool with Sentinels but RefreshMethod is not sentinel".into(),
                 );
             }
             Some(false) => {
                 if let Some(group) = groups.iter().find(|group| group.servers.is_empty()) {
-                    return complain(format!("Group({}) must add servers", group.name));
+                    return refuse(format!("Group({}) must add servers", group.name));
                 }
             }
         }
         if groups.len() > 1 {
             if random.is_none() {
-                return complain(
+                return refuse(
                     "StandaloneServerPool must define Dsitribution in multi groups".into(),
                 );
             }
             if hash.is_none() {
-                return complain("StandaloneServerPool must define Hash in multi groups".into());
+                return refuse("StandaloneServerPool must define Hash in multi groups".into());
             }
         }
         if groups.len() > super::MAX_GROUPS {
-            return complain(format!("at most {} groups are supported", super::MAX_GROUPS));
+            return refuse(format!("at most {} groups are supported", super::MAX_GROUPS));
         }
         let hash = if random == Some(true) { None } else { hash.or(Some(GroupHash::Crc16)) };
         self.pool.kind = Kind::Groups { sentinels, sentinel_password, groups, hash, tag };
@@ -621,7 +623,7 @@ impl Config {
 }
 
 impl ServerAddress {
-    /// `[password@]host:port`, or a path.
+    /// Parses `[password@]host:port`, or a path.
     pub(super) fn parse(text: &str) -> Option<ServerAddress> {
         let (password, text) = match text.rsplit_once('@') {
             Some((password, text)) => (Some(password.to_owned()), text),
@@ -632,7 +634,7 @@ impl ServerAddress {
     }
 }
 
-/// Where a server is.
+/// Parses a server's address.
 pub(super) fn address(text: &str) -> Option<Address> {
     if text.starts_with('/') {
         return Some(Endpoint::Unix(text.to_owned()).into());

@@ -1,12 +1,12 @@
-//! Requests that are held back while their group has no primary: during a failover clients notice a
-//! latency, rather than an error, as long as nothing can happen twice.
+//! Holds requests while their group has no primary: during a failover, clients notice a latency
+//! instead of errors, as long as no command can be executed twice.
 //!
-//! Held are requests that no server has carried out: those for which there is no server or no
-//! connection, those that had not left when the connection was lost, those that a server refuses
-//! because it is none to ask (READONLY, LOADING, MASTERDOWN, CLUSTERDOWN), and reads whose reply was
-//! lost. A write that was sent and not answered may have been carried out, so its client gets the
-//! error of the original. Requests of one client keep their order: while one is held, so are those
-//! behind it. Pools whose servers are fixed hold nothing, since nobody replaces their primaries.
+//! Requests are held if no server has executed them: there is no server or no connection, they were
+//! not sent before the connection was lost, or a server refused them temporarily (READONLY,
+//! LOADING, MASTERDOWN, CLUSTERDOWN). Reads are also held if their reply was lost. A write that was
+//! sent and not answered may have been executed, so its client gets the error of the original. The
+//! requests of a client keep their order: while one is held, so are later ones. Nothing is held for
+//! pools with fixed servers, whose primaries are never replaced.
 
 use std::collections::VecDeque;
 
@@ -16,59 +16,59 @@ use crate::proxy::engine::Pending;
 use crate::sharding::Slot;
 use crate::time::{Duration, Mono, Now};
 
-/// How long a request is held at most: a failover by Sentinels with usual settings takes less once
-/// the primary is known to be down.
-pub(super) const LONGEST: Duration = Duration::from_secs(15);
+/// The maximum time for which a request is held. A Sentinel failover with common settings takes
+/// less once the primary is known to be down.
+pub(super) const MAX_HOLD: Duration = Duration::from_secs(15);
 
-/// Bytes of requests that are held at most; others get their error at once.
+/// The maximum of held requests, in bytes; further requests get their error at once.
 const MAX_BYTES: usize = 16 << 20;
 
-/// How often held requests are tried again.
-const AGAIN: Duration = Duration::from_millis(50);
+/// The interval at which held requests are retried.
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Requests that wait for a primary, oldest first.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Holding {
+pub(super) struct HoldQueue {
     requests: VecDeque<Held>,
     bytes: usize,
     again_at: Option<Mono>,
 }
 
-/// A request of a client, or a part of one, on its way to a server.
+/// A request of a client, or a part of one, with its destination.
 #[derive(Clone, Debug)]
-pub(super) struct Errand<B> {
-    /// The client and the request that this belongs to, or the part of the request.
+pub(super) struct RoutedRequest<B> {
+    /// The client's request, or the part of it.
     pub(super) owner: Owner,
-    /// The command, by its number.
+    /// The number of the command.
     pub(super) command: u16,
-    /// What it does to keys.
+    /// The permission that it requires.
     pub(super) access: Access,
-    /// Where it belongs.
+    /// Its destination.
     pub(super) to: Destination,
-    /// Until when it is held; `None` before it has been held for the first time.
+    /// The time until which it is held; `None` if it was not held yet.
     pub(super) until: Option<Mono>,
-    /// The request.
+    /// The bytes of the request.
     pub(super) bytes: B,
 }
 
-/// An errand that waits for a primary, and what its client is told if none comes.
+/// A held request, and the error for its client if no primary appears.
 #[derive(Clone, Debug)]
 struct Held {
-    errand: Errand<Box<[u8]>>,
+    routed: RoutedRequest<Box<[u8]>>,
     error: &'static [u8],
 }
 
-/// Where a request belongs.
+/// The destination of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Destination {
-    /// To a group.
+    /// A group.
     Group(usize),
-    /// To the owner of this slot of a Cluster.
+    /// The owner of this slot in a Cluster.
     Slot(Slot),
 }
 
 impl Destination {
-    /// As the engine keeps it.
+    /// The number that the engine stores.
     pub(super) fn number(self) -> u16 {
         match self {
             Destination::Group(group) => u16::try_from(group).unwrap_or(u16::MAX),
@@ -77,8 +77,8 @@ impl Destination {
     }
 }
 
-impl Holding {
-    /// When they are tried again.
+impl HoldQueue {
+    /// When held requests are retried.
     pub(super) fn timeout(&self) -> Option<Mono> {
         self.again_at
     }
@@ -86,8 +86,8 @@ impl Holding {
     /// Whether a request of this client is held.
     #[inline]
     pub(super) fn holds(&self, client: ClientId) -> bool {
-        // Mostly there are none at all.
-        self.requests.iter().any(|held| client_of(held.errand.owner) == Some(client))
+        // Usually there are none at all.
+        self.requests.iter().any(|held| client_of(held.routed.owner) == Some(client))
     }
 }
 
@@ -98,64 +98,68 @@ fn client_of(owner: Owner) -> Option<ClientId> {
     }
 }
 
-/// Whether a server says by this error that it is none to ask now.
+/// Whether an error means that the server cannot serve requests now.
 pub(super) fn is_refusal(reply: &[u8]) -> bool {
     const WORDS: [&[u8]; 4] = [b"-READONLY", b"-LOADING", b"-MASTERDOWN", b"-CLUSTERDOWN"];
     WORDS.iter().any(|word| reply.starts_with(word))
 }
 
 impl Predixy {
-    /// Whether somebody replaces primaries that fail.
+    /// Whether failed primaries are replaced.
     #[inline]
     pub(super) fn is_dynamic(&self) -> bool {
         self.topology.is_cluster() || self.topology.has_sentinels
     }
 
-    /// Holds a request back, or answers it with its error where that cannot be.
+    /// Holds a request, or replies with its error if that is not possible.
     pub(super) fn hold(
         &mut self,
         engine: &mut PredixyEngine,
         now: Now<'_>,
-        mut errand: Errand<Box<[u8]>>,
+        mut routed: RoutedRequest<Box<[u8]>>,
         error: &'static [u8],
     ) {
-        let until = *errand.until.get_or_insert(now.mono + LONGEST);
-        let full = self.holding.bytes + errand.bytes.len() > MAX_BYTES;
+        let until = *routed.until.get_or_insert(now.mono + MAX_HOLD);
+        let full = self.hold_queue.bytes + routed.bytes.len() > MAX_BYTES;
         if !self.is_dynamic() || full || until <= now.mono {
-            return engine.settle(errand.owner, error);
+            return engine.deliver_reply(routed.owner, error);
         }
-        self.holding.bytes += errand.bytes.len();
-        self.holding.requests.push_back(Held { errand, error });
-        let again = now.mono + AGAIN;
-        self.holding.again_at = Some(self.holding.again_at.map_or(again, |at| at.min(again)));
-        // There may be another primary already.
+        self.hold_queue.bytes += routed.bytes.len();
+        self.hold_queue.requests.push_back(Held { routed, error });
+        let again = now.mono + RETRY_INTERVAL;
+        self.hold_queue.again_at = Some(self.hold_queue.again_at.map_or(again, |at| at.min(again)));
+        // Refresh soon, since there may be a new primary already.
         self.refresh_at = self.refresh_at.min(again);
     }
 
-    /// Tries to send what is held.
+    /// Retries the held requests.
     pub(super) fn try_held(&mut self, engine: &mut PredixyEngine, now: Now<'_>) {
-        if self.holding.again_at.is_none_or(|at| at > now.mono) {
+        if self.hold_queue.again_at.is_none_or(|at| at > now.mono) {
             return;
         }
-        self.holding.again_at = None;
-        self.holding.bytes = 0;
-        for Held { errand, error } in core::mem::take(&mut self.holding.requests) {
-            let Owner::Client { id: client, .. } = errand.owner else { continue };
+        self.hold_queue.again_at = None;
+        self.hold_queue.bytes = 0;
+        for Held { routed, error } in core::mem::take(&mut self.hold_queue.requests) {
+            let Owner::Client { id: client, .. } = routed.owner else { continue };
             if engine.client(client).is_none() {
                 continue;
             }
-            // What is held again stands in the new queue already.
-            if self.holding.holds(client) {
-                self.hold(engine, now, errand, error);
+            // A request that is held again is in the new queue already.
+            if self.hold_queue.holds(client) {
+                self.hold(engine, now, routed, error);
             } else {
-                let Errand { owner, command, access, to, until, ref bytes } = errand;
-                self.send_errand(engine, now, Errand { owner, command, access, to, until, bytes });
+                let RoutedRequest { owner, command, access, to, until, ref bytes } = routed;
+                self.send_routed(
+                    engine,
+                    now,
+                    RoutedRequest { owner, command, access, to, until, bytes },
+                );
             }
         }
     }
 
-    /// What becomes of a request whose connection is lost before it was answered.
-    pub(super) fn rescue(
+    /// Decides about a request whose connection was lost before its reply.
+    pub(super) fn hold_after_loss(
         &mut self,
         engine: &mut PredixyEngine,
         now: Now<'_>,
@@ -163,23 +167,23 @@ impl Predixy {
         unsent: bool,
         error: &'static [u8],
     ) {
-        match self.errand_of(&mut pending) {
-            Some(errand) if unsent || errand.access == Access::Read => {
-                self.hold(engine, now, errand, error);
+        match self.routed_from(&mut pending) {
+            Some(routed) if unsent || routed.access == Access::Read => {
+                self.hold(engine, now, routed, error);
             }
-            _ => engine.settle(pending.owner, error),
+            _ => engine.deliver_reply(pending.owner, error),
         }
     }
 
-    /// The errand that a request was sent for; `None` if it was not kept.
-    pub(super) fn errand_of(&self, pending: &mut Pending) -> Option<Errand<Box<[u8]>>> {
+    /// The request that was sent to a server; `None` if no copy was kept.
+    pub(super) fn routed_from(&self, pending: &mut Pending) -> Option<RoutedRequest<Box<[u8]>>> {
         let access = self.config.commands.get(pending.command)?.mode.access;
-        let kept = pending.kept.take()?;
+        let kept = pending.copy.take()?;
         let to = match self.topology.is_cluster() {
             true => Destination::Slot(Slot::new(kept.place)?),
             false => Destination::Group(kept.place.into()),
         };
         let (owner, command, bytes) = (pending.owner, pending.command, kept.bytes);
-        Some(Errand { owner, command, access, to, until: None, bytes })
+        Some(RoutedRequest { owner, command, access, to, until: None, bytes })
     }
 }

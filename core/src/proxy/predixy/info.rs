@@ -1,4 +1,4 @@
-//! INFO, CONFIG, and the latencies that they tell of.
+//! INFO, CONFIG, and latency statistics.
 
 use core::fmt::Write;
 
@@ -9,16 +9,17 @@ use crate::proxy::engine::ClientId;
 use crate::proxy::request::{Request, write_bulk, write_head};
 use crate::time::{Duration, Now};
 
-/// Latencies that one monitor has measured.
+/// The latencies measured by a monitor.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Latency {
-    /// How many fell into each span, and microseconds together; the last is what was longer.
+    /// For each bucket the number of requests, and the sum of their microseconds; the last bucket
+    /// has no upper bound.
     spans: Vec<(u64, u64)>,
     longest: u64,
 }
 
 impl Latency {
-    /// Notes one request.
+    /// Adds the latency of a request.
     pub(super) fn add(&mut self, monitor: &Monitor, micros: u64) {
         self.spans.resize(monitor.spans.len() + 1, (0, 0));
         let span = monitor.spans.partition_point(|&end| end < micros);
@@ -327,7 +328,7 @@ pub(super) fn bind(at: &Endpoint) -> String {
 
 /// A date in UTC, `2020-11-22 17:38:01`.
 fn date(seconds: u64) -> String {
-    // The civil calendar from days since 1970, after Howard Hinnant's description.
+    // Converts days since 1970 to a date by Howard Hinnant's algorithm.
     let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

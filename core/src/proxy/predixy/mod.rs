@@ -1,16 +1,16 @@
-//! predixy: groups of primaries and replicas that Sentinels tell of, or a Cluster, behind one
-//! address. Clients notice a failover or a move of slots by its latency at most.
+//! predixy: a proxy in front of groups of primaries and replicas with Sentinels, or of a Cluster.
+//! Clients notice a failover or a slot migration only by its latency.
 //!
-//! It behaves as predixy 1.0.5. What that loses or garbles is not copied: names of commands of any
-//! length, keys of any length, an error instead of nil or 0 where a server is down, and a refusal
-//! where keys of several groups would have been answered for the first one's group only. All of
-//! publish and subscribe goes through the first group, so that no message is lost between groups.
+//! It behaves like predixy 1.0.5, except for bugs that lose or garble data: command names and keys
+//! may have any length, there is an error instead of nil or 0 if a server is down, and a command
+//! with keys of several groups is refused instead of being executed in the first key's group only.
+//! Publish and subscribe always use the first group, so that no message is lost between groups.
 //!
-//! * [`config`] reads `predixy.conf`, `command` has the table of commands;
-//! * `pool` knows the servers, `watch` keeps that knowledge up to date (Sentinels, `CLUSTER NODES`,
+//! * [`config`] parses `predixy.conf`, `command` has the command table;
+//! * `pool` contains the servers, `watch` keeps them up to date (Sentinels, `CLUSTER NODES`,
 //!   redirections);
-//! * `hold` keeps requests while their primary is being replaced;
-//! * `serve` is what becomes of clients' requests, `info` what INFO and CONFIG tell.
+//! * `hold` holds requests while their primary is being replaced;
+//! * `serve` handles clients' requests, `info` implements INFO and CONFIG.
 
 mod command;
 pub mod config;
@@ -26,11 +26,12 @@ pub use command::{Command, Commands};
 use config::Auth;
 pub use config::{Config, ConfigError};
 
-use self::hold::{Holding, is_refusal};
+use self::hold::{HoldQueue, is_refusal};
 use self::info::Latency;
 use self::pool::{Role, Topology};
 use super::engine::{
-    self, ClientId, Engine, Flow, Gone, Left, LinkId, Lost, Owner, Pending, Rule, Verdict, Welcome,
+    self, AcceptedClient, ClientId, ClosedLink, DisconnectReason, Engine, Flow, LinkError, LinkId,
+    Owner, Pending, ReplyAction, Rule,
 };
 use super::request::{Request, write};
 use super::{PoolView, Proxy, ServerView, View};
@@ -42,22 +43,22 @@ use crate::rng::Rng;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Mono, Now, Wall, earliest};
 
-/// The version of predixy whose behaviour this is.
+/// The imitated version of predixy.
 pub const VERSION: &str = "1.0.5";
 
-/// Bits of a SCAN cursor that tell the group.
+/// The number of bits of a SCAN cursor that contain the group.
 const GROUP_BITS: u32 = 10;
 
-/// How many groups there may be.
+/// The maximum number of groups.
 pub(super) const MAX_GROUPS: usize = 1 << GROUP_BITS;
 
-/// How often a request follows MOVED and ASK.
+/// The maximum number of MOVED and ASK redirections of a request.
 const MAX_HOPS: u8 = 5;
 
-/// How often clients are looked at that are silent for too long.
+/// The interval of the check for idle clients.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
-/// The rule of predixy.
+/// The rule that implements predixy.
 #[derive(Clone, Debug)]
 pub struct Predixy {
     config: Config,
@@ -65,22 +66,22 @@ pub struct Predixy {
     rng: Rng,
     started: Wall,
     listener: Option<ListenerId>,
-    /// When the topology is asked for next.
+    /// When the topology is next refreshed.
     refresh_at: Mono,
-    /// When clients are looked at next.
+    /// When idle clients are next checked for.
     idle_at: Mono,
     stats: Stats,
     latencies: Vec<Latency>,
     vitals: Vitals,
-    /// The connection on which a Sentinel tells of failovers at once.
+    /// The connection on which a Sentinel publishes failovers.
     events: Option<LinkId>,
     /// Requests that wait for a primary.
-    holding: Holding,
+    hold_queue: HoldQueue,
     reload: Option<watch::Reload>,
     last_op: u64,
 }
 
-/// What INFO tells of the proxy.
+/// The proxy's statistics for INFO.
 #[derive(Clone, Debug, Default)]
 struct Stats {
     accept: u64,
@@ -92,82 +93,82 @@ struct Stats {
     send_server_bytes: u64,
 }
 
-/// What is kept of a client.
+/// The rule's data about a client.
 #[derive(Clone, Debug, Default)]
 pub struct ClientData {
-    /// The database.
+    /// The selected database.
     db: u16,
-    /// The client's `Authority`; `None` for the one without a password.
+    /// The client's `Authority`; `None` for the default without a password.
     auth: Option<usize>,
-    /// A connection of its own.
+    /// The client's private connection.
     private: Option<LinkId>,
-    /// Whether it watches keys.
+    /// Whether it has sent WATCH.
     watching: bool,
     /// Whether it has sent MULTI.
     multi: bool,
-    /// Whether it waits for messages.
+    /// Whether it has subscriptions.
     subscribed: bool,
-    /// Whether it waits for an element of a list.
+    /// Whether it is blocked by a command such as BLPOP.
     blocked: bool,
-    /// The request by which it stops listening, and how many answers to it are missing.
+    /// The request that ends its subscriptions, and the number of its missing replies.
     leaving: Option<(Owner, usize)>,
 }
 
-/// What is kept of a connection to a server.
+/// The rule's data about a connection to a server.
 #[derive(Clone, Copy, Debug)]
 pub struct LinkData {
     server: usize,
     db: u16,
-    /// The client whose own it is.
+    /// The client of a private connection.
     client: Option<ClientId>,
-    /// Whether it is shared by all.
+    /// Whether it is shared by all clients.
     shared: bool,
 }
 
 type PredixyEngine = Engine<Predixy>;
 
-/// The server of a connection whose server has left the configuration: it is closed when what was
-/// asked on it is answered.
+/// The server index of a connection whose server was removed from the configuration; the connection
+/// is closed once its pending requests are answered.
 const RETIRED: usize = usize::MAX;
 
-/// What the proxy itself asks servers.
-mod ask {
-    /// The password.
+/// The requests of the proxy itself.
+mod tag {
+    /// AUTH.
     pub(super) const AUTH: u32 = 1;
-    /// The database.
+    /// SELECT.
     pub(super) const SELECT: u32 = 2;
-    /// To be allowed to read from a replica of a Cluster.
+    /// READONLY, for reads from a Cluster's replica.
     pub(super) const READONLY: u32 = 3;
-    /// To be served a slot that is moving.
+    /// ASKING, for a slot that is being migrated.
     pub(super) const ASKING: u32 = 4;
-    /// The whole Cluster.
+    /// CLUSTER NODES.
     pub(super) const NODES: u32 = 5;
-    /// Messages of failovers.
+    /// SUBSCRIBE to a Sentinel's failover messages.
     pub(super) const EVENTS: u32 = 6;
-    /// Something for a client that has the connection to itself.
+    /// A request of a client with a private connection.
     pub(super) const PASS: u32 = 7;
-    /// The other Sentinels, of the group that is added to this.
+    /// SENTINEL SENTINELS; the number of the group is added.
     pub(super) const SENTINELS: u32 = 1 << 16;
-    /// The primary of the group that is added to this.
+    /// SENTINEL GET-MASTER-ADDR-BY-NAME; the number of the group is added.
     pub(super) const MASTER: u32 = 2 << 16;
-    /// The replicas of the group that is added to this.
+    /// SENTINEL SLAVES; the number of the group is added.
     pub(super) const SLAVES: u32 = 3 << 16;
 }
 
-/// The number of a command that the proxy sends by itself.
+/// The command number of the proxy's own requests.
 const OWN: u16 = u16::MAX;
 
 const CLOSED: &[u8] = b"-ERR server connection close\r\n";
 const NO_CONNECTION: &[u8] = b"-ERR no server connection avaliable\r\n";
 const NO_SERVER: &[u8] = b"-ERR no server avaliable\r\n";
 
-/// A predixy as a machine.
+/// A predixy proxy as a machine.
 pub fn machine(config: Config, seed: u64) -> Proxy<Predixy> {
     Proxy::new(Predixy::new(config, seed))
 }
 
 impl Predixy {
-    /// The rule that a configuration describes.
+    /// The rule for a configuration.
     pub fn new(config: Config, seed: u64) -> Predixy {
         Predixy {
             topology: Topology::new(&config),
@@ -180,14 +181,14 @@ impl Predixy {
             stats: Stats::default(),
             vitals: Vitals::default(),
             events: None,
-            holding: Holding::default(),
+            hold_queue: HoldQueue::default(),
             reload: None,
             last_op: 0,
             config,
         }
     }
 
-    /// A new connection to a server: with its password, the database, and what else it needs.
+    /// Opens a connection to a server, and sends AUTH, SELECT and so on.
     fn open(
         &mut self,
         engine: &mut PredixyEngine,
@@ -207,18 +208,18 @@ impl Predixy {
             engine.send(now.mono, link, Owner::Rule(tag), OWN, [&request]);
         };
         if let Some(password) = &known.password {
-            send(ask::AUTH, &[b"AUTH", password.as_bytes()]);
+            send(tag::AUTH, &[b"AUTH", password.as_bytes()]);
         }
         if db > 0 {
-            send(ask::SELECT, &[b"SELECT", db.to_string().as_bytes()]);
+            send(tag::SELECT, &[b"SELECT", db.to_string().as_bytes()]);
         }
         if known.role == Role::Slave && self.topology.is_cluster() {
-            send(ask::READONLY, &[b"READONLY"]);
+            send(tag::READONLY, &[b"READONLY"]);
         }
         Some(link)
     }
 
-    /// The connection to a server that all clients share; `None` if it is left alone for now.
+    /// The shared connection to a server; `None` if the server is marked as failed.
     #[inline]
     fn shared(
         &mut self,
@@ -243,7 +244,7 @@ impl Predixy {
         Some(link)
     }
 
-    /// A connection to a server that a client has to itself.
+    /// A private connection to a server for a client.
     fn private(
         &mut self,
         engine: &mut PredixyEngine,
@@ -263,7 +264,7 @@ impl Predixy {
         Some(link)
     }
 
-    /// Takes a client's own connection away from it. It is used again unless it may be in a state of
+    /// Takes a client's private connection away. It is reused if it is `clean`: without a state of
     /// its own.
     fn release(&mut self, engine: &mut PredixyEngine, client: ClientId, clean: bool) {
         let Some(known) = engine.client_mut(client) else { return };
@@ -271,13 +272,13 @@ impl Predixy {
         (data.watching, data.multi, data.subscribed, data.blocked) = (false, false, false, false);
         let Some(link) = data.private.take() else { return };
         if clean {
-            self.give_back(engine, link);
+            self.return_private(engine, link);
         } else {
             engine.close(link);
         }
     }
 
-    /// Counts the latency of a request.
+    /// Records the latency of a request.
     #[inline]
     fn measure(&mut self, now: Now<'_>, server: Option<usize>, pending: &Pending) {
         if self.config.monitors.is_empty() {
@@ -300,7 +301,7 @@ impl Predixy {
 }
 
 impl Proxy<Predixy> {
-    /// Groups and servers at this moment.
+    /// The current groups and servers.
     pub fn view(&self) -> View {
         let (topology, stats) = (&self.rule.topology, &self.rule.stats);
         let mut servers: Vec<ServerView> = topology
@@ -357,7 +358,7 @@ impl Rule for Predixy {
         self.listener = Some(engine.listen(self.config.bind.clone(), 511));
         if self.config.worker_threads > 1 {
             let text = format!(
-                "WorkerThreads {} was asked for; one thread serves all clients",
+                "WorkerThreads {} is ignored; one thread serves all clients",
                 self.config.worker_threads
             );
             engine.log(LogLevel::Notice, text);
@@ -397,10 +398,10 @@ impl Rule for Predixy {
         _: ConnId,
         _: ListenerId,
         _: &Endpoint,
-    ) -> Welcome<ClientData> {
+    ) -> AcceptedClient<ClientData> {
         self.stats.accept += 1;
         let auth = self.config.authority.iter().position(|auth| auth.password.is_empty());
-        Welcome { data: ClientData { auth, ..ClientData::default() }, inline: true }
+        AcceptedClient { data: ClientData { auth, ..ClientData::default() }, inline: true }
     }
 
     #[inline]
@@ -415,7 +416,7 @@ impl Rule for Predixy {
     }
 
     fn ended(&mut self, engine: &mut PredixyEngine, client: ClientId) -> bool {
-        // No server takes the request that it waits for.
+        // Closing the private connection at once cancels a blocking command on it.
         engine.client(client).is_some_and(|client| client.data.private.is_some())
     }
 
@@ -424,7 +425,7 @@ impl Rule for Predixy {
         engine: &mut PredixyEngine,
         _: Now<'_>,
         client: &engine::Client<ClientData>,
-        _: Left,
+        _: DisconnectReason,
     ) {
         if let Some(link) = client.data.private {
             engine.close(link);
@@ -449,8 +450,8 @@ impl Rule for Predixy {
         link: LinkId,
         pending: &mut Pending,
         reply: &[u8],
-    ) -> Verdict {
-        let Some(data) = engine.link(link).map(|link| link.data) else { return Verdict::Taken };
+    ) -> ReplyAction {
+        let Some(data) = engine.link(link).map(|link| link.data) else { return ReplyAction::Taken };
         self.stats.responses += 1;
         self.stats.recv_server_bytes += reply.len() as u64;
         if let Some(server) = self.topology.servers.get_mut(data.server) {
@@ -462,30 +463,30 @@ impl Rule for Predixy {
         match pending.owner {
             Owner::Rule(tag) => self.answered(engine, now, link, tag, reply),
             Owner::Client { id, .. } => {
-                if pending.kept.is_some()
+                if pending.copy.is_some()
                     && reply.first() == Some(&b'-')
                     && self.follow(engine, now, pending, reply)
                 {
-                    return Verdict::Taken;
+                    return ReplyAction::Taken;
                 }
-                if pending.kept.is_some()
+                if pending.copy.is_some()
                     && is_refusal(reply)
-                    && let Some(errand) = self.errand_of(pending)
+                    && let Some(routed) = self.routed_from(pending)
                 {
-                    self.hold(engine, now, errand, CLOSED);
-                    return Verdict::Taken;
+                    self.hold(engine, now, routed, CLOSED);
+                    return ReplyAction::Taken;
                 }
                 self.stats.send_client_bytes += reply.len() as u64;
                 self.measure(now, Some(data.server), pending);
                 if data.shared && !self.is_scan(pending.command) {
-                    return Verdict::Forward;
+                    return ReplyAction::Forward;
                 }
                 self.finish(engine, id, data, pending, reply)
             }
         }
     }
 
-    fn unasked(
+    fn unexpected_reply(
         &mut self,
         engine: &mut PredixyEngine,
         now: Now<'_>,
@@ -503,7 +504,13 @@ impl Rule for Predixy {
         true
     }
 
-    fn lost(&mut self, engine: &mut PredixyEngine, now: Now<'_>, gone: Gone<LinkData>, why: Lost) {
+    fn lost(
+        &mut self,
+        engine: &mut PredixyEngine,
+        now: Now<'_>,
+        gone: ClosedLink<LinkData>,
+        why: LinkError,
+    ) {
         let LinkData { server, db, client, .. } = gone.data;
         if self.events == Some(gone.id) {
             self.events = None;
@@ -514,10 +521,10 @@ impl Rule for Predixy {
             }
             known.idle.retain(|(_, link)| *link != gone.id);
             let text = match why {
-                Lost::Net(error) => error.to_string(),
-                Lost::TimedOut => "Connection timed out".to_owned(),
-                Lost::Malformed => "no reply of a Redis server".to_owned(),
-                Lost::Unfit => "refused by the proxy".to_owned(),
+                LinkError::Net(error) => error.to_string(),
+                LinkError::TimedOut => "Connection timed out".to_owned(),
+                LinkError::Malformed => "not a reply of a Redis server".to_owned(),
+                LinkError::Unfit => "refused by the proxy".to_owned(),
             };
             let line = format!("h 0 s {} will be close with status {text}", known.text);
             if known.failed(now.mono, &self.config.pool) {
@@ -529,17 +536,17 @@ impl Rule for Predixy {
         let text = if gone.up { CLOSED } else { NO_CONNECTION };
         for pending in gone.pending {
             let unsent = !gone.up || pending.end - pending.len >= gone.sent;
-            self.rescue(engine, now, pending, unsent, text);
+            self.hold_after_loss(engine, now, pending, unsent, text);
         }
         if let Some(client) = client
             && let Some(known) = engine.client_mut(client)
             && known.data.private == Some(gone.id)
         {
-            // What it had begun there is lost; it has to know.
+            // The client had state on the connection that is lost, so it has to be disconnected.
             let stateful = known.data.watching || known.data.multi || known.data.subscribed;
             known.data.private = None;
             if let Some((owner, _)) = known.data.leaving.take() {
-                engine.settle(owner, CLOSED);
+                engine.deliver_reply(owner, CLOSED);
             }
             self.release(engine, client, false);
             if stateful {
@@ -600,6 +607,6 @@ impl Rule for Predixy {
 
     fn timeout(&self) -> Option<Mono> {
         let idle = self.config.client_timeout.map(|_| self.idle_at);
-        earliest([idle, self.holding.timeout(), Some(self.refresh_at)])
+        earliest([idle, self.hold_queue.timeout(), Some(self.refresh_at)])
     }
 }

@@ -1,4 +1,4 @@
-//! The servers behind predixy: placement of keys, read priorities, failures.
+//! The servers behind predixy: the distribution of keys, read priorities, failures.
 
 use super::config::{self, DataCenter, Kind, ServerAddress};
 use super::hold::Destination;
@@ -12,27 +12,27 @@ use crate::sharding::{GroupHash, HashTag, Slot};
 use crate::sorted::SortedMap;
 use crate::time::Mono;
 
-/// Servers that are kept in mind at most.
+/// The maximum number of known servers.
 pub(super) const MAX_SERVERS: usize = 2048;
 
-/// Most idle private connections of a server that are kept for reuse.
+/// The maximum number of idle private connections to a server.
 const MAX_IDLE: usize = 64;
 
-/// All servers and the groups that they form.
+/// All servers, and their groups.
 #[derive(Clone, Debug)]
 pub(super) struct Topology {
     pub(super) servers: Vec<Server>,
     by_text: SortedMap<String, usize>,
     pub(super) groups: Vec<Group>,
-    /// Whether Sentinels tell of the groups.
+    /// Whether Sentinels report the groups' servers.
     pub(super) has_sentinels: bool,
     spread: Spread,
 }
 
-/// How keys are spread over groups.
+/// How keys are distributed over groups.
 #[derive(Clone, Debug)]
 enum Spread {
-    /// A hash modulo the number of groups; `None` for at random.
+    /// A hash modulo the number of groups; `None` for a random group.
     Hash(Option<GroupHash>, Option<HashTag>),
     /// The group of each slot of a Cluster; `None` while the slot has no owner.
     Slots(Vec<Option<u16>>),
@@ -41,7 +41,7 @@ enum Spread {
 /// A primary and its replicas.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Group {
-    /// Its name; the id of the primary in a Cluster.
+    /// Its name; in a Cluster the ID of the primary.
     pub(super) name: String,
     /// Its servers.
     pub(super) servers: Vec<usize>,
@@ -50,23 +50,23 @@ pub(super) struct Group {
 /// A server.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
-    /// Its address as it is written.
+    /// Its address as text.
     pub(super) text: String,
     pub(super) address: Address,
     pub(super) password: Option<String>,
     pub(super) role: Role,
     pub(super) group: Option<usize>,
-    /// Whether the configuration names it.
+    /// Whether it is in the configuration file.
     pub(super) fixed: bool,
-    /// Whether it is believed to be part of its group.
+    /// Whether it was last reported as a member of its group.
     pub(super) online: bool,
-    /// Whether it has failed so often that it is left alone.
+    /// Whether it is marked as failed, after repeated failures.
     pub(super) fail: bool,
     failures: i32,
     retry_at: Mono,
     /// Its data center.
     pub(super) center: Option<usize>,
-    /// Connections that all clients share, by database.
+    /// Shared connections, by database.
     pub(super) shared: SortedMap<u16, LinkId>,
     /// Idle private connections, with their selected databases.
     pub(super) idle: Vec<(u16, LinkId)>,
@@ -74,7 +74,7 @@ pub(super) struct Server {
     pub(super) latencies: Vec<Latency>,
 }
 
-/// What a server is in its group.
+/// The role of a server in its group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Role {
     Unknown,
@@ -94,7 +94,7 @@ impl Role {
     }
 }
 
-/// What INFO tells of a server.
+/// The statistics of a server for INFO.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ServerStats {
     pub(super) connect: u64,
@@ -104,11 +104,11 @@ pub(super) struct ServerStats {
     pub(super) recv_bytes: u64,
 }
 
-/// A server as another program describes it.
+/// A server as reported by a Sentinel or a Cluster node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct ReportedServer {
     pub(super) text: String,
-    /// Whether it is said to be reachable.
+    /// Whether it is reported as reachable.
     pub(super) up: bool,
 }
 
@@ -177,8 +177,8 @@ impl Topology {
         Some(index)
     }
 
-    /// The server at an address, which is added if it is new. `None` if that is no address or there
-    /// are too many.
+    /// The server at an address, added if it is new. `None` if the address is invalid or there are
+    /// too many servers.
     pub(super) fn add(&mut self, text: &str, config: &config::Config) -> Option<usize> {
         if let Some(known) = self.by_text.get(text) {
             return Some(*known);
@@ -212,7 +212,7 @@ impl Topology {
         self.by_text.get(text).copied()
     }
 
-    /// Makes a server a member of a group, and of no other.
+    /// Moves a server to a group, and removes it from any other.
     fn place(&mut self, server: usize, group: Option<usize>) {
         if let Some(known) = self.servers.get_mut(server)
             && known.group != group
@@ -233,7 +233,7 @@ impl Topology {
         matches!(self.spread, Spread::Slots(_))
     }
 
-    /// Where a key belongs.
+    /// The destination of a key.
     #[inline]
     pub(super) fn place_of(&self, key: &[u8], rng: &mut Rng) -> Destination {
         match &self.spread {
@@ -242,7 +242,7 @@ impl Topology {
         }
     }
 
-    /// The group at a place; `None` if that slot has no owner.
+    /// The group of a destination; `None` if the slot has no owner.
     #[inline]
     pub(super) fn group_at(&self, place: Destination) -> Option<usize> {
         match (place, &self.spread) {
@@ -270,7 +270,7 @@ impl Topology {
         }
     }
 
-    /// What of a request with several keys can go together: keys with the same number.
+    /// The number of a key's bundle: keys with the same number can be sent in one request.
     pub(super) fn bundle_of(&self, key: &[u8], rng: &mut Rng) -> u32 {
         match &self.spread {
             Spread::Slots(_) => Slot::of(key).number().into(),
@@ -286,7 +286,7 @@ impl Topology {
             .find(|&i| self.servers.get(i).is_some_and(|s| s.role == Role::Master && s.online))
     }
 
-    /// A Sentinel has reported the primary of a group. True if it changed.
+    /// Sets the primary of a group, reported by a Sentinel. True if it changed.
     pub(super) fn set_master(
         &mut self,
         group: usize,
@@ -302,7 +302,7 @@ impl Topology {
                 if let Some(member) = self.servers.get_mut(member)
                     && member.role == Role::Master
                 {
-                    // It becomes a replica of the new one, if it comes back at all.
+                    // When it comes back, it will be a replica of the new one.
                     member.role = Role::Slave;
                     member.online = false;
                 }
@@ -317,11 +317,11 @@ impl Topology {
         Some(new)
     }
 
-    /// A Sentinel has told the replicas of a group. Those that are new.
+    /// Sets the replicas of a group, reported by a Sentinel. Returns the new ones.
     pub(super) fn set_slaves(
         &mut self,
         group: usize,
-        told: &[Told],
+        told: &[ReportedServer],
         config: &config::Config,
     ) -> Vec<usize> {
         let mut new = Vec::new();
@@ -330,7 +330,7 @@ impl Topology {
             let Some(index) = self.add(&one.text, config) else { continue };
             let Some(server) = self.servers.get(index) else { continue };
             listed.push(index);
-            // The primary of the group is told by another reply (`SENTINEL get-master-addr-by-name`).
+            // Another reply reports the primary (`SENTINEL get-master-addr-by-name`).
             if server.role == Role::Master && server.group == Some(group) {
                 continue;
             }
@@ -355,7 +355,8 @@ impl Topology {
         new
     }
 
-    /// A node has told the whole Cluster (`CLUSTER NODES`). False if that makes no sense.
+    /// Sets the whole topology, reported by a Cluster node (`CLUSTER NODES`). False if the reply is
+    /// invalid.
     pub(super) fn set_cluster(&mut self, nodes: &str, config: &config::Config) -> bool {
         let mut slots = vec![None; usize::from(Slot::COUNT)];
         let mut groups: Vec<Group> = Vec::new();
@@ -418,7 +419,7 @@ impl Topology {
         true
     }
 
-    /// A node has told that another one has a slot now.
+    /// Sets the owner of a slot, reported by a Cluster node.
     pub(super) fn set_slot(&mut self, slot: Slot, server: usize) {
         let group = self.servers.get(server).and_then(|server| server.group);
         if let (Spread::Slots(slots), Some(group)) = (&mut self.spread, group)
@@ -428,8 +429,8 @@ impl Topology {
         }
     }
 
-    /// Somebody in the Cluster to ask.
-    pub(super) fn somebody(&self, rng: &mut Rng, now: Mono) -> Option<usize> {
+    /// A random node of the Cluster that may be asked.
+    pub(super) fn random_node(&self, rng: &mut Rng, now: Mono) -> Option<usize> {
         let well = |server: &&usize| {
             self.servers.get(**server).is_some_and(|s| !s.fail || s.retry_at <= now)
         };
@@ -445,8 +446,8 @@ impl Topology {
         from.get(rng.below(from.len() as u64) as usize).copied()
     }
 
-    /// The server of a group to read from: of the data center that is read from most gladly, of the
-    /// highest priority, with the fewest unanswered requests; those that fail come last.
+    /// The server of a group to read from: with the highest data center priority, then the highest
+    /// read priority, then the fewest unanswered requests. Failed servers come last.
     pub(super) fn reader(
         &self,
         group: usize,
@@ -506,7 +507,7 @@ impl Topology {
 }
 
 impl Server {
-    /// Whether it may be connected to now. One that fails is tried once in a while.
+    /// Whether a connection may be attempted now. A failed server is retried after a while.
     pub(super) fn may_try(&mut self, now: Mono, config: &config::Pool) -> bool {
         if !self.fail {
             return true;
@@ -518,7 +519,7 @@ impl Server {
         true
     }
 
-    /// A connection to it has failed. True if it is left alone from now on.
+    /// Counts a failed connection. True if the server is marked as failed by it.
     pub(super) fn failed(&mut self, now: Mono, config: &config::Pool) -> bool {
         self.failures = self.failures.saturating_add(1);
         if self.failures < config.server_failure_limit {
@@ -528,13 +529,13 @@ impl Server {
         !core::mem::replace(&mut self.fail, true)
     }
 
-    /// It answers. True if it had failed.
+    /// Clears the failures after a reply. True if the server was marked as failed.
     pub(super) fn recover(&mut self) -> bool {
         self.failures = 0;
         core::mem::take(&mut self.fail)
     }
 
-    /// Unanswered requests on the connections that all share.
+    /// The number of unanswered requests on the shared connections.
     pub(super) fn pending(&self, engine: &PredixyEngine) -> usize {
         let links = self.shared.values().filter_map(|link| engine.link(*link));
         links.map(|link| link.pending().len()).sum()
@@ -542,8 +543,8 @@ impl Server {
 }
 
 impl Predixy {
-    /// Gives a private connection back, or closes it if there are enough.
-    pub(super) fn give_back(&mut self, engine: &mut PredixyEngine, link: LinkId) {
+    /// Returns a private connection to the idle ones, or closes it if there are enough.
+    pub(super) fn return_private(&mut self, engine: &mut PredixyEngine, link: LinkId) {
         let Some(known) = engine.link_mut(link) else { return };
         let (server, db) = (known.data.server, known.data.db);
         known.data.client = None;
@@ -566,8 +567,8 @@ fn center_of(centers: &[DataCenter], text: &str) -> Option<usize> {
     best.map(|(index, _)| index)
 }
 
-/// The servers in an answer to `SENTINEL slaves` or `SENTINEL sentinels`.
-pub(super) fn told(reply: &[u8]) -> Vec<Told> {
+/// Parses the reply to `SENTINEL slaves` or `SENTINEL sentinels`.
+pub(super) fn parse_servers(reply: &[u8]) -> Vec<ReportedServer> {
     let mut all = Vec::new();
     for entry in elements(reply).into_iter().flatten() {
         let fields: Vec<&[u8]> = elements(entry).into_iter().flatten().filter_map(text).collect();
@@ -578,12 +579,12 @@ pub(super) fn told(reply: &[u8]) -> Vec<Told> {
         let (Some(ip), Some(port)) = (field(b"ip"), field(b"port")) else { continue };
         let down = |flag: &str| matches!(flag, "s_down" | "o_down" | "disconnected");
         let up = !field(b"flags").unwrap_or_default().split(',').any(down);
-        all.push(Told { text: join(ip, port), up });
+        all.push(ReportedServer { text: join(ip, port), up });
     }
     all
 }
 
-/// `host:port`, with brackets if they are needed.
+/// `host:port`, with brackets for IPv6.
 pub(super) fn join(host: &str, port: &str) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

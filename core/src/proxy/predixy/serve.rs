@@ -1,19 +1,19 @@
-//! What becomes of clients' requests.
+//! Handling of clients' requests.
 
 use super::command::{Access, Command, Keys, Special};
-use super::hold::{Destination, Errand};
+use super::hold::{Destination, RoutedRequest};
 use super::{
     Auth, ClientData, ClientId, Flow, GROUP_BITS, LinkData, LinkId, NO_CONNECTION, NO_SERVER, OWN,
-    Owner, Pending, Predixy, PredixyEngine, Request, SortedMap, Verdict, ask, write,
+    Owner, Pending, Predixy, PredixyEngine, ReplyAction, Request, SortedMap, tag, write,
 };
-use crate::proxy::engine::{Join, Joined, Kept};
+use crate::proxy::engine::{Join, JoinKind, RequestCopy};
 use crate::proxy::reply::{elements, integer, text};
 use crate::proxy::request::{write_bulk, write_head};
 use crate::sharding::Slot;
 use crate::time::Now;
 
 impl Predixy {
-    /// A client asks for something.
+    /// Handles a request of a client.
     #[inline]
     pub(super) fn serve(
         &mut self,
@@ -49,7 +49,7 @@ impl Predixy {
         };
         if special != Special::Auth && !self.config.authority.is_empty() {
             let allowed = match data.auth.and_then(|i| self.config.authority.get(i)) {
-                Some(auth) if may(auth, mode.access, mode.keys, &request) => Ok(()),
+                Some(auth) if is_permitted(auth, mode.access, mode.keys, &request) => Ok(()),
                 Some(_) => Err(&b"-ERR auth permission deny\r\n"[..]),
                 None => Err(&b"-NOAUTH Authentication required.\r\n"[..]),
             };
@@ -65,7 +65,7 @@ impl Predixy {
         self.serve_special(engine, now, client, id, &request)
     }
 
-    /// A request that is not simply passed on, or of a client with a connection of its own.
+    /// Handles a request with a special treatment, or of a client with a private connection.
     fn serve_special(
         &mut self,
         engine: &mut PredixyEngine,
@@ -125,7 +125,7 @@ impl Predixy {
                 engine.answer(client, b"-ERR forbid transaction in current server pool\r\n");
             }
             Special::Subscribe | Special::Blocking | Special::Multi | Special::Watch if !first => {
-                // What was asked before goes to other connections; it must be done first.
+                // Earlier requests were sent on other connections, and must be executed first.
                 return Flow::Later;
             }
             Special::Subscribe => self.subscribe(engine, now, client, &data, request),
@@ -237,7 +237,7 @@ impl Predixy {
         }
     }
 
-    /// Where all keys of a request belong, or why there is no such place.
+    /// The destination of all keys of a request, or the error if they differ.
     fn place_of_all(&mut self, keys: Keys, request: &Request<'_>) -> Result<Destination, Vec<u8>> {
         let range = key_range(keys, request).ok_or_else(|| b"-ERR argument wrong\r\n".to_vec())?;
         let mut found = None;
@@ -246,7 +246,7 @@ impl Predixy {
             match found {
                 None => found = Some(place),
                 Some(first) if first == place => {}
-                // Nodes of a Cluster say so themselves.
+                // A Cluster node replies with CROSSSLOT itself.
                 Some(_) if self.topology.is_cluster() => {}
                 Some(_) => {
                     return Err(format!(
@@ -260,7 +260,7 @@ impl Predixy {
         Ok(found.unwrap_or(Destination::Group(0)))
     }
 
-    /// The server of a group for a request, or why there is none.
+    /// The server of a group for a request, or the error if there is none.
     #[inline]
     fn server_for(
         &mut self,
@@ -290,27 +290,27 @@ impl Predixy {
         to: Destination,
         bytes: &[u8],
     ) {
-        let seq = engine.ask(client);
+        let seq = engine.expect_reply(client);
         let owner = Owner::Client { id: client, seq, part: 0 };
-        let errand = Errand { owner, command, access, to, until: None, bytes };
-        self.send_errand(engine, now, errand);
+        let routed = RoutedRequest { owner, command, access, to, until: None, bytes };
+        self.send_routed(engine, now, routed);
     }
 
     /// Sends a request, or a part of one, to a server, or holds it until there is one.
     #[inline]
-    pub(super) fn send_errand(
+    pub(super) fn send_routed(
         &mut self,
         engine: &mut PredixyEngine,
         now: Now<'_>,
-        errand: Errand<&[u8]>,
+        routed: RoutedRequest<&[u8]>,
     ) {
-        let Owner::Client { id: client, .. } = errand.owner else { return };
-        let link = if self.holding.holds(client) {
+        let Owner::Client { id: client, .. } = routed.owner else { return };
+        let link = if self.hold_queue.holds(client) {
             Err(NO_CONNECTION)
         } else {
             let db = engine.client(client).map_or(0, |client| client.data.db);
-            let group = self.topology.group_at(errand.to);
-            match group.and_then(|group| self.server_for(engine, errand.access, group)) {
+            let group = self.topology.group_at(routed.to);
+            match group.and_then(|group| self.server_for(engine, routed.access, group)) {
                 None => Err(NO_SERVER),
                 Some(server) => self
                     .shared(engine, now, server, db)
@@ -319,17 +319,17 @@ impl Predixy {
             }
         };
         match link {
-            Ok((link, server)) => self.send(engine, now, link, server, &errand, 0),
+            Ok((link, server)) => self.send(engine, now, link, server, &routed, 0),
             Err(error) => {
-                let Errand { owner, command, access, to, until, bytes } = errand;
+                let RoutedRequest { owner, command, access, to, until, bytes } = routed;
                 let bytes = bytes.into();
-                let errand = Errand { owner, command, access, to, until, bytes };
-                self.hold(engine, now, errand, error);
+                let routed = RoutedRequest { owner, command, access, to, until, bytes };
+                self.hold(engine, now, routed, error);
             }
         }
     }
 
-    /// Sends a request on a connection and counts it.
+    /// Sends a request on a connection, and counts it.
     #[inline]
     pub(super) fn send(
         &mut self,
@@ -337,14 +337,14 @@ impl Predixy {
         now: Now<'_>,
         link: LinkId,
         server: usize,
-        errand: &Errand<&[u8]>,
+        routed: &RoutedRequest<&[u8]>,
         hops: u8,
     ) {
-        let bytes = errand.bytes;
-        engine.send(now.mono, link, errand.owner, errand.command, [bytes]);
+        let bytes = routed.bytes;
+        engine.send(now.mono, link, routed.owner, routed.command, [bytes]);
         if self.is_dynamic() {
-            let kept = Kept { bytes: bytes.into(), place: errand.to.number() };
-            engine.keep_last(link, kept, hops);
+            let kept = RequestCopy { bytes: bytes.into(), place: routed.to.number() };
+            engine.copy_last(link, kept, hops);
         }
         self.stats.send_server_bytes += bytes.len() as u64;
         if let Some(server) = self.topology.servers.get_mut(server) {
@@ -353,7 +353,7 @@ impl Predixy {
         }
     }
 
-    /// Sends a request on the connection that a client has to itself.
+    /// Sends a request on a client's private connection.
     fn send_own(
         &mut self,
         engine: &mut PredixyEngine,
@@ -363,14 +363,14 @@ impl Predixy {
         id: u16,
         request: &Request<'_>,
     ) {
-        let seq = engine.ask(client);
+        let seq = engine.expect_reply(client);
         let owner = Owner::Client { id: client, seq, part: 0 };
         if !engine.send(now.mono, link, owner, id, [request.bytes]) {
-            engine.settle(owner, super::CLOSED);
+            engine.deliver_reply(owner, super::CLOSED);
         }
     }
 
-    /// Gives a client a connection of its own and sends the request there. False if there is none.
+    /// Sends a request on a new private connection of the client. False if there is none.
     #[expect(clippy::too_many_arguments, reason = "the parts of one request")]
     fn send_private(
         &mut self,
@@ -398,7 +398,7 @@ impl Predixy {
         }
     }
 
-    /// A connection of a client's own to the primary of a group; else the error that the client gets.
+    /// A new private connection to the primary of a group, or the error for the client.
     fn new_private(
         &mut self,
         engine: &mut PredixyEngine,
@@ -411,7 +411,7 @@ impl Predixy {
         self.private(engine, now, client, server, db).ok_or(NO_CONNECTION)
     }
 
-    /// Sends the parts of a request with many keys to the servers of the keys.
+    /// Splits a request with many keys, and sends the parts to the servers of the keys.
     #[expect(clippy::too_many_arguments, reason = "the parts of one request")]
     fn split(
         &mut self,
@@ -429,7 +429,7 @@ impl Predixy {
             let to = self.topology.place_of(request.arg(1), &mut self.rng);
             return self.send_whole(engine, now, client, id, access, to, request.bytes);
         }
-        // Keys of one bundle stay together.
+        // The keys of a bundle stay together.
         let mut bundles: SortedMap<u32, (usize, Vec<u8>)> = SortedMap::new();
         let mut order = Vec::new();
         for i in (1..request.len()).step_by(step) {
@@ -446,11 +446,11 @@ impl Predixy {
                 let place = |(bundle, _): &(u32, usize)| {
                     bundles.keys().position(|known| known == bundle).unwrap_or_default() as u32
                 };
-                Joined::Array(order.iter().map(place).collect())
+                JoinKind::Array(order.iter().map(place).collect())
             }
-            Special::Mset => Joined::First,
-            Special::Msetnx => Joined::All,
-            _ => Joined::Sum,
+            Special::Mset => JoinKind::First,
+            Special::Msetnx => JoinKind::All,
+            _ => JoinKind::Sum,
         };
         let seq = engine.split(client, Join::new(joined, bundles.len()));
         for (part, (bundle, (args, body))) in bundles.iter().enumerate() {
@@ -463,12 +463,13 @@ impl Predixy {
                 Some(slot) if self.topology.is_cluster() => Destination::Slot(slot),
                 _ => Destination::Group(*bundle as usize),
             };
-            let errand = Errand { owner, command: id, access, to, until: None, bytes: &bytes[..] };
-            self.send_errand(engine, now, errand);
+            let routed =
+                RoutedRequest { owner, command: id, access, to, until: None, bytes: &bytes[..] };
+            self.send_routed(engine, now, routed);
         }
     }
 
-    /// `SCRIPT LOAD` goes to every primary.
+    /// Sends `SCRIPT LOAD` to every primary.
     fn script(
         &mut self,
         engine: &mut PredixyEngine,
@@ -484,17 +485,17 @@ impl Predixy {
         if groups == 0 {
             return engine.answer(client, NO_SERVER);
         }
-        let seq = engine.split(client, Join::new(Joined::First, groups));
+        let seq = engine.split(client, Join::new(JoinKind::First, groups));
         for group in 0..groups {
             let owner = Owner::Client { id: client, seq, part: group as u32 };
             let (access, to) = (Access::Write, Destination::Group(group));
             let bytes = request.bytes;
-            let errand = Errand { owner, command: id, access, to, until: None, bytes };
-            self.send_errand(engine, now, errand);
+            let routed = RoutedRequest { owner, command: id, access, to, until: None, bytes };
+            self.send_routed(engine, now, routed);
         }
     }
 
-    /// SCAN goes through the groups one after the other; the low bits of the cursor tell which.
+    /// SCAN iterates over the groups one by one; the low bits of the cursor contain the group.
     fn scan(
         &mut self,
         engine: &mut PredixyEngine,
@@ -518,7 +519,8 @@ impl Predixy {
         self.send_whole(engine, now, client, id, Access::Write, to, &bytes);
     }
 
-    /// The reply to SCAN with the cursor that leads on through the groups.
+    /// Rewrites the cursor in a reply to SCAN, so that it continues with the same or the next
+    /// group.
     fn scanned(&self, data: LinkData, reply: &[u8]) -> Option<Vec<u8>> {
         let mut parts = elements(reply)?;
         let (cursor, keys) = (parts.next()?, parts.next()?);
@@ -535,7 +537,7 @@ impl Predixy {
         Some(out)
     }
 
-    /// What follows from a reply besides that it is passed on.
+    /// The effects of a reply, besides its being forwarded.
     pub(super) fn finish(
         &mut self,
         engine: &mut PredixyEngine,
@@ -543,17 +545,17 @@ impl Predixy {
         data: LinkData,
         pending: &Pending,
         reply: &[u8],
-    ) -> Verdict {
+    ) -> ReplyAction {
         let special = self.config.commands.get(pending.command).map(|command| command.special);
         if special == Some(Special::Scan) {
             if let Some(other) = self.scanned(data, reply) {
-                engine.settle(pending.owner, &other);
-                return Verdict::Taken;
+                engine.deliver_reply(pending.owner, &other);
+                return ReplyAction::Taken;
             }
-            return Verdict::Forward;
+            return ReplyAction::Forward;
         }
         let good = reply.first() != Some(&b'-');
-        let Some(known) = engine.client_mut(client) else { return Verdict::Forward };
+        let Some(known) = engine.client_mut(client) else { return ReplyAction::Forward };
         match special {
             Some(Special::Watch) if good && !known.data.multi => known.data.watching = true,
             Some(Special::Multi) if good => known.data.multi = true,
@@ -566,10 +568,10 @@ impl Predixy {
         if !needed && !known.data.subscribed && known.unanswered() <= 1 {
             self.release(engine, client, true);
         }
-        Verdict::Forward
+        ReplyAction::Forward
     }
 
-    /// A client begins to listen to channels.
+    /// Subscribes a client to channels.
     fn subscribe(
         &mut self,
         engine: &mut PredixyEngine,
@@ -584,12 +586,12 @@ impl Predixy {
                 if let Some(client) = engine.client_mut(client) {
                     client.data.subscribed = true;
                 }
-                engine.send(now.mono, link, Owner::Rule(ask::PASS), OWN, [request.bytes]);
+                engine.send(now.mono, link, Owner::Rule(tag::PASS), OWN, [request.bytes]);
             }
         }
     }
 
-    /// A client that listens to channels asks for something.
+    /// Handles a request of a client with subscriptions.
     fn serve_subscriber(
         &mut self,
         engine: &mut PredixyEngine,
@@ -599,12 +601,12 @@ impl Predixy {
         data: &ClientData,
         request: &Request<'_>,
     ) -> Flow {
-        // Everything goes to the server, which answers in order and knows what is allowed.
+        // All requests go to the server, which replies in order and knows which are allowed.
         let Some(link) = data.private else { return Flow::Done };
-        engine.send(now.mono, link, Owner::Rule(ask::PASS), OWN, [request.bytes]);
+        engine.send(now.mono, link, Owner::Rule(tag::PASS), OWN, [request.bytes]);
         if special == Special::Unsubscribe {
-            // What follows may belong elsewhere again.
-            let seq = engine.ask(client);
+            // Later requests may go to other connections again.
+            let seq = engine.expect_reply(client);
             let owner = Owner::Client { id: client, seq, part: 0 };
             if let Some(client) = engine.client_mut(client) {
                 client.data.leaving = Some((owner, request.len().saturating_sub(1).max(1)));
@@ -614,7 +616,7 @@ impl Predixy {
         Flow::Done
     }
 
-    /// A client that does not listen stops listening.
+    /// Handles UNSUBSCRIBE of a client without subscriptions.
     fn unsubscribe_nothing(
         &mut self,
         engine: &mut PredixyEngine,
@@ -639,7 +641,7 @@ impl Predixy {
         engine.answer(client, &reply);
     }
 
-    /// Passes on what came on the connection of a client that listens.
+    /// Forwards what arrives on the connection of a client with subscriptions.
     pub(super) fn pass(&mut self, engine: &mut PredixyEngine, client: ClientId, reply: &[u8]) {
         self.stats.send_client_bytes += reply.len() as u64;
         let parts: Vec<&[u8]> = elements(reply).into_iter().flatten().take(3).collect();
@@ -652,8 +654,8 @@ impl Predixy {
         let leaving = engine.client_mut(client).and_then(|client| client.data.leaving.take());
         match leaving {
             None => engine.push(client, reply),
-            Some((owner, 1)) => engine.settle(owner, reply),
-            Some((owner, _)) if count == Some(0) => engine.settle(owner, reply),
+            Some((owner, 1)) => engine.deliver_reply(owner, reply),
+            Some((owner, _)) if count == Some(0) => engine.deliver_reply(owner, reply),
             Some((owner, left)) => {
                 if let Some(client) = engine.client_mut(client) {
                     client.data.leaving = Some((owner, left - 1));
@@ -667,7 +669,7 @@ impl Predixy {
     }
 }
 
-/// The indexes of the keys of a request; `None` if it does not say.
+/// The indices of the keys of a request; `None` if its number of keys is invalid.
 fn key_range(keys: Keys, request: &Request<'_>) -> Option<Vec<usize>> {
     let len = request.len();
     let counted = |at: usize| {
@@ -685,8 +687,8 @@ fn key_range(keys: Keys, request: &Request<'_>) -> Option<Vec<usize>> {
     })
 }
 
-/// Whether somebody with this authority may do this to these keys.
-fn may(auth: &Auth, access: Access, keys: Keys, request: &Request<'_>) -> bool {
+/// Whether an `Authority` permits this access to these keys.
+fn is_permitted(auth: &Auth, access: Access, keys: Keys, request: &Request<'_>) -> bool {
     let (allowed, prefixes) = match access {
         Access::Read => (true, &auth.read_prefixes),
         Access::Write => (auth.write, &auth.write_prefixes),

@@ -1,4 +1,4 @@
-//! Configuration files, and what becomes of what they say.
+//! Tests of configuration files, and of routing by them.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn parse(text: &str) -> Result<Config, String> {
     Config::parse("/etc/p.conf", &[], &mut read).map_err(|error| error.to_string())
 }
 
-/// As in the course notes.
+/// The example of the course notes.
 const SENTINEL: &str = "\
 SentinelServerPool {
     Databases 16
@@ -48,7 +48,7 @@ fn the_files_of_the_course_are_read() {
     assert_eq!(config.pool.server_timeout, Some(Duration::from_secs(1)));
     let config::Kind::Groups { sentinels, groups, .. } = &config.pool.kind else { panic!() };
     assert_eq!((sentinels.len(), groups.len()), (3, 2));
-    // k1 is in the first group, k2 and all that is tagged {oo} in the second.
+    // k1 is in the first group; k2, and every key with the tag {oo}, in the second.
     let topology = Topology::new(&config);
     let mut rng = Rng::new(1);
     let groups = ["k1", "k2", "{oo}k1", "{oo}k2"];
@@ -57,7 +57,7 @@ fn the_files_of_the_course_are_read() {
 }
 
 #[test]
-fn complaints_tell_the_file_and_the_line() {
+fn errors_name_the_file_and_the_line() {
     let with =
         |line: &str| parse(&format!("{line}\nInclude servers.conf\n")).expect_err("an error");
     assert_eq!(with("Bogus 1"), "/etc/p.conf:1 unknown key Bogus");
@@ -89,7 +89,7 @@ fn complaints_tell_the_file_and_the_line() {
 }
 
 #[test]
-fn a_cluster_is_learned_from_what_one_node_tells() {
+fn the_topology_is_read_from_cluster_nodes() {
     let config = parse("ClusterServerPool {\nServers {\n+ 10.0.0.1:7000\n}\n}\n").expect("good");
     let mut topology = Topology::new(&config);
     let mut rng = Rng::new(1);
@@ -108,7 +108,7 @@ ddd :0@0 master,noaddr - 0 0 0 disconnected
     // foo is in slot 12182, b in 3300.
     assert_eq!(master(&topology, b"foo"), "10.0.0.2:7000");
     assert_eq!(master(&topology, b"b"), "10.0.0.1:7000");
-    // The replica has taken over.
+    // The replica was promoted.
     let nodes = "\
 aaa 10.0.0.1:7000@17000 master - 0 0 1 connected 0-8191
 bbb 10.0.0.2:7000@17000 master,fail - 0 0 2 disconnected
@@ -133,10 +133,10 @@ fn reads_follow_the_read_priorities() {
             |server: &pool::Server| pending[topology.find(&server.text).expect("a known server")];
         topology.reader(0, &config, &mut rng, of)
     };
-    // The only one that is near, however busy it is.
+    // The only one in the local data center, however busy it is.
     assert_eq!(reader(&topology, [0, 0, 9]), Some(2));
     topology.servers[2].online = false;
-    // A replica rather than the primary.
+    // A replica is preferred to the primary.
     assert_eq!(reader(&topology, [0, 9, 0]), Some(1));
     topology.servers[1].fail = true;
     assert_eq!(reader(&topology, [0, 0, 0]), Some(0));

@@ -1,40 +1,42 @@
-//! Keeping the knowledge of the servers up to date: Sentinels, `CLUSTER NODES`, redirections, and a
-//! configuration that is read again.
+//! Keeps the topology up to date: Sentinels, `CLUSTER NODES`, redirections, and reloads of the
+//! configuration.
 
 use std::collections::BTreeMap;
 
 use super::config::{Config, Kind};
-use super::hold::Errand;
-use super::pool::{Topology, join, told};
+use super::hold::RoutedRequest;
+use super::pool::{Topology, join, parse_servers};
 use super::{
     ClientId, LinkId, MAX_HOPS, NO_CONNECTION, OWN, Owner, Pending, Predixy, PredixyEngine,
-    RETIRED, Verdict, ask, write,
+    RETIRED, ReplyAction, tag, write,
 };
 use crate::machine::{DiskDone, DiskError, DiskOp, LogLevel, OpId, Output};
-use crate::proxy::engine::Lost;
+use crate::proxy::engine::LinkError;
 use crate::proxy::reply::{elements, text};
 use crate::sharding::Slot;
 use crate::time::Now;
 
-/// Files that are being read again.
+/// A reload of the configuration files.
 #[derive(Clone, Debug)]
 pub(super) struct Reload {
-    /// What has been read.
+    /// The files that were read so far.
     files: BTreeMap<String, Vec<u8>>,
-    /// The operation under way and its file.
+    /// The current operation, and its file.
     op: OpId,
     file: String,
 }
 
 impl Predixy {
-    /// Asks for the topology.
+    /// Requests the topology.
     pub(super) fn refresh(&mut self, engine: &mut PredixyEngine, now: Now<'_>) {
         self.refresh_at = now.mono + self.config.pool.refresh_interval;
         match &self.config.pool.kind {
             Kind::Cluster { .. } => {
-                let Some(server) = self.topology.somebody(&mut self.rng, now.mono) else { return };
+                let Some(server) = self.topology.random_node(&mut self.rng, now.mono) else {
+                    return;
+                };
                 let Some(link) = self.shared(engine, now, server, 0) else { return };
-                own(engine, now, link, ask::NODES, &[b"CLUSTER", b"NODES"]);
+                own(engine, now, link, tag::NODES, &[b"CLUSTER", b"NODES"]);
             }
             Kind::Groups { sentinels, groups, .. } => {
                 if sentinels.is_empty() {
@@ -48,16 +50,16 @@ impl Predixy {
                     let mut ask = |tag, word: &[u8]| {
                         own(engine, now, link, tag + i, &[b"sentinel", word, name]);
                     };
-                    ask(ask::SENTINELS, b"sentinels");
-                    ask(ask::MASTER, b"get-master-addr-by-name");
-                    ask(ask::SLAVES, b"slaves");
+                    ask(tag::SENTINELS, b"sentinels");
+                    ask(tag::MASTER, b"get-master-addr-by-name");
+                    ask(tag::SLAVES, b"slaves");
                 }
                 self.listen_for_events(engine, now, sentinel);
             }
         }
     }
 
-    /// A Sentinel that answers, at random.
+    /// A random Sentinel that is not marked as failed.
     fn sentinel(&mut self, now: Now<'_>) -> Option<usize> {
         let is = |server: &super::pool::Server| server.role == super::Role::Sentinel;
         let all: Vec<usize> = (0..self.topology.servers.len())
@@ -73,17 +75,17 @@ impl Predixy {
         from.get(self.rng.below(from.len() as u64) as usize).copied()
     }
 
-    /// Lets a Sentinel tell of failovers at once, rather than when it is asked next.
+    /// Subscribes to a Sentinel's failover messages, which arrive sooner than the next refresh.
     fn listen_for_events(&mut self, engine: &mut PredixyEngine, now: Now<'_>, sentinel: usize) {
         if self.events.is_some() {
             return;
         }
         let Some(link) = self.open(engine, now, sentinel, 0, false) else { return };
-        own(engine, now, link, ask::EVENTS, &[b"SUBSCRIBE", b"+switch-master"]);
+        own(engine, now, link, tag::EVENTS, &[b"SUBSCRIBE", b"+switch-master"]);
         self.events = Some(link);
     }
 
-    /// A server has answered the proxy.
+    /// Handles a reply to a request of the proxy itself.
     pub(super) fn answered(
         &mut self,
         engine: &mut PredixyEngine,
@@ -91,42 +93,42 @@ impl Predixy {
         link: LinkId,
         tag: u32,
         reply: &[u8],
-    ) -> Verdict {
-        let Some(data) = engine.link(link).map(|link| link.data) else { return Verdict::Taken };
+    ) -> ReplyAction {
+        let Some(data) = engine.link(link).map(|link| link.data) else { return ReplyAction::Taken };
         let failed = reply.first() == Some(&b'-');
         match tag {
-            ask::AUTH | ask::SELECT | ask::READONLY if failed => {
+            tag::AUTH | tag::SELECT | tag::READONLY if failed => {
                 let what = match tag {
-                    ask::AUTH => "auth",
-                    ask::SELECT => "db select",
+                    tag::AUTH => "auth",
+                    tag::SELECT => "db select",
                     _ => "readonly",
                 };
                 let server = self.topology.servers.get(data.server);
                 let name = server.map_or("", |server| &server.text);
                 engine.log(LogLevel::Warning, format!("h 0 s {name} {what} fail"));
-                return Verdict::Break(Lost::Unfit);
+                return ReplyAction::Break(LinkError::Unfit);
             }
-            ask::NODES => {
+            tag::NODES => {
                 let nodes = text(reply).filter(|_| !failed);
                 let nodes = nodes.map(|nodes| String::from_utf8_lossy(nodes).into_owned());
                 if !nodes.is_some_and(|nodes| self.topology.set_cluster(&nodes, &self.config)) {
                     engine.log(LogLevel::Verbose, "redis cluster nodes parse error");
                 }
             }
-            ask::PASS => {
+            tag::PASS => {
                 if let Some(client) = data.client {
                     self.pass(engine, client, reply);
                 }
             }
-            _ if tag >= ask::SENTINELS && !failed => {
+            _ if tag >= tag::SENTINELS && !failed => {
                 let group = (tag & 0xffff) as usize;
                 match tag & !0xffff {
-                    ask::SENTINELS => {
-                        for one in told(reply) {
+                    tag::SENTINELS => {
+                        for one in parse_servers(reply) {
                             self.new_sentinel(engine, &one.text);
                         }
                     }
-                    ask::MASTER => {
+                    tag::MASTER => {
                         let parts: Vec<&[u8]> =
                             elements(reply).into_iter().flatten().filter_map(text).collect();
                         if let [ip, port] = parts[..] {
@@ -136,7 +138,8 @@ impl Predixy {
                         }
                     }
                     _ => {
-                        let new = self.topology.set_slaves(group, &told(reply), &self.config);
+                        let new =
+                            self.topology.set_slaves(group, &parse_servers(reply), &self.config);
                         for server in new {
                             self.log_created(engine, group, server, "slave");
                         }
@@ -146,7 +149,7 @@ impl Predixy {
             _ => {}
         }
         let _ = now;
-        Verdict::Taken
+        ReplyAction::Taken
     }
 
     fn new_sentinel(&mut self, engine: &mut PredixyEngine, address: &str) {
@@ -182,7 +185,8 @@ impl Predixy {
         engine.log(LogLevel::Notice, text);
     }
 
-    /// A Sentinel tells of a failover: `+switch-master <name> <old ip> <old port> <ip> <port>`.
+    /// Handles a Sentinel's message about a failover: `+switch-master <name> <old ip> <old port>
+    /// <ip> <port>`.
     pub(super) fn event(&mut self, engine: &mut PredixyEngine, now: Now<'_>, message: &[u8]) {
         let parts: Vec<&[u8]> = elements(message).into_iter().flatten().filter_map(text).collect();
         let [b"message", _, words] = parts[..] else { return };
@@ -196,7 +200,7 @@ impl Predixy {
         }
     }
 
-    /// Follows MOVED and ASK. True if the request is on its way again.
+    /// Follows MOVED and ASK. True if the request was sent again.
     pub(super) fn follow(
         &mut self,
         engine: &mut PredixyEngine,
@@ -214,25 +218,25 @@ impl Predixy {
         let Some(server) = self.topology.add(address, &self.config) else { return false };
         if kind == "-MOVED" {
             self.topology.set_slot(slot, server);
-            // The rest of what has changed is asked for soon.
+            // The rest of the changes is requested soon.
             self.refresh_at = self.refresh_at.min(now.mono);
         }
         let hops = pending.hops + 1;
-        let Some(errand) = self.errand_of(pending) else { return false };
+        let Some(routed) = self.routed_from(pending) else { return false };
         let Some(link) = self.shared(engine, now, server, 0) else {
-            self.hold(engine, now, errand, NO_CONNECTION);
+            self.hold(engine, now, routed, NO_CONNECTION);
             return true;
         };
         if kind == "-ASK" {
-            own(engine, now, link, ask::ASKING, &[b"ASKING"]);
+            own(engine, now, link, tag::ASKING, &[b"ASKING"]);
         }
-        let Errand { owner, command, access, to, until, ref bytes } = errand;
-        let errand = Errand { owner, command, access, to, until, bytes: &bytes[..] };
-        self.send(engine, now, link, server, &errand, hops);
+        let RoutedRequest { owner, command, access, to, until, ref bytes } = routed;
+        let routed = RoutedRequest { owner, command, access, to, until, bytes: &bytes[..] };
+        self.send(engine, now, link, server, &routed, hops);
         true
     }
 
-    /// Begins to read the configuration again.
+    /// Starts to reload the configuration.
     pub(super) fn begin_reload(&mut self, engine: &mut PredixyEngine) {
         let Some(file) = self.config.files.first().cloned() else { return };
         engine.log(LogLevel::Notice, format!("predixy reads {file} again"));
@@ -246,7 +250,7 @@ impl Predixy {
         self.reload = Some(Reload { files, op, file });
     }
 
-    /// A file of the configuration has been read.
+    /// Handles a configuration file that was read.
     pub(super) fn loaded(
         &mut self,
         engine: &mut PredixyEngine,
@@ -261,12 +265,13 @@ impl Predixy {
             }
             Ok(_) => return,
             Err(error) => {
-                let text = format!("open file {} fail {error}; the old one stays", reload.file);
+                let text =
+                    format!("open file {} fail {error}; the old one stays in use", reload.file);
                 return engine.log(LogLevel::Warning, text);
             }
         }
         let Some(first) = self.config.files.first().cloned() else { return };
-        // Files that it includes are read one after the other.
+        // Included files are read one by one.
         let mut missing = None;
         let config = Config::parse(&first, &[], &mut |path| match reload.files.get(path) {
             Some(bytes) => Ok(bytes.clone()),
@@ -277,16 +282,17 @@ impl Predixy {
         });
         match (config, missing) {
             (_, Some(file)) => self.load(engine, reload.files, file),
-            (Ok(config), None) => self.take_over(engine, now, config),
+            (Ok(config), None) => self.apply_config(engine, now, config),
             (Err(error), None) => {
-                engine.log(LogLevel::Warning, format!("{error}; the old configuration stays"));
+                engine
+                    .log(LogLevel::Warning, format!("{error}; the old configuration stays in use"));
             }
         }
     }
 
-    /// Takes a changed configuration over. Clients stay; requests that are under way end where they
-    /// are.
-    fn take_over(&mut self, engine: &mut PredixyEngine, now: Now<'_>, config: Config) {
+    /// Applies a changed configuration. Clients stay connected; pending requests are finished on
+    /// the old connections.
+    fn apply_config(&mut self, engine: &mut PredixyEngine, now: Now<'_>, config: Config) {
         if config.bind != self.config.bind {
             if let Some(listener) = self.listener.take() {
                 engine.output(Output::Unlisten { listener });
@@ -313,12 +319,12 @@ impl Predixy {
         for link in unused {
             engine.close(link);
         }
-        engine.log(LogLevel::Notice, "predixy has taken the configuration over");
+        engine.log(LogLevel::Notice, "predixy has reloaded the configuration");
         self.refresh(engine, now);
     }
 }
 
-/// Sends a request of the proxy's own.
+/// Sends a request of the proxy itself.
 fn own(engine: &mut PredixyEngine, now: Now<'_>, link: LinkId, tag: u32, args: &[&[u8]]) {
     let mut request = Vec::new();
     write(&mut request, args.iter().copied());

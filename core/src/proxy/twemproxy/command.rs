@@ -1,11 +1,11 @@
-//! The commands that twemproxy passes on, and the arguments that it demands of them.
+//! The command table of twemproxy, with the required arguments.
 //!
-//! Its table is its own: it is older than many commands of Redis, knows no key but the first, and
-//! closes the connection of a client that sends anything else.
+//! The table is that of the original: it lacks newer commands of Redis and knows only the first key
+//! of most commands. Any other command closes the client's connection.
 
-use crate::proxy::request::{Begun, Request};
+use crate::proxy::request::{PartialRequest, Request};
 
-/// What twemproxy does with a command.
+/// How twemproxy handles a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Command {
     /// Answered by the proxy.
@@ -14,7 +14,7 @@ pub(super) enum Command {
     Quit,
     /// Checked by the proxy.
     Auth,
-    /// Passed on to the server of its key, which is at this index; 0 if it has none.
+    /// Forwarded to the server of its key, which is at this index; 0 if it has no key.
     Forward(u8),
     /// Split by its keys.
     Split(Split),
@@ -23,33 +23,33 @@ pub(super) enum Command {
 /// How a command with several keys is split.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Split {
-    /// Values come back in the order of the keys.
+    /// MGET: the values are joined in the order of the keys.
     Mget,
-    /// Keys have values beside them.
+    /// MSET: each key is followed by its value.
     Mset,
-    /// Numbers are added up: DEL, TOUCH, UNLINK, by the name in the requests that it becomes.
+    /// DEL, TOUCH, UNLINK: the replies are added up. With the command's name for the parts.
     Count(&'static str),
 }
 
-/// The grammar of a command's arguments, behind its name.
+/// The arguments of a command after its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Shape {
-    /// None.
+    /// No arguments.
     Nothing,
-    /// Any, and no key.
+    /// Any arguments, and no key.
     NoKey,
-    /// A key and exactly so many arguments.
+    /// A key, and exactly this many further arguments.
     Exactly(u8),
-    /// A key and any arguments.
+    /// A key, and any further arguments.
     Any,
-    /// Keys.
+    /// Only keys.
     Keys(Split),
     /// A script, the number of keys, keys, arguments.
     Eval,
 }
 
 impl Command {
-    /// The command of a whole request, or `None` if twemproxy refuses it.
+    /// Classifies a complete request; `None` if twemproxy refuses it.
     #[inline]
     pub(super) fn of(request: &Request<'_>, longest_key: usize) -> Option<Command> {
         let shape = shape(request.arg(0))?;
@@ -89,17 +89,17 @@ impl Command {
         Some(command)
     }
 
-    /// Whether a request that has arrived in part can become one that is passed on.
-    pub(super) fn can_become(begun: &Begun<'_>) -> bool {
-        if begun.request.is_empty() {
+    /// Whether an incomplete request can still become one that is accepted.
+    pub(super) fn can_become(partial: &PartialRequest<'_>) -> bool {
+        if partial.request.is_empty() {
             return true;
         }
-        shape(begun.request.arg(0)).and_then(|shape| shape.fits(begun.len)).is_some()
+        shape(partial.request.arg(0)).and_then(|shape| shape.fits(partial.len)).is_some()
     }
 }
 
 impl Shape {
-    /// Whether a request may have so many arguments, its name included.
+    /// Whether a request may have this many arguments, including its name.
     fn fits(self, len: usize) -> Option<()> {
         let fits = match self {
             Shape::Nothing => len == 1,
@@ -114,7 +114,7 @@ impl Shape {
     }
 }
 
-/// The grammar of a command; `None` for those that twemproxy does not know.
+/// The arguments of a command; `None` for unknown commands.
 #[inline]
 fn shape(name: &[u8]) -> Option<Shape> {
     const LONGEST: usize = 17;
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_passed_on_and_what_is_refused() {
+    fn known_commands_are_forwarded_and_others_refused() {
         assert_eq!(command("GET k"), Some(Command::Forward(1)));
         assert_eq!(command("ping"), Some(Command::Ping));
         assert_eq!(command("PING x"), None);

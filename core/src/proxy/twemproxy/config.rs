@@ -1,10 +1,10 @@
 //! `nutcracker.yml`: pools and their directives.
 //!
-//! The file is YAML of a narrow kind: one document of pools, each a block of `key: value` with one
-//! sequence, `servers`. What twemproxy does not accept (flow style, anchors, tags, document marks)
-//! is not accepted here either, and its complaints are kept, with the line added. Two things differ:
-//! a pool for memcached (`redis: false`) is refused, since Limpid speaks Redis only; and a structure
-//! that the YAML library refuses is refused in its words.
+//! The file is a subset of YAML: one document of pools, each a block of `key: value` with one
+//! sequence, `servers`. What twemproxy does not accept (flow style, anchors, tags, document
+//! markers) is refused here as well, with its error messages and the line. There are two
+//! differences: a pool for memcached (`redis: false`) is refused, since Limpid only supports Redis;
+//! and syntax errors have the texts of the YAML library.
 
 use core::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,46 +15,45 @@ use crate::machine::{Address, Endpoint};
 use crate::sharding::{Hash, HashTag, Node, Rule, Sharding};
 use crate::time::Duration;
 
-/// The pools of a configuration file, in twemproxy's order: by the length of their names, then by
-/// the names.
+/// The pools of a configuration file, in twemproxy's order: by length of the name, then by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The pools.
     pub pools: Vec<Pool>,
 }
 
-/// A pool of servers and the address at which clients reach it.
+/// A pool of servers, and the address for its clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// Its name in the file.
     pub name: String,
-    /// Where clients connect.
+    /// The address for clients.
     pub listen: Endpoint,
-    /// The permissions of a Unix socket that is listened on.
+    /// The permissions of a listening Unix socket.
     pub mode: Option<u32>,
-    /// How keys are spread over servers.
+    /// The rule that distributes keys over servers.
     pub rule: Rule,
-    /// What of a key is hashed.
+    /// The hash tag: which part of a key is hashed.
     pub hash_tag: Option<HashTag>,
-    /// How long a request may remain unanswered.
+    /// The timeout of requests.
     pub timeout: Option<Duration>,
-    /// How many connections may wait to be accepted.
+    /// The accept backlog of the listener.
     pub backlog: u32,
-    /// Whether TCP asks accepted peers if they are still there.
+    /// Whether TCP keepalive is enabled for clients.
     pub tcpkeepalive: bool,
-    /// The password of clients and of servers.
+    /// The password for clients and for servers.
     pub redis_auth: Option<String>,
-    /// The database of the servers.
+    /// The database to select on servers.
     pub redis_db: u32,
-    /// Whether servers are connected to at the start.
+    /// Whether connections to servers are opened at the start.
     pub preconnect: bool,
-    /// Whether servers that fail leave the pool for a while.
+    /// Whether failed servers are ejected for a while.
     pub auto_eject_hosts: bool,
-    /// How many connections each server has at most.
+    /// The maximum number of connections to each server.
     pub server_connections: usize,
-    /// How long a server that fails stays away.
+    /// How long an ejected server stays ejected.
     pub server_retry_timeout: Duration,
-    /// How often a server fails until it leaves.
+    /// After how many failures a server is ejected.
     pub server_failure_limit: u32,
     /// The servers, in twemproxy's order.
     pub servers: Vec<Server>,
@@ -63,20 +62,20 @@ pub struct Pool {
 /// A server of a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// What is hashed, and what it is called in the statistics.
+    /// The name that is hashed, and used in the statistics.
     pub name: String,
     /// Its share of the keys.
     pub weight: u32,
-    /// Where it is.
+    /// Its address.
     pub address: Address,
 }
 
-/// Why a file is not accepted.
+/// An error in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The line, if it is one's fault.
+    /// The line, unless the error concerns the whole file.
     pub line: Option<usize>,
-    /// What twemproxy says to it.
+    /// The error message of twemproxy.
     pub text: String,
 }
 
@@ -90,11 +89,11 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// The longest list of servers in one pool.
+/// The maximum number of servers in a pool.
 const MAX_SERVERS: usize = 1024;
 
 impl Config {
-    /// Reads a configuration file; `file` is its name, for complaints.
+    /// Parses a configuration file; `file` is its name, for error messages.
     pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
         let mut pools = Vec::new();
         for draft in read(file, text)? {
@@ -127,7 +126,7 @@ impl Config {
 }
 
 impl Pool {
-    /// Which server has a key.
+    /// The mapping of keys to servers.
     pub fn sharding(&self) -> Sharding {
         let node =
             |server: &Server| Node { name: server.name.clone().into(), weight: server.weight };
@@ -140,7 +139,7 @@ fn by_name(a: &str, b: &str) -> core::cmp::Ordering {
     (a.len(), a).cmp(&(b.len(), b))
 }
 
-/// A complaint about the file as a whole.
+/// An error that concerns the whole file.
 fn whole(text: String) -> ConfigError {
     ConfigError { line: None, text }
 }
@@ -152,7 +151,7 @@ fn listen_name(at: &Endpoint) -> String {
     }
 }
 
-/// A pool as the file says it, with the line of each directive.
+/// A pool with unparsed values, and the line of each directive.
 #[derive(Debug, Default)]
 struct Draft {
     name: String,
@@ -180,20 +179,20 @@ const DIRECTIVES: [&str; 16] = [
     "server_failure_limit",
 ];
 
-/// The depth at which the reader stands.
+/// The parser's position in the structure.
 enum Place {
     Outside,
     /// Between pools.
     Root,
-    /// Behind a pool's name.
+    /// After a pool's name.
     PoolName,
     Pool,
-    /// Behind a directive's name.
+    /// After a directive's name.
     Directive(String, usize),
     Servers,
 }
 
-/// Takes the file apart.
+/// Parses the structure of the file.
 fn read(file: &str, text: &str) -> Result<Vec<Draft>, ConfigError> {
     let mut drafts: Vec<Draft> = Vec::new();
     let mut place = Place::Outside;
@@ -319,7 +318,7 @@ fn read(file: &str, text: &str) -> Result<Vec<Draft>, ConfigError> {
     Ok(drafts)
 }
 
-/// Whether what begins here is written in flow style.
+/// Whether the collection that starts here is in flow style.
 fn flow(text: &str, span: &Span, mark: char) -> bool {
     text.chars().nth(span.start.index()) == Some(mark)
 }
@@ -342,7 +341,7 @@ impl Draft {
         let Some(&known) = known else {
             return Err(match name {
                 "servers" => at(line, "directive \"servers\" is a sequence of servers"),
-                "reuseport" => bad(name, line, "is unknown; version 0.5.0 has none such"),
+                "reuseport" => bad(name, line, "is unknown; version 0.5.0 does not have it"),
                 _ => unknown(name, line),
             });
         };
@@ -374,7 +373,7 @@ impl Draft {
     }
 
     fn pool(self) -> Result<Pool, ConfigError> {
-        // Values are looked at in the order of the file, so that the first mistake is told.
+        // Values are checked in the order of the file, so that the first error is reported.
         for (name, value, line) in &self.values {
             self.check(name, value, *line)?;
         }
@@ -470,7 +469,7 @@ impl Draft {
     }
 }
 
-/// `host:port`, or the path of a Unix socket and its permissions.
+/// Parses `host:port`, or the path of a Unix socket with its permissions.
 fn parse_listen(text: &str) -> Result<(Endpoint, Option<u32>), &'static str> {
     if text.starts_with('/') {
         let Some((path, mode)) = text.rsplit_once(' ') else {
@@ -500,7 +499,7 @@ fn parse_port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| digits && *port > 0)
 }
 
-/// `host:port:weight [name]`, or `/path:weight [name]`.
+/// Parses `host:port:weight [name]`, or `/path:weight [name]`.
 fn parse_server(text: &str) -> Result<Server, &'static str> {
     const FORM: &str = "has an invalid \"hostname:port:weight [name]\"or \
                         \"/path/unix_socket:weight [name]\" format string";
@@ -516,7 +515,7 @@ fn parse_server(text: &str) -> Result<Server, &'static str> {
     };
     if place.starts_with('/') {
         let weight = weight()?;
-        // Without a name of its own it keeps the colon behind the path, as twemproxy hashes it.
+        // Without a name, a Unix socket is hashed by its path with the colon, as in twemproxy.
         let name = name.map_or_else(|| format!("{place}:"), str::to_owned);
         let address = Endpoint::Unix(place.to_owned()).into();
         return Ok(Server { name, weight, address });
@@ -527,7 +526,8 @@ fn parse_server(text: &str) -> Result<Server, &'static str> {
         .ok_or("has an invalid port in \"hostname:port:weight [name]\" format string")?;
     let name = match name {
         Some(name) => name.to_owned(),
-        // As clients of memcached hash it.
+        // Like clients of memcached, twemproxy hashes the default port of memcached without the
+        // port.
         None if port == 11211 => host.to_owned(),
         None => place.to_owned(),
     };
@@ -591,7 +591,7 @@ alpha:
     }
 
     #[test]
-    fn complaints_are_those_of_twemproxy_with_the_line() {
+    fn errors_are_those_of_twemproxy_with_the_line() {
         let with = |line: &str| {
             error(&SEED.replace("  redis: true\n", &format!("  redis: true\n{line}\n")))
         };

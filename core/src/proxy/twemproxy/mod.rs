@@ -1,11 +1,11 @@
-//! twemproxy: many servers behind one address, keys spread by a hash, servers that fail put out for
-//! a while.
+//! twemproxy: a proxy that distributes keys over many servers by a hash, and ejects failed servers
+//! for a while.
 //!
-//! It behaves as nutcracker 0.5.0 in every reply. Four things differ on purpose, all where the
-//! original loses something: a database (`redis_db`) is selected behind the password and not before
-//! it; a reply longer than a few hundred kilobytes is passed on while it arrives; a nonsensical reply
-//! of a server to a split request is an error instead of a crash; and SIGHUP reads the configuration
-//! again, without closing a connection of any pool that stays.
+//! All replies are those of nutcracker 0.5.0. There are four intended differences, all where the
+//! original has a defect: `redis_db` is selected after AUTH instead of before; a reply longer than
+//! a few hundred kilobytes is streamed; an invalid reply to a part of a split request is an error
+//! instead of a crash; and SIGHUP reloads the configuration, without closing connections of pools
+//! that stay.
 
 mod command;
 mod config;
@@ -17,12 +17,12 @@ mod tests;
 pub use config::{Config, ConfigError, Pool, Server};
 
 use self::command::{Command, Split};
-use self::pool::Standing;
+use self::pool::PoolState;
 use super::engine::{
-    ClientId, Engine, Flow, Gone, Join, Joined, Left, LinkId, Lost, Owner, Pending, Rule, Verdict,
-    Welcome,
+    AcceptedClient, ClientId, ClosedLink, DisconnectReason, Engine, Flow, Join, JoinKind,
+    LinkError, LinkId, Owner, Pending, ReplyAction, Rule,
 };
-use super::request::{Begun, Request, write_bulk, write_head};
+use super::request::{PartialRequest, Request, write_bulk, write_head};
 use super::{PoolView, Proxy, ServerView, View, engine};
 use crate::machine::{
     ConnId, DiskDone, DiskError, DiskOp, Endpoint, ListenerId, LogLevel, NetError, OpId, Output,
@@ -33,23 +33,23 @@ use crate::sharding::Sharding;
 use crate::sorted::SortedMap;
 use crate::time::{Mono, Now, Wall};
 
-/// The version of nutcracker whose behaviour this is.
+/// The imitated version of nutcracker.
 pub const VERSION: &str = "0.5.0";
 
-/// Bytes of an mbuf chunk if nothing else is said; a key must fit into one with its header.
+/// The default size of an mbuf chunk in bytes; a key must fit into one with its header.
 pub const MBUF_SIZE: usize = 16 * 1024;
 
-/// Bytes of the header of an mbuf chunk.
+/// The size of an mbuf chunk's header in bytes.
 const MBUF_HEADER: usize = 48;
 
-/// What a proxy is told besides its configuration file.
+/// Options besides the configuration file.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The configuration file, which is read again at SIGHUP. Empty for none.
+    /// The configuration file, which SIGHUP reloads. Empty for none.
     pub file: String,
-    /// Where statistics can be read.
+    /// The address of the statistics.
     pub stats: Option<Endpoint>,
-    /// Bytes of an mbuf chunk, which limits the length of keys.
+    /// The size of an mbuf chunk in bytes, which limits the length of keys.
     pub mbuf_size: usize,
     /// The name of this host, for the statistics.
     pub source: String,
@@ -69,18 +69,18 @@ impl Default for Options {
     }
 }
 
-/// The rule of twemproxy.
+/// The rule that implements twemproxy.
 #[derive(Clone, Debug)]
 pub struct Twemproxy {
     options: Options,
-    /// Pools in the order in which they were first met; `None` for those that are gone.
-    pools: Vec<Option<Standing>>,
+    /// The pools, in the order in which they were added; `None` for those that were removed.
+    pools: Vec<Option<PoolState>>,
     listeners: SortedMap<ListenerId, Listener>,
     rng: Rng,
     started: Wall,
-    /// Connections of all kinds so far.
+    /// The number of connections of all kinds so far.
     connections: u64,
-    /// The load of the configuration file that is under way.
+    /// The operation that is loading the configuration file.
     reload: Option<OpId>,
     last_op: u64,
 }
@@ -97,10 +97,10 @@ enum Serves {
     Stats,
 }
 
-/// What is kept of a client.
+/// The rule's data about a client.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientData {
-    /// The pool; `None` for a reader of the statistics.
+    /// The pool; `None` for a connection to the statistics.
     pool: Option<u32>,
     authenticated: bool,
 }
@@ -111,44 +111,44 @@ impl ClientData {
     }
 }
 
-/// What is kept of a connection to a server.
+/// The rule's data about a connection to a server.
 #[derive(Clone, Copy, Debug)]
 pub struct LinkData {
     pool: usize,
-    /// The server in its pool; `None` once the server has left the configuration.
+    /// The server's index in its pool; `None` once it was removed from the configuration.
     server: Option<usize>,
 }
 
-/// What was sent to a server.
+/// The kinds of requests to servers.
 mod sent {
-    /// A client's request, as it is.
+    /// A client's request, unchanged.
     pub(super) const WHOLE: u16 = 0;
     /// A part of MGET.
     pub(super) const VALUES: u16 = 1;
-    /// A part of a request whose replies are numbers.
+    /// A part of a request whose replies are integers.
     pub(super) const COUNT: u16 = 2;
     /// A part of MSET.
     pub(super) const PAIRS: u16 = 3;
-    /// The password.
+    /// AUTH.
     pub(super) const AUTH: u16 = 4;
-    /// The database.
+    /// SELECT.
     pub(super) const SELECT: u16 = 5;
 }
 
 type Nutcracker = Engine<Twemproxy>;
 
-/// Why a request was not sent.
+/// The reply if a request cannot be sent.
 const REFUSED: &[u8] = b"-ERR Connection refused\r\n";
 
-/// A twemproxy as a machine.
+/// A twemproxy proxy as a machine.
 pub fn machine(config: Config, options: Options) -> Proxy<Twemproxy> {
     Proxy::new(Twemproxy::new(config, options))
 }
 
 impl Twemproxy {
-    /// The rule that a configuration file describes.
+    /// The rule for a configuration.
     pub fn new(config: Config, options: Options) -> Twemproxy {
-        let pools = config.pools.into_iter().map(|pool| Some(Standing::new(pool))).collect();
+        let pools = config.pools.into_iter().map(|pool| Some(PoolState::new(pool))).collect();
         Twemproxy {
             rng: Rng::new(options.seed),
             options,
@@ -161,7 +161,7 @@ impl Twemproxy {
         }
     }
 
-    fn pool(&mut self, index: usize) -> Option<&mut Standing> {
+    fn pool(&mut self, index: usize) -> Option<&mut PoolState> {
         self.pools.get_mut(index)?.as_mut()
     }
 
@@ -184,7 +184,7 @@ impl Twemproxy {
         }
     }
 
-    /// Sends a request to the server of its key, or answers it.
+    /// Forwards a request to the server of its key, or replies with an error.
     #[inline]
     fn forward(
         &mut self,
@@ -196,7 +196,7 @@ impl Twemproxy {
         key: &[u8],
     ) {
         let Some(pool) = self.pools.get_mut(index).and_then(Option::as_mut) else { return };
-        let seq = engine.ask(client);
+        let seq = engine.expect_reply(client);
         let owner = Owner::Client { id: client, seq, part: 0 };
         let server = match pool.update(now) {
             true => pool.sharding.pick(key, &mut self.rng),
@@ -205,7 +205,7 @@ impl Twemproxy {
         let link = server.and_then(|server| pool.link(engine, now, index, server as usize));
         let Some((link, new)) = link else {
             pool.forward_error += 1;
-            return engine.settle(owner, REFUSED);
+            return engine.deliver_reply(owner, REFUSED);
         };
         self.connections += u64::from(new);
         engine.send(now.mono, link, owner, sent::WHOLE, [request.bytes]);
@@ -214,7 +214,7 @@ impl Twemproxy {
         }
     }
 
-    /// Sends the parts of a request to the servers of its keys.
+    /// Splits a request, and sends the parts to the servers of its keys.
     fn split(
         &mut self,
         engine: &mut Nutcracker,
@@ -227,7 +227,7 @@ impl Twemproxy {
         let Some(pool) = self.pools.get_mut(index).and_then(Option::as_mut) else { return };
         let live = pool.update(now);
         let step = if split == Split::Mset { 2 } else { 1 };
-        // Parts are in the order of the servers.
+        // The parts are ordered by server.
         let mut parts: SortedMap<u32, Part> = SortedMap::new();
         let mut servers = Vec::new();
         for i in (1..request.len()).step_by(step) {
@@ -244,10 +244,10 @@ impl Twemproxy {
                 let order = |server: &u32| {
                     parts.keys().position(|known| known == server).unwrap_or_default() as u32
                 };
-                ("mget", sent::VALUES, Joined::Array(servers.iter().map(order).collect()))
+                ("mget", sent::VALUES, JoinKind::Array(servers.iter().map(order).collect()))
             }
-            Split::Mset => ("mset", sent::PAIRS, Joined::First),
-            Split::Count(name) => (name, sent::COUNT, Joined::Sum),
+            Split::Mset => ("mset", sent::PAIRS, JoinKind::First),
+            Split::Count(name) => (name, sent::COUNT, JoinKind::Sum),
         };
         pool.fragments += parts.len() as u64;
         let seq = engine.split(client, Join::new(joined, parts.len()));
@@ -272,8 +272,8 @@ impl Twemproxy {
         pool.forward_error += u64::from(!failed.is_empty());
         for owner in failed {
             match split {
-                Split::Mget => engine.settle_last(owner, REFUSED),
-                Split::Mset | Split::Count(_) => engine.settle(owner, REFUSED),
+                Split::Mget => engine.deliver_last_reply(owner, REFUSED),
+                Split::Mset | Split::Count(_) => engine.deliver_reply(owner, REFUSED),
             }
         }
     }
@@ -303,9 +303,9 @@ impl Twemproxy {
         engine.log(LogLevel::Warning, format!("parsed unsupported command '{shown}'"));
     }
 
-    /// Takes a changed configuration over. Pools with the same name and address keep their clients,
-    /// servers with the same name and address their connections.
-    fn take_over(&mut self, engine: &mut Nutcracker, now: Now<'_>, config: Config) {
+    /// Applies a changed configuration. Pools with an unchanged name and address keep their
+    /// clients, and servers with an unchanged name and address their connections.
+    fn apply_config(&mut self, engine: &mut Nutcracker, now: Now<'_>, config: Config) {
         let mut wanted: Vec<Option<Pool>> = config.pools.into_iter().map(Some).collect();
         for index in 0..self.pools.len() {
             let Some(pool) = self.pools.get_mut(index).and_then(Option::as_mut) else { continue };
@@ -315,21 +315,21 @@ impl Twemproxy {
                 })
             };
             match wanted.iter_mut().find(same).and_then(Option::take) {
-                Some(new) => pool.take_over(engine, index, new),
+                Some(new) => pool.apply_config(engine, index, new),
                 None => self.close_pool(engine, index),
             }
             self.preconnect(engine, now, index);
         }
         for pool in wanted.into_iter().flatten() {
-            self.pools.push(Some(Standing::new(pool)));
+            self.pools.push(Some(PoolState::new(pool)));
             let index = self.pools.len() - 1;
             self.listen(engine, index);
             self.preconnect(engine, now, index);
         }
     }
 
-    /// A pool was removed from the configuration: it accepts no connections, and its clients are
-    /// closed when their requests are answered.
+    /// Removes a pool: it accepts no connections any more, and its clients are closed once their
+    /// requests are answered.
     fn close_pool(&mut self, engine: &mut Nutcracker, index: usize) {
         let gone: Vec<ListenerId> = self
             .listeners
@@ -404,7 +404,7 @@ impl Rule for Twemproxy {
         _: ConnId,
         listener: ListenerId,
         _: &Endpoint,
-    ) -> Welcome<ClientData> {
+    ) -> AcceptedClient<ClientData> {
         let serves = self.listeners.get(&listener).map_or(Serves::Stats, |l| l.serves);
         let pool = match serves {
             Serves::Pool(index) => Some(index),
@@ -418,10 +418,10 @@ impl Rule for Twemproxy {
             standing.client_connections += 1;
             self.connections += 1;
         }
-        Welcome { data: ClientData { pool: number, authenticated }, inline: false }
+        AcceptedClient { data: ClientData { pool: number, authenticated }, inline: false }
     }
 
-    fn welcomed(&mut self, engine: &mut Nutcracker, now: Now<'_>, client: ClientId) {
+    fn client_added(&mut self, engine: &mut Nutcracker, now: Now<'_>, client: ClientId) {
         if engine.client(client).is_some_and(|client| client.data.pool.is_none()) {
             let text = self.stats_json(engine, now);
             engine.push(client, text.as_bytes());
@@ -463,10 +463,10 @@ impl Rule for Twemproxy {
         Flow::Done
     }
 
-    fn begun(&mut self, engine: &mut Nutcracker, begun: Begun<'_>) -> bool {
-        let good = Command::can_become(&begun);
+    fn check_partial(&mut self, engine: &mut Nutcracker, partial: PartialRequest<'_>) -> bool {
+        let good = Command::can_become(&partial);
         if !good {
-            self.log_refused(engine, &begun.request);
+            self.log_refused(engine, &partial.request);
         }
         good
     }
@@ -476,13 +476,13 @@ impl Rule for Twemproxy {
         _: &mut Nutcracker,
         _: Now<'_>,
         client: &engine::Client<ClientData>,
-        why: Left,
+        why: DisconnectReason,
     ) {
         let Some(pool) = client.data.pool().and_then(|index| self.pool(index)) else { return };
         pool.client_connections -= 1;
         match why {
-            Left::Eof => pool.client_eof += 1,
-            Left::Broken(_) | Left::Refused => pool.client_err += 1,
+            DisconnectReason::Eof => pool.client_eof += 1,
+            DisconnectReason::Broken(_) | DisconnectReason::Refused => pool.client_err += 1,
         }
     }
 
@@ -504,13 +504,13 @@ impl Rule for Twemproxy {
         link: LinkId,
         pending: &mut Pending,
         reply: &[u8],
-    ) -> Verdict {
+    ) -> ReplyAction {
         let Some(LinkData { pool, server }) = engine.link(link).map(|link| link.data) else {
-            return Verdict::Taken;
+            return ReplyAction::Taken;
         };
         let kind = reply.first().copied();
         if kind == Some(b'-') && is_failure(reply) {
-            return Verdict::Break(Lost::Unfit);
+            return ReplyAction::Break(LinkError::Unfit);
         }
         if let Some(standing) = self.pools.get_mut(pool).and_then(Option::as_mut) {
             match server.and_then(|server| standing.servers.get_mut(server)) {
@@ -519,29 +519,37 @@ impl Rule for Twemproxy {
             }
         }
         match (pending.command, kind) {
-            (sent::WHOLE, _) => Verdict::Forward,
+            (sent::WHOLE, _) => ReplyAction::Forward,
             (sent::AUTH | sent::SELECT, kind) => {
                 if kind == Some(b'-') {
-                    self.complain(engine, pool, server, pending.command, reply);
+                    self.log_setup_error(engine, pool, server, pending.command, reply);
                 }
-                Verdict::Taken
+                ReplyAction::Taken
             }
-            (sent::VALUES, Some(b'*')) | (sent::COUNT, Some(b':')) => Verdict::Forward,
-            (sent::PAIRS, Some(b'+')) => Verdict::Replace(b"+OK\r\n"),
-            _ => Verdict::Replace(b"-ERR Invalid argument\r\n"),
+            (sent::VALUES, Some(b'*')) | (sent::COUNT, Some(b':')) => ReplyAction::Forward,
+            (sent::PAIRS, Some(b'+')) => ReplyAction::Replace(b"+OK\r\n"),
+            _ => ReplyAction::Replace(b"-ERR Invalid argument\r\n"),
         }
     }
 
-    fn lost(&mut self, engine: &mut Nutcracker, now: Now<'_>, gone: Gone<LinkData>, why: Lost) {
+    fn lost(
+        &mut self,
+        engine: &mut Nutcracker,
+        now: Now<'_>,
+        gone: ClosedLink<LinkData>,
+        why: LinkError,
+    ) {
         let text: &[u8] = match why {
-            // A server that closes in good order leaves no error behind that had a name.
-            Lost::Net(NetError::Eof) => b"-ERR unknown\r\n",
-            Lost::Net(NetError::UnknownName) => b"-ERR Host is down\r\n",
-            Lost::Net(NetError::Reset) => b"-ERR Connection reset by peer\r\n",
-            Lost::Net(NetError::TimedOut) | Lost::TimedOut => b"-ERR Connection timed out\r\n",
-            Lost::Net(NetError::Unreachable) => b"-ERR No route to host\r\n",
-            Lost::Net(_) => REFUSED,
-            Lost::Malformed | Lost::Unfit => b"-ERR Invalid argument\r\n",
+            // As in nutcracker, a regular close has no error code, hence the text.
+            LinkError::Net(NetError::Eof) => b"-ERR unknown\r\n",
+            LinkError::Net(NetError::UnknownName) => b"-ERR Host is down\r\n",
+            LinkError::Net(NetError::Reset) => b"-ERR Connection reset by peer\r\n",
+            LinkError::Net(NetError::TimedOut) | LinkError::TimedOut => {
+                b"-ERR Connection timed out\r\n"
+            }
+            LinkError::Net(NetError::Unreachable) => b"-ERR No route to host\r\n",
+            LinkError::Net(_) => REFUSED,
+            LinkError::Malformed | LinkError::Unfit => b"-ERR Invalid argument\r\n",
         };
         if let Some(pool) = self.pool(gone.data.pool) {
             if let Some(server) = gone.data.server {
@@ -552,8 +560,8 @@ impl Rule for Twemproxy {
         }
         for pending in gone.pending {
             match pending.command {
-                sent::VALUES => engine.settle_last(pending.owner, text),
-                _ => engine.settle(pending.owner, text),
+                sent::VALUES => engine.deliver_last_reply(pending.owner, text),
+                _ => engine.deliver_reply(pending.owner, text),
             }
         }
     }
@@ -578,12 +586,13 @@ impl Rule for Twemproxy {
         };
         match config {
             Ok(config) => {
-                self.take_over(engine, now, config);
+                self.apply_config(engine, now, config);
                 engine.log(LogLevel::Notice, format!("configuration file '{file}' taken over"));
             }
             Err(error) => {
                 engine.log(LogLevel::Warning, error);
-                let text = format!("configuration file '{file}' is invalid; the old one stays");
+                let text =
+                    format!("configuration file '{file}' is invalid; the old one stays in use");
                 engine.log(LogLevel::Warning, text);
             }
         }
@@ -619,7 +628,8 @@ impl Rule for Twemproxy {
 }
 
 impl Proxy<Twemproxy> {
-    /// How each pool spreads its keys over the servers that are not ejected, in the order of the view.
+    /// For each pool the distribution of keys over servers that are not ejected, in the order of
+    /// the view.
     pub fn shardings(&self) -> impl Iterator<Item = &Sharding> {
         self.rule.pools.iter().flatten().filter(|pool| !pool.leaving).map(|pool| &pool.sharding)
     }
@@ -630,13 +640,13 @@ impl Proxy<Twemproxy> {
         all.any(|l| l.serves == Serves::Stats && l.at.port() == at.port())
     }
 
-    /// Pools and servers at this moment.
+    /// The current pools and servers.
     pub fn view(&self) -> View {
         let server = |(config, server): (&Server, &pool::Server)| {
             let mut view = ServerView {
                 name: config.name.clone(),
                 weight: config.weight,
-                in_use: !server.is_out(),
+                in_use: !server.is_ejected(),
                 requests: server.counters.requests,
                 counters: vec![
                     ("server_eof", server.counters.eof),
@@ -656,7 +666,7 @@ impl Proxy<Twemproxy> {
             }
             view
         };
-        let pool = |pool: &Standing| PoolView {
+        let pool = |pool: &PoolState| PoolView {
             name: pool.config.name.clone(),
             listen: match &pool.config.listen {
                 Endpoint::Ip(address) => address.to_string(),
@@ -677,7 +687,7 @@ impl Proxy<Twemproxy> {
 }
 
 impl Twemproxy {
-    fn complain(
+    fn log_setup_error(
         &mut self,
         engine: &mut Nutcracker,
         index: usize,
@@ -699,7 +709,7 @@ impl Twemproxy {
     }
 }
 
-/// Whether a server says that it cannot serve now.
+/// Whether an error means that the server cannot serve requests now.
 fn is_failure(reply: &[u8]) -> bool {
     let word = reply.split(|b| matches!(b, b' ' | b'\r')).next();
     matches!(word, Some(b"-OOM" | b"-BUSY" | b"-LOADING"))

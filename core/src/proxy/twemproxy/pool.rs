@@ -1,27 +1,27 @@
-//! A pool at work: its servers, their connections, and ejection.
+//! The state of a pool: its servers, their connections, and ejection.
 
 use std::collections::VecDeque;
 
 use super::config::Pool;
 use super::{LinkData, Nutcracker, sent};
 use crate::machine::NetError;
-use crate::proxy::engine::{Gone, LinkId, Lost, Owner};
+use crate::proxy::engine::{ClosedLink, LinkError, LinkId, Owner};
 use crate::proxy::request::write;
 use crate::sharding::Sharding;
 use crate::time::{Mono, Now, Wall};
 
-/// A pool at work.
+/// The state of a pool.
 #[derive(Clone, Debug)]
-pub(super) struct Standing {
+pub(super) struct PoolState {
     pub(super) config: Pool,
     pub(super) sharding: Sharding,
     /// In the order of the configuration.
     pub(super) servers: Vec<Server>,
-    /// How many servers take part.
+    /// Number of servers that are not ejected.
     live: usize,
-    /// When the first of those that do not may try again.
+    /// When the first ejected server is tried again.
     next_rebuild: Option<Mono>,
-    /// Whether it has left the configuration.
+    /// Whether it was removed from the configuration.
     pub(super) leaving: bool,
     pub(super) client_eof: u64,
     pub(super) client_err: u64,
@@ -31,19 +31,19 @@ pub(super) struct Standing {
     pub(super) fragments: u64,
 }
 
-/// A server at work.
+/// The state of a server.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Server {
-    /// Its connections, the one first that was used longest ago.
+    /// Its connections; the least recently used one comes first.
     pub(super) links: VecDeque<LinkId>,
-    /// Failures since the last good reply.
+    /// Number of failures since the last successful reply.
     failures: u32,
-    /// Until when it is put out.
-    out_until: Option<Mono>,
+    /// Until when it is ejected.
+    ejected_until: Option<Mono>,
     pub(super) counters: Counters,
 }
 
-/// What the statistics tell of a server.
+/// The counters of a server for the statistics.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counters {
     pub(super) eof: u64,
@@ -58,7 +58,7 @@ pub(super) struct Counters {
 }
 
 impl Server {
-    /// It has replied, so it is well.
+    /// Handles a successful reply.
     #[inline]
     pub(super) fn replied(&mut self, bytes: usize) {
         self.failures = 0;
@@ -66,15 +66,15 @@ impl Server {
         self.counters.response_bytes += bytes as u64;
     }
 
-    /// Whether it is put out.
-    pub(super) fn is_out(&self) -> bool {
-        self.out_until.is_some()
+    /// Whether it is ejected.
+    pub(super) fn is_ejected(&self) -> bool {
+        self.ejected_until.is_some()
     }
 }
 
-impl Standing {
-    pub(super) fn new(config: Pool) -> Standing {
-        Standing {
+impl PoolState {
+    pub(super) fn new(config: Pool) -> PoolState {
+        PoolState {
             sharding: config.sharding(),
             servers: vec![Server::default(); config.servers.len()],
             live: config.servers.len(),
@@ -90,7 +90,7 @@ impl Standing {
         }
     }
 
-    /// Lets servers in again whose time out is over. False if all are out.
+    /// Readmits servers whose ejection is over. False if all servers are ejected.
     #[inline]
     pub(super) fn update(&mut self, now: Now<'_>) -> bool {
         match self.next_rebuild {
@@ -103,23 +103,23 @@ impl Standing {
         }
     }
 
-    /// Spreads keys over the servers that are not out.
+    /// Distributes the keys over the servers that are not ejected.
     fn rebuild(&mut self, now: Mono) {
         for server in &mut self.servers {
-            if server.out_until.is_some_and(|until| until < now) {
-                server.out_until = None;
+            if server.ejected_until.is_some_and(|until| until < now) {
+                server.ejected_until = None;
             }
         }
-        self.live = self.servers.iter().filter(|server| !server.is_out()).count();
-        self.next_rebuild = self.servers.iter().filter_map(|server| server.out_until).min();
+        self.live = self.servers.iter().filter(|server| !server.is_ejected()).count();
+        self.next_rebuild = self.servers.iter().filter_map(|server| server.ejected_until).min();
         if self.live > 0 {
             let servers = &self.servers;
-            self.sharding.spread(|i| servers.get(i).is_some_and(|server| !server.is_out()));
+            self.sharding.spread(|i| servers.get(i).is_some_and(|server| !server.is_ejected()));
         }
     }
 
-    /// A connection to a server: one that has been used longest ago, or a new one while there are
-    /// fewer than allowed; and whether it is new.
+    /// A connection to a server, and whether it is new: the least recently used one, or a new one
+    /// as long as fewer than allowed exist.
     #[inline]
     pub(super) fn link(
         &mut self,
@@ -165,7 +165,7 @@ impl Standing {
         Some(link)
     }
 
-    /// A request was sent to a server.
+    /// Counts a request to a server.
     #[inline]
     pub(super) fn requested(&mut self, server: usize, bytes: usize) {
         if let Some(server) = self.servers.get_mut(server) {
@@ -174,14 +174,14 @@ impl Standing {
         }
     }
 
-    /// A connection to a server is gone, which counts as a failure of the server.
+    /// Counts a lost connection as a failure of its server.
     pub(super) fn failed(
         &mut self,
         engine: &mut Nutcracker,
         now: Now<'_>,
         index: usize,
-        gone: &Gone<LinkData>,
-        why: Lost,
+        gone: &ClosedLink<LinkData>,
+        why: LinkError,
     ) {
         let Some(server) = self.servers.get_mut(index) else { return };
         server.links.retain(|link| *link != gone.id);
@@ -189,9 +189,11 @@ impl Standing {
             server.counters.connections = server.counters.connections.saturating_sub(1);
         }
         match why {
-            Lost::Net(NetError::Eof) => server.counters.eof += 1,
-            Lost::TimedOut | Lost::Net(NetError::TimedOut) => server.counters.timedout += 1,
-            Lost::Net(_) | Lost::Malformed | Lost::Unfit => server.counters.err += 1,
+            LinkError::Net(NetError::Eof) => server.counters.eof += 1,
+            LinkError::TimedOut | LinkError::Net(NetError::TimedOut) => {
+                server.counters.timedout += 1
+            }
+            LinkError::Net(_) | LinkError::Malformed | LinkError::Unfit => server.counters.err += 1,
         }
         if !self.config.auto_eject_hosts {
             return;
@@ -202,7 +204,7 @@ impl Standing {
         }
         server.failures = 0;
         server.counters.ejected_at = Some(now.wall);
-        server.out_until = Some(now.mono + self.config.server_retry_timeout);
+        server.ejected_until = Some(now.mono + self.config.server_retry_timeout);
         self.server_ejects += 1;
         self.rebuild(now.mono);
         let name = self.config.servers.get(index).map_or("", |server| &server.name);
@@ -214,8 +216,8 @@ impl Standing {
         engine.log(crate::machine::LogLevel::Verbose, text);
     }
 
-    /// Takes a changed configuration over.
-    pub(super) fn take_over(&mut self, engine: &mut Nutcracker, pool: usize, new: Pool) {
+    /// Applies a changed configuration.
+    pub(super) fn apply_config(&mut self, engine: &mut Nutcracker, pool: usize, new: Pool) {
         let old = core::mem::replace(&mut self.config, new);
         let mut servers = core::mem::take(&mut self.servers);
         let same_link = old.redis_auth == self.config.redis_auth
@@ -239,16 +241,16 @@ impl Standing {
         }
         self.sharding = self.config.sharding();
         // An ejected server stays ejected until its retry time.
-        self.live = self.servers.iter().filter(|server| !server.is_out()).count();
-        self.next_rebuild = self.servers.iter().filter_map(|server| server.out_until).min();
+        self.live = self.servers.iter().filter(|server| !server.is_ejected()).count();
+        self.next_rebuild = self.servers.iter().filter_map(|server| server.ejected_until).min();
         if self.live > 0 {
             let servers = &self.servers;
-            self.sharding.spread(|i| servers.get(i).is_some_and(|server| !server.is_out()));
+            self.sharding.spread(|i| servers.get(i).is_some_and(|server| !server.is_ejected()));
         }
         self.place_links(engine, pool, |server| places.get(server).copied().flatten());
     }
 
-    /// All connections go when what was asked on them is answered.
+    /// Closes all connections once their pending requests are answered.
     pub(super) fn retire_all(&mut self, engine: &mut Nutcracker, pool: usize) {
         for server in &mut self.servers {
             server.links.clear();
@@ -256,8 +258,8 @@ impl Standing {
         self.place_links(engine, pool, |_| None);
     }
 
-    /// Tells connections the new places of their servers. Those without one go when what was asked
-    /// on them is answered.
+    /// Updates the server indices of connections. Those whose server was removed are closed once
+    /// their pending requests are answered.
     fn place_links(
         &mut self,
         engine: &mut Nutcracker,
@@ -277,7 +279,7 @@ impl Standing {
         }
     }
 
-    /// Closes a connection whose server has left the configuration when it is not needed any more.
+    /// Closes a connection of a removed server, if it has no pending requests.
     pub(super) fn close_idle(&self, engine: &mut Nutcracker, link: LinkId) {
         if engine.link(link).is_some_and(|link| link.pending().len() == 0) {
             engine.close(link);

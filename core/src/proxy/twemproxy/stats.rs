@@ -1,11 +1,11 @@
-//! The statistics, as JSON in the form of nutcracker.
+//! The statistics, as JSON in nutcracker's format.
 
 use core::fmt::Write;
 
 use super::{Nutcracker, Twemproxy, VERSION};
 use crate::time::Now;
 
-/// What `--describe-stats` says.
+/// The output of `--describe-stats`.
 pub const DESCRIPTION: &str = "\
 pool stats:
   client_eof          \"# eof on client connections\"
@@ -32,8 +32,8 @@ server stats:
 ";
 
 impl Twemproxy {
-    /// The statistics of this moment. (nutcracker gathers them every `-i` milliseconds, so its are
-    /// up to that much older.)
+    /// The current statistics. (nutcracker aggregates them every `-i` milliseconds, so its are
+    /// older.)
     pub(super) fn stats_json(&self, engine: &Nutcracker, now: Now<'_>) -> String {
         let mut text = String::new();
         let clients = engine.clients().filter(|client| client.data.pool.is_some()).count();
@@ -50,7 +50,7 @@ impl Twemproxy {
         );
         let mut sorted: Vec<_> = pools().collect();
         sorted.sort_by(|a, b| {
-            let name = |pool: &super::Standing| (pool.config.name.len(), pool.config.name.clone());
+            let name = |pool: &super::PoolState| (pool.config.name.len(), pool.config.name.clone());
             name(a).cmp(&name(b))
         });
         let mut comma = ", ";
@@ -107,7 +107,7 @@ impl Twemproxy {
     }
 }
 
-/// A JSON string.
+/// Quotes a string for JSON.
 fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {

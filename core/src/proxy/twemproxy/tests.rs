@@ -1,4 +1,4 @@
-//! What clients and servers see of the proxy, byte by byte.
+//! Tests of the bytes that clients and servers get from the proxy.
 
 use super::*;
 use crate::machine::{Address, Close, Input, Machine};
@@ -19,33 +19,33 @@ p:
    - 127.0.0.1:12:1 b
 ";
 
-/// A proxy between a client and servers that the test plays.
-struct Stage {
+/// A fixture: a proxy between a client and servers, both played by the test.
+struct Fixture {
     proxy: Proxy<Twemproxy>,
     now: Duration,
-    /// Connections that were asked for, by the port of the server.
+    /// Connections that were requested, with the server's port.
     links: Vec<(u16, ConnId)>,
-    /// What the driver was told of connections to clients.
+    /// Outputs about connections to clients.
     closed: Vec<(ConnId, Close)>,
     reading: Vec<(ConnId, bool)>,
 }
 
 const CLIENT: ConnId = ConnId(2);
 
-impl Stage {
-    fn new(config: &str) -> Stage {
+impl Fixture {
+    fn new(config: &str) -> Fixture {
         let config = Config::parse("n.yml", config).expect("a good file");
         let proxy = machine(config, Options::default());
-        let mut stage = Stage {
+        let mut fixture = Fixture {
             proxy,
             now: Duration::ZERO,
             links: Vec::new(),
             closed: Vec::new(),
             reading: Vec::new(),
         };
-        stage.input(Input::Start);
-        stage.accept(CLIENT);
-        stage
+        fixture.input(Input::Start);
+        fixture.accept(CLIENT);
+        fixture
     }
 
     fn accept(&mut self, conn: ConnId) {
@@ -77,7 +77,7 @@ impl Stage {
         self.input(Input::Received { conn, bytes });
     }
 
-    /// What has been written to a connection since the last time.
+    /// The bytes written to a connection since the last call.
     fn take(&mut self, conn: ConnId) -> String {
         let Some(outbox) = self.proxy.outbox(conn) else { return "(gone)".into() };
         let bytes: Vec<u8> = outbox.slices().flatten().copied().collect();
@@ -87,13 +87,13 @@ impl Stage {
         String::from_utf8(bytes).expect("text")
     }
 
-    /// The newest connection to the server at a port.
+    /// The latest connection to the server with this port.
     fn link(&self, port: u16) -> ConnId {
         self.links.iter().rev().find(|(at, _)| *at == port).expect("a connection").1
     }
 }
 
-/// A key of each server.
+/// A key for each of the servers.
 fn keys() -> (String, String) {
     let pool = &Config::parse("n.yml", CONFIG).expect("a good file").pools[0];
     let sharding = pool.sharding();
@@ -110,135 +110,136 @@ fn get(key: &str) -> String {
 
 #[test]
 fn replies_leave_in_the_order_of_the_requests() {
-    let mut stage = Stage::new(CONFIG);
+    let mut fixture = Fixture::new(CONFIG);
     let (a, b) = keys();
-    stage.send(CLIENT, [get(&a), get(&b), "*1\r\n$4\r\nping\r\n".into()].concat().as_bytes());
-    let (to_a, to_b) = (stage.link(11), stage.link(12));
-    assert_eq!(stage.take(to_a), get(&a));
-    assert_eq!(stage.take(to_b), get(&b));
-    stage.send(to_b, b"$1\r\nB\r");
-    assert_eq!(stage.take(CLIENT), "");
-    stage.send(to_b, b"\n");
-    assert_eq!(stage.take(CLIENT), "");
-    stage.send(to_a, b"$1\r\nA\r\n");
-    assert_eq!(stage.take(CLIENT), "$1\r\nA\r\n$1\r\nB\r\n+PONG\r\n");
+    fixture.send(CLIENT, [get(&a), get(&b), "*1\r\n$4\r\nping\r\n".into()].concat().as_bytes());
+    let (to_a, to_b) = (fixture.link(11), fixture.link(12));
+    assert_eq!(fixture.take(to_a), get(&a));
+    assert_eq!(fixture.take(to_b), get(&b));
+    fixture.send(to_b, b"$1\r\nB\r");
+    assert_eq!(fixture.take(CLIENT), "");
+    fixture.send(to_b, b"\n");
+    assert_eq!(fixture.take(CLIENT), "");
+    fixture.send(to_a, b"$1\r\nA\r\n");
+    assert_eq!(fixture.take(CLIENT), "$1\r\nA\r\n$1\r\nB\r\n+PONG\r\n");
 }
 
 #[test]
-fn requests_come_apart_and_together_again() {
-    let mut stage = Stage::new(CONFIG);
+fn requests_are_split_and_their_replies_joined() {
+    let mut fixture = Fixture::new(CONFIG);
     let (a, b) = keys();
     let key = |key: &str| format!("${}\r\n{key}\r\n", key.len());
-    stage.send(CLIENT, format!("*4\r\n$4\r\nMGET\r\n{}{}{}", key(&b), key(&a), key(&b)).as_bytes());
-    let (to_a, to_b) = (stage.link(11), stage.link(12));
-    assert_eq!(stage.take(to_a), format!("*2\r\n$4\r\nmget\r\n{}", key(&a)));
-    assert_eq!(stage.take(to_b), format!("*3\r\n$4\r\nmget\r\n{}{}", key(&b), key(&b)));
-    stage.send(to_a, b"*1\r\n$1\r\n1\r\n");
-    assert_eq!(stage.take(CLIENT), "");
-    stage.send(to_b, b"*2\r\n$1\r\n2\r\n$-1\r\n");
-    assert_eq!(stage.take(CLIENT), "*3\r\n$1\r\n2\r\n$1\r\n1\r\n$-1\r\n");
+    fixture
+        .send(CLIENT, format!("*4\r\n$4\r\nMGET\r\n{}{}{}", key(&b), key(&a), key(&b)).as_bytes());
+    let (to_a, to_b) = (fixture.link(11), fixture.link(12));
+    assert_eq!(fixture.take(to_a), format!("*2\r\n$4\r\nmget\r\n{}", key(&a)));
+    assert_eq!(fixture.take(to_b), format!("*3\r\n$4\r\nmget\r\n{}{}", key(&b), key(&b)));
+    fixture.send(to_a, b"*1\r\n$1\r\n1\r\n");
+    assert_eq!(fixture.take(CLIENT), "");
+    fixture.send(to_b, b"*2\r\n$1\r\n2\r\n$-1\r\n");
+    assert_eq!(fixture.take(CLIENT), "*3\r\n$1\r\n2\r\n$1\r\n1\r\n$-1\r\n");
 }
 
 #[test]
-fn an_unanswered_request_times_out_and_its_server_is_put_out() {
-    let mut stage = Stage::new(CONFIG);
+fn an_unanswered_request_times_out_and_its_server_is_ejected() {
+    let mut fixture = Fixture::new(CONFIG);
     let (a, _) = keys();
-    stage.send(CLIENT, get(&a).as_bytes());
-    let to_a = stage.link(11);
-    stage.wake(Duration::from_millis(399));
-    assert_eq!(stage.take(CLIENT), "");
-    stage.wake(Duration::from_millis(1));
-    assert_eq!(stage.take(CLIENT), "-ERR Connection timed out\r\n");
-    assert!(stage.closed.contains(&(to_a, Close::Now)));
-    // The other one has its keys now, until its time has come.
-    stage.send(CLIENT, get(&a).as_bytes());
-    let to_b = stage.link(12);
-    assert_eq!(stage.take(to_b), get(&a));
-    stage.send(to_b, b"$-1\r\n");
-    assert_eq!(stage.take(CLIENT), "$-1\r\n");
-    stage.wake(Duration::from_millis(1_001));
-    stage.send(CLIENT, get(&a).as_bytes());
-    let again = stage.link(11);
+    fixture.send(CLIENT, get(&a).as_bytes());
+    let to_a = fixture.link(11);
+    fixture.wake(Duration::from_millis(399));
+    assert_eq!(fixture.take(CLIENT), "");
+    fixture.wake(Duration::from_millis(1));
+    assert_eq!(fixture.take(CLIENT), "-ERR Connection timed out\r\n");
+    assert!(fixture.closed.contains(&(to_a, Close::Now)));
+    // The other server has its keys until the ejection is over.
+    fixture.send(CLIENT, get(&a).as_bytes());
+    let to_b = fixture.link(12);
+    assert_eq!(fixture.take(to_b), get(&a));
+    fixture.send(to_b, b"$-1\r\n");
+    assert_eq!(fixture.take(CLIENT), "$-1\r\n");
+    fixture.wake(Duration::from_millis(1_001));
+    fixture.send(CLIENT, get(&a).as_bytes());
+    let again = fixture.link(11);
     assert_ne!(again, to_a);
-    assert_eq!(stage.take(again), get(&a));
+    assert_eq!(fixture.take(again), get(&a));
 }
 
 #[test]
 fn the_reply_for_a_closed_client_goes_to_no_other() {
-    let mut stage = Stage::new(CONFIG);
+    let mut fixture = Fixture::new(CONFIG);
     let (a, _) = keys();
-    stage.send(CLIENT, get(&a).as_bytes());
-    stage.input(Input::Closed { conn: CLIENT, error: NetError::Reset });
-    // The next client gets its place.
+    fixture.send(CLIENT, get(&a).as_bytes());
+    fixture.input(Input::Closed { conn: CLIENT, error: NetError::Reset });
+    // The next client gets the same slot.
     let next = ConnId(4);
-    stage.accept(next);
-    stage.send(next, get(&a).as_bytes());
-    let to_a = stage.link(11);
-    stage.send(to_a, b"$5\r\nfirst\r\n");
-    assert_eq!(stage.take(next), "");
-    stage.send(to_a, b"$6\r\nsecond\r\n");
-    assert_eq!(stage.take(next), "$6\r\nsecond\r\n");
+    fixture.accept(next);
+    fixture.send(next, get(&a).as_bytes());
+    let to_a = fixture.link(11);
+    fixture.send(to_a, b"$5\r\nfirst\r\n");
+    assert_eq!(fixture.take(next), "");
+    fixture.send(to_a, b"$6\r\nsecond\r\n");
+    assert_eq!(fixture.take(next), "$6\r\nsecond\r\n");
 }
 
 #[test]
-fn what_is_refused_ends_the_connection() {
+fn a_refused_command_closes_the_connection() {
     for bad in ["get k\r\n", "*0\r\n", "*2\r\n$4\r\nkeys\r\n", "*3\r\n$3\r\nget\r\n"] {
-        let mut stage = Stage::new(CONFIG);
-        stage.send(CLIENT, bad.as_bytes());
-        assert_eq!(stage.closed, [(CLIENT, Close::Now)], "{bad:?}");
+        let mut fixture = Fixture::new(CONFIG);
+        fixture.send(CLIENT, bad.as_bytes());
+        assert_eq!(fixture.closed, [(CLIENT, Close::Now)], "{bad:?}");
     }
 }
 
 #[test]
 fn a_long_reply_is_passed_on_while_it_arrives_and_waits_for_its_client() {
-    let mut stage = Stage::new(CONFIG);
+    let mut fixture = Fixture::new(CONFIG);
     let (a, _) = keys();
-    stage.send(CLIENT, get(&a).as_bytes());
-    let to_a = stage.link(11);
+    fixture.send(CLIENT, get(&a).as_bytes());
+    let to_a = fixture.link(11);
     let whole = 4 << 20;
-    stage.send(to_a, format!("${whole}\r\n").as_bytes());
+    fixture.send(to_a, format!("${whole}\r\n").as_bytes());
     let piece = vec![b'v'; 64 << 10];
     let mut sent = 0;
     while sent < 2 << 20 {
-        stage.send(to_a, &piece);
+        fixture.send(to_a, &piece);
         sent += piece.len();
     }
-    assert!(stage.reading.contains(&(to_a, false)), "the server is not read from any more");
-    let first = stage.take(CLIENT).len();
+    assert!(fixture.reading.contains(&(to_a, false)), "the server is not read from any more");
+    let first = fixture.take(CLIENT).len();
     assert!(first > 1 << 20, "{first}");
-    assert_eq!(stage.reading.last(), Some(&(to_a, true)));
+    assert_eq!(fixture.reading.last(), Some(&(to_a, true)));
     while sent < whole {
-        stage.send(to_a, &piece);
+        fixture.send(to_a, &piece);
         sent += piece.len();
     }
-    stage.send(to_a, b"\r\n");
-    let second = stage.take(CLIENT).len();
+    fixture.send(to_a, b"\r\n");
+    let second = fixture.take(CLIENT).len();
     assert_eq!(first + second, whole + format!("${whole}\r\n\r\n").len());
 }
 
 #[test]
 fn a_client_that_does_not_read_does_not_block_others_for_ever() {
-    let mut stage = Stage::new(CONFIG);
+    let mut fixture = Fixture::new(CONFIG);
     let (a, _) = keys();
-    stage.send(CLIENT, get(&a).as_bytes());
-    let to_a = stage.link(11);
-    stage.send(to_a, b"$8000000\r\n");
+    fixture.send(CLIENT, get(&a).as_bytes());
+    let to_a = fixture.link(11);
+    fixture.send(to_a, b"$8000000\r\n");
     for _ in 0..40 {
-        stage.send(to_a, &[b'v'; 64 << 10]);
+        fixture.send(to_a, &[b'v'; 64 << 10]);
     }
-    stage.wake(Duration::from_millis(399));
-    assert_eq!(stage.closed, []);
-    stage.wake(engine::PATIENCE);
-    assert!(stage.closed.contains(&(CLIENT, Close::Now)), "{:?}", stage.closed);
+    fixture.wake(Duration::from_millis(399));
+    assert_eq!(fixture.closed, []);
+    fixture.wake(engine::STALL_TIMEOUT);
+    assert!(fixture.closed.contains(&(CLIENT, Close::Now)), "{:?}", fixture.closed);
 }
 
 #[test]
 fn passwords_are_for_clients_and_for_servers() {
     let config =
         CONFIG.replace("  redis: true\n", "  redis: true\n  redis_auth: pw\n  redis_db: 3\n");
-    let mut stage = Stage::new(&config);
+    let mut fixture = Fixture::new(&config);
     let (a, _) = keys();
-    stage.send(
+    fixture.send(
         CLIENT,
         format!(
             "*1\r\n$4\r\nping\r\n*2\r\n$4\r\nauth\r\n$1\r\nx\r\n*2\r\n$4\r\nauth\r\n$2\r\npw\r\n{}",
@@ -247,10 +248,10 @@ fn passwords_are_for_clients_and_for_servers() {
         .as_bytes(),
     );
     let refused = "-NOAUTH Authentication required\r\n-ERR invalid password\r\n+OK\r\n";
-    assert_eq!(stage.take(CLIENT), refused);
-    let to_a = stage.link(11);
+    assert_eq!(fixture.take(CLIENT), refused);
+    let to_a = fixture.link(11);
     let before = "*2\r\n$4\r\nAUTH\r\n$2\r\npw\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n";
-    assert_eq!(stage.take(to_a), format!("{before}{}", get(&a)));
-    stage.send(to_a, b"+OK\r\n+OK\r\n$1\r\nv\r\n");
-    assert_eq!(stage.take(CLIENT), "$1\r\nv\r\n");
+    assert_eq!(fixture.take(to_a), format!("{before}{}", get(&a)));
+    fixture.send(to_a, b"+OK\r\n+OK\r\n$1\r\nv\r\n");
+    assert_eq!(fixture.take(CLIENT), "$1\r\nv\r\n");
 }

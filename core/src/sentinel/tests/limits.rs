@@ -1,14 +1,14 @@
-//! What `failover-timeout` and `parallel-syncs` limit, and what is put right with time.
+//! Tests of `failover-timeout` and `parallel-syncs`, and of corrections after a failover.
 
 use super::*;
 
-/// What `Net::new` sets as `failover-timeout`, in milliseconds.
+/// The `failover-timeout` of `Net::new` in milliseconds.
 const FAILOVER_TIMEOUT: u64 = 10_000;
 
 /// The Sentinel that leads the failover.
 fn leader(net: &Net) -> usize {
     let leads = |at: &usize| !net.logged(*at, &["+elected-leader"]).is_empty();
-    (0..net.guards.len()).find(leads).expect("a leader")
+    (0..net.nodes.len()).find(leads).expect("a leader")
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_failover_ends_without_a_replica_that_does_not_follow_in_time() {
     let mut net = Net::new(3, 3, 2);
     net.run(5_000);
     net.server(2).offset = 200;
-    // The next reports tell of that.
+    // The next INFO replies show that.
     net.run(11_000);
     net.server(3).obeys = false;
     net.kill(1);
@@ -51,7 +51,7 @@ fn a_failover_ends_without_a_replica_that_does_not_follow_in_time() {
     assert_eq!(net.masters(), [2, 2, 2]);
     assert_eq!(net.server(3).follows, Some(1));
 
-    // It is told again for as long as it follows another one.
+    // It is sent REPLICAOF again as long as it replicates another master.
     net.server(3).obeys = true;
     net.run(4 * FAILOVER_TIMEOUT);
     assert_eq!(net.server(3).follows, Some(2));
@@ -59,7 +59,7 @@ fn a_failover_ends_without_a_replica_that_does_not_follow_in_time() {
 }
 
 #[test]
-fn a_replica_of_another_master_is_put_right_after_the_timeout() {
+fn a_replica_of_another_master_is_reconfigured_after_the_timeout() {
     let mut net = Net::new(3, 1, 1);
     net.run(5_000);
     net.server(3).follows = Some(2);
@@ -77,9 +77,9 @@ fn a_replica_of_another_master_is_put_right_after_the_timeout() {
 fn so_many_replicas_are_reconfigured_at_once_as_parallel_syncs_allows() {
     let events = |parallel: &[u8]| {
         let mut net = Net::new(5, 3, 2);
-        for guard in &mut net.guards {
+        for node in &mut net.nodes {
             let words = [b"parallel-syncs", parallel];
-            assert_eq!(guard.sentinel.set(b"mymaster", &words, &|_| false).error, None);
+            assert_eq!(node.sentinel.set(b"mymaster", &words, &|_| false).error, None);
         }
         net.run(5_000);
         net.kill(1);
@@ -98,10 +98,10 @@ fn so_many_replicas_are_reconfigured_at_once_as_parallel_syncs_allows() {
 fn a_sentinel_at_the_address_of_another_takes_its_place() {
     let mut net = Net::new(1, 2, 2);
     net.run(5_000);
-    let before = net.guards[1].sentinel.id().to_owned();
+    let before = net.nodes[1].sentinel.id().to_owned();
     let new = "c".repeat(40);
     let hello = format!("127.0.0.1,102,{new},0,mymaster,127.0.0.1,1,0");
-    net.guards[0].sentinel.hello(hello.as_bytes());
+    net.nodes[0].sentinel.hello(hello.as_bytes());
     net.drain(0);
     let at = "127.0.0.1 102 @ mymaster 127.0.0.1 1";
     assert_eq!(

@@ -269,11 +269,11 @@ impl Server {
                 self.forget_imports_of_primary();
                 self.become_replica_in_cluster(now, &host, port);
             }
-            Effect::Lead => {
+            Effect::Promote => {
                 self.become_primary_in_cluster(now);
                 self.inherit_imports(now);
             }
-            Effect::Empty => self.empty_in_cluster(now),
+            Effect::FlushAll => self.empty_in_cluster(now),
             Effect::DropKeys(slots) => {
                 if let Some(node) = &mut self.service.cluster {
                     let replica = node.state.as_ref().is_some_and(|state| state.is_replica());

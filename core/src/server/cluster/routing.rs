@@ -169,7 +169,7 @@ impl Server {
         let blocked = client.state.blocked.as_deref()?;
         let key = blocked.first_key()?;
         let readonly = client.state.readonly && !blocked.writes();
-        redirection(self.cluster_state()?.evicts_waiting(Slot::of(key), readonly)?)
+        redirection(self.cluster_state()?.error_for_blocked_client(Slot::of(key), readonly)?)
     }
 
     /// Ends subscriptions to shard channels that are now served elsewhere.

@@ -1,6 +1,6 @@
 //! What the page reads off Sentinels, as plain data.
 
-use limpid_core::sentinel::view::{MasterView, Seen};
+use limpid_core::sentinel::view::{InstanceView, MasterView};
 use limpid_core::sentinel::{SentinelServer, SentinelView};
 
 use super::SentinelNode;
@@ -32,7 +32,7 @@ impl Lab {
     }
 
     /// The body that a Sentinel means by a host and a port.
-    pub(crate) fn seen_body(&self, seen: &Seen) -> Option<BodyId> {
+    pub(crate) fn seen_body(&self, seen: &InstanceView) -> Option<BodyId> {
         self.units().at(self.world().scenario(), &seen.host, seen.port)
     }
 }
@@ -60,7 +60,7 @@ pub(crate) fn seen_as<'a>(
     lab: &Lab,
     master: &'a MasterView,
     body: BodyId,
-) -> Option<(&'a Seen, bool)> {
+) -> Option<(&'a InstanceView, bool)> {
     if lab.seen_body(&master.seen) == Some(body) {
         return Some((&master.seen, true));
     }

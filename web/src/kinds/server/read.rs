@@ -57,12 +57,12 @@ pub(super) fn node(lab: &Lab, unit: &Unit) -> NodeView {
             .filter(replicates)
             .map(|view| Stream { offset: view.offset, follows: None }),
         cluster: server.and_then(Server::cluster).map(|cluster| {
-            let glance = cluster.glance();
+            let summary = cluster.summary();
             ClusterNode {
-                epoch: glance.config_epoch,
+                epoch: summary.config_epoch,
                 slots: cluster.my_slots().len(),
-                up: glance.up,
-                election: glance.election,
+                up: summary.up,
+                election: summary.election,
             }
         }),
     })

@@ -1,4 +1,4 @@
-//! Bus messages: what is encoded is decoded to the same, and malformed bytes change nothing.
+//! Tests of bus messages: encoding round-trips, and malformed bytes are errors.
 
 use proptest::prelude::*;
 
@@ -106,7 +106,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn messages_are_read_as_they_were_written(mut header in header(), body in body()) {
+    fn messages_round_trip(mut header in header(), body in body()) {
         if let Body::Gossip { extensions, .. } = &body {
             header.extensions |= !extensions.is_empty();
         }
@@ -119,7 +119,7 @@ proptest! {
         let bytes = Message { header, body }.encode();
         let mut short = bytes[..cut.index(bytes.len())].to_vec();
         prop_assert!(decode(&short).is_err());
-        // Nor does it help to name the length that it has.
+        // A length field that matches the truncated length does not help.
         if let Some(length) = short.get_mut(4..8) {
             let real = u32::try_from(cut.index(bytes.len())).unwrap_or(0);
             length.copy_from_slice(&real.to_be_bytes());
@@ -144,7 +144,7 @@ proptest! {
 }
 
 #[test]
-fn the_types_of_the_messages_in_a_piece_of_a_stream_are_told_up_to_where_it_is_cut() {
+fn frames_gives_the_types_of_the_complete_messages_in_a_piece_of_a_stream() {
     let bytes = |body| Message { header: Header::default(), body }.encode();
     let (ping, request) = (bytes(Body::bare(Greeting::Ping)), bytes(Body::AuthRequest));
     let stream = [&ping[..], &request[..]].concat();
@@ -159,7 +159,7 @@ fn the_types_of_the_messages_in_a_piece_of_a_stream_are_told_up_to_where_it_is_c
 }
 
 #[test]
-fn a_stream_is_cut_into_messages_wherever_it_was_cut_before() {
+fn a_stream_is_split_into_messages_however_its_bytes_arrive() {
     let body = || Body::Publish { channel: b"c".to_vec(), message: vec![7; 900], sharded: false };
     let one = Message { header: Header::default(), body: body() }.encode();
     let stream: Vec<u8> = [&one[..], &one[..], &one[..]].concat();
@@ -177,7 +177,7 @@ fn a_stream_is_cut_into_messages_wherever_it_was_cut_before() {
 }
 
 #[test]
-fn what_is_no_message_ends_the_stream() {
+fn invalid_bytes_end_the_stream() {
     for bytes in [&b"GET / HT"[..], b"RCmb\0\0\0\x08", b"RCmb\xff\xff\xff\xff"] {
         let mut framer = Framer::default();
         framer.push(bytes);
@@ -186,7 +186,7 @@ fn what_is_no_message_ends_the_stream() {
 }
 
 #[test]
-fn the_fields_stand_where_redis_puts_them() {
+fn fields_are_at_the_offsets_that_redis_uses() {
     let sender = NodeId::random(&mut Rng::new(1));
     let header = Header {
         sender: Some(sender),
@@ -209,7 +209,7 @@ fn the_fields_stand_where_redis_puts_them() {
 }
 
 #[test]
-fn versions_types_and_names_that_do_not_exist_are_told_apart() {
+fn unknown_versions_types_and_names_are_distinct_errors() {
     let good = Message { header: Header::default(), body: Body::bare(Greeting::Ping) }.encode();
     let with = |place: usize, value: u8| {
         let mut bytes = good.clone();

@@ -1,4 +1,4 @@
-//! Several nodes under virtual time: what a cluster does as a whole.
+//! Tests of whole clusters: several nodes in virtual time.
 
 mod net;
 
@@ -15,16 +15,16 @@ fn slot(number: u16) -> Slot {
 }
 
 #[test]
-fn nodes_that_meet_come_to_know_each_other() {
+fn nodes_that_meet_discover_all_others() {
     for seed in 0..20 {
         let mut net = Net::new(5, seed, TIMEOUT);
-        // Each is told of one other only.
+        // Each node is introduced to one other only.
         (1..5).for_each(|node| net.meet(node - 1, node));
         net.until("all know all", |net| {
             net.nodes().all(|node| node.known_nodes() == 5)
                 && net.nodes().all(|node| node.nodes_text().matches(" connected").count() == 5)
         });
-        // And their epochs are different in the end.
+        // In the end all epochs are different.
         net.until("epochs differ", |net| {
             let mut epochs: Vec<u64> = net
                 .nodes()
@@ -66,7 +66,7 @@ fn a_replica_takes_over_from_a_primary_that_died() {
         net.until("all agree", |net| {
             (1..6).all(|node| net.node(node).owner_of(slot(0)) == Some(owner))
         });
-        // It comes back as a replica of its successor.
+        // The old primary comes back as a replica of the new one.
         net.start(0);
         net.until("back as a replica", |net| net.node(0).is_replica());
         net.until("all see it", |net| {
@@ -75,7 +75,7 @@ fn a_replica_takes_over_from_a_primary_that_died() {
                 node.node_view_of(id).is_some_and(|view| view.master == Some(owner) && !view.failed)
             })
         });
-        // After its restart it has marked no node as PFAIL because of PINGs sent before it stopped.
+        // After the restart no node is marked PFAIL because of PINGs from before it stopped.
         assert!(!net.node(1).is_replica() && !net.node(2).is_replica(), "seed {seed}");
     }
 }
@@ -97,11 +97,11 @@ fn one_replica_wins_and_it_is_the_one_with_the_most_data() {
 }
 
 #[test]
-fn a_minority_stops_and_a_majority_goes_on() {
+fn a_minority_stops_serving_and_a_majority_fails_over() {
     for seed in 0..10 {
         let mut net = Net::cluster(3, 3, seed, TIMEOUT);
-        // Primary 0 alone, against the others.
-        net.part(&[0]);
+        // Primary 0 is isolated from the others.
+        net.partition(&[0]);
         net.until("the minority is down", |net| !net.node(0).is_up());
         net.until("the majority has a new primary", |net| {
             net.node(3).owns(slot(0)) && net.node(1).is_up()
@@ -136,9 +136,9 @@ fn a_replica_whose_data_is_old_does_not_take_over() {
 }
 
 #[test]
-fn votes_are_on_the_disk_before_they_leave() {
+fn votes_are_on_disk_before_they_are_sent() {
     let mut net = Net::cluster(3, 3, 1, TIMEOUT);
-    // The disks of both voters stand still.
+    // The disks of both voters stall.
     net.stop_disk(1);
     net.stop_disk(2);
     net.kill(0);
@@ -159,7 +159,7 @@ fn a_manual_failover_exchanges_the_roles_and_loses_nothing() {
         net.set_offset(3, 60);
         net.failover(3, ManualFailover::Agreed);
         net.run(1_000);
-        // It waits for what it does not have yet.
+        // The replica waits for the rest of the stream.
         assert!(net.node(3).is_replica() && net.writes_paused(0));
         net.set_offset(3, 70);
         net.until("exchanged", |net| net.node(3).owns(slot(0)) && net.node(0).is_replica());
@@ -170,7 +170,7 @@ fn a_manual_failover_exchanges_the_roles_and_loses_nothing() {
 }
 
 #[test]
-fn a_manual_failover_that_takes_too_long_is_given_up() {
+fn a_manual_failover_times_out() {
     let mut net = Net::cluster(3, 3, 1, TIMEOUT);
     net.set_offset(0, 70);
     net.set_offset(3, 60);
@@ -196,12 +196,12 @@ fn force_needs_votes_and_takeover_does_not() {
 }
 
 #[test]
-fn a_node_that_missed_a_failover_is_put_right() {
+fn a_node_that_missed_a_failover_learns_the_new_owner() {
     for seed in 0..10 {
         let mut net = Net::cluster(3, 3, seed, TIMEOUT);
         net.kill(0);
         net.until("taken over", |net| net.node(3).owns(slot(0)));
-        // Node 5 forgets: its file is from before.
+        // Node 5 loses its state: its file is older than the failover.
         let text = net.file_of(0);
         let owner = net.node(0).my_id();
         assert!(text.contains(owner.as_str()));
@@ -232,7 +232,7 @@ fn a_replica_migrates_to_a_primary_without_any() {
 }
 
 #[test]
-fn a_slot_that_moves_is_asked_for_and_then_moved() {
+fn a_migrating_slot_redirects_with_ask_and_then_with_moved() {
     let mut net = Net::cluster(2, 0, 1, TIMEOUT);
     let moving = slot(0);
     let names = [net.node(0).my_id(), net.node(1).my_id()];
@@ -260,13 +260,13 @@ fn a_slot_that_moves_is_asked_for_and_then_moved() {
 }
 
 #[test]
-fn a_node_that_is_forgotten_stays_away_for_a_minute() {
+fn a_forgotten_node_is_banned_for_a_minute() {
     let mut net = Net::cluster(3, 1, 1, TIMEOUT);
     let gone = net.node(3).my_id();
     net.kill(3);
     for node in 0..3 {
         net.forget(node, gone);
-        // Elsewhere it is still known, and spoken of.
+        // The other nodes still know it and gossip about it.
         net.run(5_000);
     }
     assert!((0..3).all(|node| net.node(node).node_view_of(gone).is_none()));
@@ -278,7 +278,7 @@ fn a_node_that_is_forgotten_stays_away_for_a_minute() {
 fn a_node_whose_address_changed_is_found_again() {
     let mut net = Net::cluster(3, 3, 1, TIMEOUT);
     net.kill(4);
-    net.readdress(4, "10.0.9.9");
+    net.change_ip(4, "10.0.9.9");
     net.start(4);
     let id = net.node(4).my_id();
     net.until("found", |net| {
@@ -298,9 +298,9 @@ fn a_reset_node_knows_no_others() {
     assert_eq!(net.node(2).current_epoch(), 0);
 }
 
-/// What a node of Redis 7.0 says has no name of a shard, so each other node makes up one for it.
+/// Redis 7.0 sends no shard ID, so every other node makes up one for it.
 #[test]
-fn replicas_belong_to_the_shards_of_their_primaries_whatever_versions_tell() {
+fn replicas_are_in_the_shards_of_their_primaries_with_nodes_of_any_version() {
     for old in [&[0, 1][..], &[2, 3], &[0, 3]] {
         let mut net = Net::cluster_with_old(2, 2, 1, TIMEOUT, old);
         let agree = |net: &Net| {
@@ -318,7 +318,11 @@ fn replicas_belong_to_the_shards_of_their_primaries_whatever_versions_tell() {
         }
         net.publish(0, b"shard", true);
         net.run(100);
-        assert_eq!((net.heard(2), net.heard(3)), (&[b"shard".to_vec()][..], &[][..]), "{old:?}");
+        assert_eq!(
+            (net.published(2), net.published(3)),
+            (&[b"shard".to_vec()][..], &[][..]),
+            "{old:?}"
+        );
         net.failover(2, ManualFailover::Takeover);
         net.until("it took over", |net| !net.node(2).is_replica() && net.node(0).is_replica());
         net.run(5_000);
@@ -349,13 +353,13 @@ fn messages_to_subscribers_reach_all_nodes_or_those_of_the_shard() {
     net.publish(0, b"news", false);
     net.publish(0, b"shard", true);
     net.run(100);
-    assert_eq!(net.heard(1), [b"news"]);
-    assert_eq!(net.heard(2), [&b"news"[..], b"shard"]);
-    assert_eq!(net.heard(3), [b"news"]);
+    assert_eq!(net.published(1), [b"news"]);
+    assert_eq!(net.published(2), [&b"news"[..], b"shard"]);
+    assert_eq!(net.published(3), [b"news"]);
 }
 
 #[test]
-fn bytes_of_strangers_change_nothing() {
+fn invalid_bus_messages_change_nothing() {
     let mut net = Net::cluster(3, 0, 1, TIMEOUT);
     let before = net.node(0).nodes_conf();
     let mut rng = crate::rng::Rng::new(5);

@@ -1,4 +1,4 @@
-//! Nodes, the connections between them, and their disks, under virtual time.
+//! A test network: nodes, their connections and their disks, in virtual time.
 
 use std::collections::VecDeque;
 
@@ -10,47 +10,47 @@ use crate::sharding::Slot;
 pub(super) struct Net {
     now: u64,
     rng: Rng,
-    places: Vec<Place>,
+    hosts: Vec<Host>,
     wires: Vec<Wire>,
-    /// Nodes on one side of a cut.
+    /// Nodes on one side of a network partition.
     island: Vec<usize>,
-    /// Nodes of a version that does not tell of shards.
+    /// Nodes whose version does not send shard IDs.
     old: Vec<usize>,
 }
 
-struct Place {
+struct Host {
     cluster: Cluster,
     alive: bool,
     ip: String,
     offset: u64,
     silence: u64,
     file: String,
-    disk_stands: bool,
+    disk_stalled: bool,
     saving: VecDeque<String>,
     log: Vec<String>,
     paused: bool,
-    heard: Vec<Vec<u8>>,
+    published: Vec<Vec<u8>>,
 }
 
-/// A connection: the ends are nodes and their names for it.
+/// A connection: for each end the node and its link ID.
 struct Wire {
     ends: [(usize, LinkId); 2],
-    /// What is on its way: when it arrives, at which end, and what.
+    /// Messages in flight: arrival time, receiving end, bytes.
     flight: VecDeque<(u64, usize, Vec<u8>)>,
 }
 
-/// Milliseconds that bytes take.
+/// One-way latency in milliseconds.
 const LATENCY: u64 = 2;
 
 pub(super) fn slots(numbers: impl IntoIterator<Item = u16>) -> SlotSet {
     numbers.into_iter().filter_map(Slot::new).collect()
 }
 
-/// Makes the extension that tells of a shard one that nobody knows.
+/// Turns the shard extension into one of an unknown type.
 fn leave_out_shard(message: &mut [u8], shard: NodeId) {
     let name = shard.as_bytes();
     let place = message.windows(name.len()).rposition(|window| window == name);
-    // Length (4), kind (2), padding (2), and then the name.
+    // Before the ID: length (4), type (2), padding (2).
     if let Some(kind) = place.and_then(|at| message.get_mut(at - 4..at - 2)) {
         kind.copy_from_slice(&u16::MAX.to_be_bytes());
     }
@@ -59,32 +59,32 @@ fn leave_out_shard(message: &mut [u8], shard: NodeId) {
 impl Net {
     pub(super) fn new(count: usize, seed: u64, timeout: u64) -> Net {
         let mut rng = Rng::new(seed);
-        let places = (0..count).map(|index| {
+        let hosts = (0..count).map(|index| {
             let settings = Settings { node_timeout: timeout, ..Settings::default() };
-            Place {
+            Host {
                 cluster: Cluster::new(settings, rng.fork()),
                 alive: true,
                 ip: format!("10.0.0.{index}"),
                 offset: 1,
                 silence: 0,
                 file: String::new(),
-                disk_stands: false,
+                disk_stalled: false,
                 saving: VecDeque::new(),
                 log: Vec::new(),
                 paused: false,
-                heard: Vec::new(),
+                published: Vec::new(),
             }
         });
-        let places = places.collect();
-        Net { now: 1_000, rng, places, wires: Vec::new(), island: Vec::new(), old: Vec::new() }
+        let hosts = hosts.collect();
+        Net { now: 1_000, rng, hosts, wires: Vec::new(), island: Vec::new(), old: Vec::new() }
     }
 
-    /// A cluster that is up: primaries first, then replicas, dealt to the primaries in turn.
+    /// A running cluster: primaries first, then replicas, assigned round-robin.
     pub(super) fn cluster(primaries: usize, replicas: usize, seed: u64, timeout: u64) -> Net {
         Net::cluster_with_old(primaries, replicas, seed, timeout, &[])
     }
 
-    /// The same, where some nodes do not tell of shards.
+    /// Like [`Net::cluster`], but some nodes do not send shard IDs.
     pub(super) fn cluster_with_old(
         primaries: usize,
         replicas: usize,
@@ -95,7 +95,7 @@ impl Net {
         let mut net = Net::new(primaries + replicas, seed, timeout);
         net.old = old.to_vec();
         net.meet_all();
-        let count = net.places.len();
+        let count = net.hosts.len();
         net.until("all know all", |net| net.nodes().all(|node| node.known_nodes() == count));
         net.assign_evenly(primaries);
         for replica in primaries..count {
@@ -115,65 +115,65 @@ impl Net {
     }
 
     pub(super) fn node(&self, index: usize) -> &Cluster {
-        &self.places[index].cluster
+        &self.hosts[index].cluster
     }
 
-    /// All nodes that live.
+    /// The nodes that are alive.
     pub(super) fn nodes(&self) -> impl Iterator<Item = &Cluster> {
-        self.places.iter().filter(|place| place.alive).map(|place| &place.cluster)
+        self.hosts.iter().filter(|place| place.alive).map(|place| &place.cluster)
     }
 
     pub(super) fn log_of(&self, index: usize) -> &[String] {
-        &self.places[index].log
+        &self.hosts[index].log
     }
 
     pub(super) fn file_of(&self, index: usize) -> String {
-        self.places[index].file.clone()
+        self.hosts[index].file.clone()
     }
 
-    /// Writes another file for a node that does not run.
+    /// Replaces the file of a stopped node.
     pub(super) fn write_file(&mut self, index: usize, change: impl FnOnce(&str) -> String) {
-        self.places[index].file = change(&self.places[index].file);
+        self.hosts[index].file = change(&self.hosts[index].file);
     }
 
-    pub(super) fn heard(&self, index: usize) -> &[Vec<u8>] {
-        &self.places[index].heard
+    pub(super) fn published(&self, index: usize) -> &[Vec<u8>] {
+        &self.hosts[index].published
     }
 
     pub(super) fn writes_paused(&self, index: usize) -> bool {
-        self.places[index].paused
+        self.hosts[index].paused
     }
 
     pub(super) fn set_offset(&mut self, index: usize, offset: u64) {
-        self.places[index].offset = offset;
+        self.hosts[index].offset = offset;
         self.call(index, |cluster, local| cluster.offset_advanced(local));
     }
 
     pub(super) fn set_silence(&mut self, index: usize, silence: u64) {
-        self.places[index].silence = silence;
+        self.hosts[index].silence = silence;
     }
 
     pub(super) fn stop_disk(&mut self, index: usize) {
-        self.places[index].disk_stands = true;
+        self.hosts[index].disk_stalled = true;
     }
 
     pub(super) fn start_disk(&mut self, index: usize) {
-        self.places[index].disk_stands = false;
+        self.hosts[index].disk_stalled = false;
     }
 
-    pub(super) fn readdress(&mut self, index: usize, ip: &str) {
-        self.places[index].ip = ip.to_owned();
+    pub(super) fn change_ip(&mut self, index: usize, ip: &str) {
+        self.hosts[index].ip = ip.to_owned();
     }
 
     pub(super) fn meet(&mut self, index: usize, other: usize) {
-        let ip = self.places[other].ip.clone();
+        let ip = self.hosts[other].ip.clone();
         self.call(index, |cluster, local| {
             cluster.meet(local, &ip, 6379, 16379).expect("a good address");
         });
     }
 
     pub(super) fn meet_all(&mut self) {
-        (1..self.places.len()).for_each(|other| self.meet(0, other));
+        (1..self.hosts.len()).for_each(|other| self.meet(0, other));
     }
 
     pub(super) fn assign_evenly(&mut self, primaries: usize) {
@@ -215,7 +215,7 @@ impl Net {
         self.call(index, |cluster, local| cluster.set_slot(local, slot, what, keys))
     }
 
-    /// Bytes that look like a message arrive on a new connection.
+    /// Sends random bytes that look like a message, on a new connection.
     pub(super) fn inject(&mut self, index: usize, rng: &mut Rng) {
         use crate::cluster::bus::{Body, Greeting, Header, Message};
         let bodies = [
@@ -242,7 +242,7 @@ impl Net {
         let mut bytes = Message { header, body }.encode();
         if rng.chance(0.5) {
             let place = rng.below(bytes.len() as u64) as usize;
-            // The name of the sender stays a stranger's.
+            // Leave the sender's ID that of an unknown node.
             if !(40..80).contains(&place) {
                 bytes[place] = rng.u64() as u8;
             }
@@ -255,23 +255,23 @@ impl Net {
     }
 
     pub(super) fn kill(&mut self, index: usize) {
-        self.places[index].alive = false;
+        self.hosts[index].alive = false;
         let gone =
             self.wires.extract_if(.., |wire| wire.ends.iter().any(|(node, _)| *node == index));
         for wire in gone.collect::<Vec<_>>() {
             for (node, link) in wire.ends {
-                if self.places[node].alive {
+                if self.hosts[node].alive {
                     self.call(node, |cluster, local| cluster.link_lost(local, link, "reset"));
                 }
             }
         }
     }
 
-    /// Starts a node again with what its file says.
+    /// Restarts a node from its file.
     pub(super) fn start(&mut self, index: usize) {
-        let conf = NodesConf::parse(&self.places[index].file);
+        let conf = NodesConf::parse(&self.hosts[index].file);
         let conf = conf.expect("a good file").expect("a file");
-        let place = &mut self.places[index];
+        let place = &mut self.hosts[index];
         let settings = place.cluster.settings().clone();
         place.cluster = Cluster::load(settings, self.rng.fork(), &conf, self.now);
         place.alive = true;
@@ -279,7 +279,7 @@ impl Net {
         self.call(index, |_, _| ());
     }
 
-    pub(super) fn part(&mut self, island: &[usize]) {
+    pub(super) fn partition(&mut self, island: &[usize]) {
         self.island = island.to_vec();
     }
 
@@ -287,7 +287,7 @@ impl Net {
         self.island.clear();
     }
 
-    fn parted(&self, a: usize, b: usize) -> bool {
+    fn is_partitioned(&self, a: usize, b: usize) -> bool {
         self.island.contains(&a) != self.island.contains(&b)
     }
 
@@ -302,7 +302,7 @@ impl Net {
         let end = self.now + 120_000;
         while !holds(self) {
             if self.now >= end {
-                for (index, place) in self.places.iter().enumerate() {
+                for (index, place) in self.hosts.iter().enumerate() {
                     println!("{index} alive={} {:#?}", place.alive, place.log);
                     println!("{}", place.cluster.nodes_text());
                 }
@@ -312,7 +312,7 @@ impl Net {
         }
     }
 
-    /// At most one living primary claims a slot.
+    /// Asserts that at most one living primary claims each slot.
     pub(super) fn one_owner_a_slot(&self) {
         let mut owned = SlotSet::new();
         for node in self.nodes() {
@@ -324,12 +324,12 @@ impl Net {
 
     fn step(&mut self) {
         self.now += 1;
-        for index in 0..self.places.len() {
-            let place = &mut self.places[index];
+        for index in 0..self.hosts.len() {
+            let place = &mut self.hosts[index];
             if !place.alive {
                 continue;
             }
-            if !place.disk_stands
+            if !place.disk_stalled
                 && let Some(text) = place.saving.pop_front()
             {
                 place.file = text;
@@ -341,13 +341,14 @@ impl Net {
         }
         let mut index = 0;
         while index < self.wires.len() {
-            let parted = self.parted(self.wires[index].ends[0].0, self.wires[index].ends[1].0);
+            let is_partitioned =
+                self.is_partitioned(self.wires[index].ends[0].0, self.wires[index].ends[1].0);
             let now = self.now;
             let wire = &mut self.wires[index];
             index += 1;
             let due = wire.flight.front().is_some_and(|(at, _, _)| *at <= now);
             if due
-                && !parted
+                && !is_partitioned
                 && let Some((_, end, bytes)) = wire.flight.pop_front()
             {
                 let (node, link) = wire.ends[end];
@@ -358,7 +359,7 @@ impl Net {
     }
 
     fn local(&self, index: usize) -> Local {
-        let place = &self.places[index];
+        let place = &self.hosts[index];
         Local {
             now: self.now,
             wall: 1_700_000_000_000 + self.now,
@@ -369,8 +370,8 @@ impl Net {
 
     fn call<R>(&mut self, index: usize, what: impl FnOnce(&mut Cluster, Local) -> R) -> R {
         let local = self.local(index);
-        let result = what(&mut self.places[index].cluster, local);
-        while let Some(effect) = self.places[index].cluster.poll_effect() {
+        let result = what(&mut self.hosts[index].cluster, local);
+        while let Some(effect) = self.hosts[index].cluster.poll_effect() {
             self.carry_out(index, effect);
         }
         result
@@ -379,12 +380,12 @@ impl Net {
     fn carry_out(&mut self, index: usize, effect: Effect) {
         match effect {
             Effect::Connect { link, host, port } => {
-                let other = self.places.iter().position(|place| place.alive && place.ip == host);
+                let other = self.hosts.iter().position(|place| place.alive && place.ip == host);
                 let other = other.filter(|_| port == 16379);
-                match other.filter(|other| !self.parted(index, *other)) {
+                match other.filter(|other| !self.is_partitioned(index, *other)) {
                     Some(other) => {
                         let (my_ip, ip) =
-                            (self.places[index].ip.clone(), self.places[other].ip.clone());
+                            (self.hosts[index].ip.clone(), self.hosts[other].ip.clone());
                         let to = ip.clone();
                         let from = my_ip.clone();
                         let theirs =
@@ -403,7 +404,7 @@ impl Net {
             Effect::Send { link, bytes } => {
                 let mut bytes = bytes.to_vec();
                 if self.old.contains(&index) {
-                    leave_out_shard(&mut bytes, self.places[index].cluster.my_shard());
+                    leave_out_shard(&mut bytes, self.hosts[index].cluster.my_shard());
                 }
                 let at = self.now + LATENCY;
                 for wire in &mut self.wires {
@@ -422,14 +423,14 @@ impl Net {
                     }
                 }
             }
-            Effect::Save { text } => self.places[index].saving.push_back(text),
-            Effect::Log { text, .. } => self.places[index].log.push(text),
-            Effect::PauseWrites { .. } => self.places[index].paused = true,
-            Effect::ResumeWrites => self.places[index].paused = false,
-            Effect::Publish { channel, .. } => self.places[index].heard.push(channel),
+            Effect::Save { text } => self.hosts[index].saving.push_back(text),
+            Effect::Log { text, .. } => self.hosts[index].log.push(text),
+            Effect::PauseWrites { .. } => self.hosts[index].paused = true,
+            Effect::ResumeWrites => self.hosts[index].paused = false,
+            Effect::Publish { channel, .. } => self.hosts[index].published.push(channel),
             Effect::Follow { .. }
-            | Effect::Lead
-            | Effect::Empty
+            | Effect::Promote
+            | Effect::FlushAll
             | Effect::DropKeys(_)
             | Effect::Reroute => {}
         }

@@ -1,7 +1,7 @@
-//! What a small program sees of the operating system, and the machine around it.
+//! The interface of small programs to the operating system.
 //!
-//! A program is an `async fn` over [`Os`]. Its calls become the outputs of a machine
-//! ([`Program`]), and inputs their answers, by way of a [`Conversation`].
+//! A program is an `async fn` over [`Os`]. Through a [`Conversation`], its calls become outputs of
+//! a machine ([`Program`]), and the machine's inputs become the replies.
 
 mod program;
 
@@ -32,49 +32,49 @@ pub(in crate::lab::shell) type Run = Pin<Box<dyn Future<Output = End> + Send>>;
 pub(in crate::lab::shell) enum End {
     /// The process ends with this status.
     Exit(i32),
-    /// The process goes on with another conversation: what was said so far need not be repeated.
+    /// The process continues with a new conversation, so that the log of this one can be dropped.
     Again(Entry),
 }
 
-/// Where a program begins, or goes on.
+/// The start of a program, or of its next conversation.
 pub(in crate::lab::shell) type Entry = Arc<dyn Fn(Os) -> Run + Send + Sync>;
 
-/// What a program asks for.
+/// A system call of a program.
 #[derive(Clone, Debug)]
-pub(in crate::lab::shell) enum Call {
+pub(in crate::lab::shell) enum Syscall {
     Read(Stream, u32),
     Write(Stream, Vec<u8>),
     CloseStream(Stream),
     Spawn(Box<Command>),
     SpawnOn(String, Box<Command>),
     NewPipe,
-    /// Something about this child, or any.
+    /// Wait for a change of this child, or of any.
     Wait(Option<ChildId>),
-    /// The same, if there is something already.
+    /// A change of any child, without waiting.
     Poll,
     Kill(i64, Signal),
     Disk(DiskOp),
     Sleep(Duration),
-    /// Lets time pass, and tells whether a signal came.
+    /// Let some time pass; the reply is whether a signal arrived.
     Tick,
     Now,
     Mode(TerminalMode),
     Foreground(Option<ChildId>),
     Size,
-    /// Waits for an interrupt.
+    /// Wait for an interrupt.
     Interrupt,
-    /// Waits until the terminal has another size.
+    /// Wait until the terminal is resized.
     Resize,
-    /// From now on an interrupt is noted instead of ending the program.
+    /// Record interrupts from now on, instead of ending the program by them.
     Catch(bool),
     Connect(String, u16),
     Send(ConnId, Vec<u8>),
     Receive(ConnId),
-    Hang(ConnId),
+    CloseConn(ConnId),
     WorldRequest(Action),
 }
 
-/// What a program is answered.
+/// The reply to a system call.
 #[derive(Clone, Debug)]
 pub(in crate::lab::shell) enum Reply {
     Bytes(Result<Arc<[u8]>, StreamError>),
@@ -92,7 +92,7 @@ pub(in crate::lab::shell) enum Reply {
     Done,
 }
 
-/// What a program knows from its start.
+/// What a program is told at its start.
 #[derive(Debug)]
 pub(in crate::lab::shell) struct Facts {
     pub(in crate::lab::shell) host: String,
@@ -101,38 +101,38 @@ pub(in crate::lab::shell) struct Facts {
     pub(in crate::lab::shell) names: Vec<(String, Ipv4Addr)>,
     pub(in crate::lab::shell) stdin_is_terminal: bool,
     pub(in crate::lab::shell) stdout_is_terminal: bool,
-    /// What there is to see of the host's processes and sockets, for the programs that show them.
-    pub(in crate::lab::shell) seen: crate::lab::shell::tools::Seen,
+    /// The host's processes and sockets, for programs that list them.
+    pub(in crate::lab::shell) snapshot: crate::lab::shell::tools::HostSnapshot,
 }
 
-/// The operating system, as one run of a program sees it. Cheap to clone.
+/// The operating system, as seen by one run of a program. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::lab::shell) struct Os {
-    line: Line<Call, Reply>,
+    line: Line<Syscall, Reply>,
     pub(in crate::lab::shell) name: Arc<str>,
     pub(in crate::lab::shell) args: Arc<Vec<String>>,
     pub(in crate::lab::shell) env: Arc<Vec<(String, String)>>,
-    /// The working directory at the start.
+    /// The initial working directory.
     pub(in crate::lab::shell) dir: Arc<str>,
     pub(in crate::lab::shell) facts: Arc<Facts>,
-    /// What was printed and not written yet.
+    /// Output that is not written yet.
     out: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Os {
-    /// The bytes that are gathered before they are written.
-    const GATHERED: usize = 16 << 10;
+    /// The size at which buffered output is written, in bytes.
+    const BUFFER_SIZE: usize = 16 << 10;
 
-    async fn call(&self, call: Call) -> Reply {
+    async fn call(&self, call: Syscall) -> Reply {
         self.line.ask(call).await
     }
 
-    /// The same system for a program with other arguments.
+    /// The same, with other arguments.
     pub(in crate::lab::shell) fn with_args(&self, name: &str, args: Vec<String>) -> Os {
         Os { name: name.into(), args: Arc::new(args), ..self.clone() }
     }
 
-    /// The same system with another environment.
+    /// The same, with another environment.
     pub(in crate::lab::shell) fn with_env(&self, env: Vec<(String, String)>) -> Os {
         Os { env: Arc::new(env), ..self.clone() }
     }
@@ -143,7 +143,7 @@ impl Os {
 
     // --- output -------------------------------------------------------------------------------
 
-    /// Prints to the standard output; it is written when there is enough, and at the end.
+    /// Prints to the standard output, which is buffered until it is full or the program ends.
     pub(in crate::lab::shell) fn print(&self, text: impl AsRef<[u8]>) {
         self.out().extend_from_slice(text.as_ref());
     }
@@ -158,12 +158,12 @@ impl Os {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what was printed and not written.
+    /// Takes the buffered output.
     pub(in crate::lab::shell) fn take_printed(&self) -> Vec<u8> {
         core::mem::take(&mut *self.out())
     }
 
-    /// Writes what was printed.
+    /// Writes the buffered output.
     pub(in crate::lab::shell) async fn flush(&self) {
         let bytes = self.take_printed();
         if !bytes.is_empty() {
@@ -172,9 +172,9 @@ impl Os {
         }
     }
 
-    /// Writes what was printed if it has become much.
+    /// Writes the buffered output if the buffer is full.
     pub(in crate::lab::shell) async fn flush_if_full(&self) {
-        if self.out().len() >= Self::GATHERED {
+        if self.out().len() >= Self::BUFFER_SIZE {
             self.flush().await;
         }
     }
@@ -184,36 +184,36 @@ impl Os {
         to: Stream,
         bytes: Vec<u8>,
     ) -> Result<(), StreamError> {
-        match self.call(Call::Write(to, bytes)).await {
+        match self.call(Syscall::Write(to, bytes)).await {
             Reply::Written(result) => result,
             _ => Err(StreamError::Io),
         }
     }
 
-    /// Says something on the standard error, after the program's name.
-    pub(in crate::lab::shell) async fn complain(&self, text: impl AsRef<str>) {
+    /// Prints to the standard error, prefixed with the program's name.
+    pub(in crate::lab::shell) async fn print_error(&self, text: impl AsRef<str>) {
         let line = format!("{}: {}\n", self.name, text.as_ref());
         self.flush().await;
         let _ = self.write(Stream::Stderr, line.into_bytes()).await;
     }
 
-    /// Complains, and gives the status with which to end.
+    /// Prints an error, and returns the exit status 1.
     pub(in crate::lab::shell) async fn fail(&self, text: impl AsRef<str>) -> i32 {
-        self.complain(text).await;
+        self.print_error(text).await;
         1
     }
 
     // --- input --------------------------------------------------------------------------------
 
-    /// Reads from a stream; nothing at its end.
+    /// Reads from a stream; empty at its end.
     pub(in crate::lab::shell) async fn read(&self, from: Stream, most: u32) -> Arc<[u8]> {
-        match self.call(Call::Read(from, most)).await {
+        match self.call(Syscall::Read(from, most)).await {
             Reply::Bytes(Ok(bytes)) => bytes,
             _ => Arc::from([]),
         }
     }
 
-    /// The standard input to its end.
+    /// Reads a stream to its end.
     pub(in crate::lab::shell) async fn read_all(&self, from: Stream) -> Vec<u8> {
         let mut all = Vec::new();
         loop {
@@ -226,10 +226,10 @@ impl Os {
     }
 
     pub(in crate::lab::shell) async fn close(&self, stream: Stream) {
-        self.call(Call::CloseStream(stream)).await;
+        self.call(Syscall::CloseStream(stream)).await;
     }
 
-    /// A file, or the standard input for `-`.
+    /// The contents of a file, or of the standard input for `-`.
     pub(in crate::lab::shell) async fn input(&self, path: &str) -> Result<Vec<u8>, DiskError> {
         if path == "-" {
             return Ok(self.read_all(Stream::Stdin).await);
@@ -240,7 +240,7 @@ impl Os {
     // --- files --------------------------------------------------------------------------------
 
     async fn disk(&self, op: DiskOp) -> Result<Arc<DiskDone>, DiskError> {
-        match self.call(Call::Disk(op)).await {
+        match self.call(Syscall::Disk(op)).await {
             Reply::Disk(result) => result,
             _ => Ok(Arc::new(DiskDone::Done)),
         }
@@ -268,8 +268,8 @@ impl Os {
         Ok(())
     }
 
-    /// Makes a directory and those above it, and syncs their names: a journalling file system
-    /// writes the names on the way to a file with the first sync of that file.
+    /// Creates a directory and its parents, and syncs them: a journalling file system makes the
+    /// names on the path durable with the first sync of a file.
     pub(in crate::lab::shell) async fn make_dir(&self, path: &str) -> Result<(), DiskError> {
         self.do_disk(DiskOp::MakeDir { path: path.into() }).await?;
         let first = if path.starts_with('/') { "/" } else { "." };
@@ -281,12 +281,12 @@ impl Os {
         Ok(())
     }
 
-    /// What is known of a file; a symbolic link is followed.
+    /// The metadata of a file; symbolic links are followed.
     pub(in crate::lab::shell) async fn stat(&self, path: &str) -> Result<FileStat, DiskError> {
         self.stat_of(DiskOp::Stat { path: path.into() }).await
     }
 
-    /// What is known of a name, which may be a symbolic link.
+    /// The metadata of a name, which may be a symbolic link.
     pub(in crate::lab::shell) async fn stat_link(&self, path: &str) -> Result<FileStat, DiskError> {
         self.stat_of(DiskOp::StatLink { path: path.into() }).await
     }
@@ -298,7 +298,7 @@ impl Os {
         }
     }
 
-    /// Where a symbolic link leads.
+    /// The target of a symbolic link.
     pub(in crate::lab::shell) async fn read_link(&self, path: &str) -> Result<String, DiskError> {
         Ok(match &*self.disk(DiskOp::ReadLink { path: path.into() }).await? {
             DiskDone::Data(target) => String::from_utf8_lossy(target).into_owned(),
@@ -332,7 +332,7 @@ impl Os {
         &self,
         command: Command,
     ) -> Result<(ChildId, u32), SpawnError> {
-        match self.call(Call::Spawn(Box::new(command))).await {
+        match self.call(Syscall::Spawn(Box::new(command))).await {
             Reply::Spawned(result) => result,
             _ => Err(SpawnError::NotFound),
         }
@@ -343,39 +343,39 @@ impl Os {
         host: &str,
         command: Command,
     ) -> Result<(ChildId, u32), SpawnError> {
-        match self.call(Call::SpawnOn(host.into(), Box::new(command))).await {
+        match self.call(Syscall::SpawnOn(host.into(), Box::new(command))).await {
             Reply::Spawned(result) => result,
             _ => Err(SpawnError::NotFound),
         }
     }
 
     pub(in crate::lab::shell) async fn new_pipe(&self) -> PipeId {
-        match self.call(Call::NewPipe).await {
+        match self.call(Syscall::NewPipe).await {
             Reply::Pipe(pipe) => pipe,
             _ => PipeId(u64::MAX),
         }
     }
 
-    /// Waits until something becomes of a child, or of any.
+    /// Waits for a change of a child, or of any.
     pub(in crate::lab::shell) async fn wait(
         &self,
         child: Option<ChildId>,
     ) -> Option<(ChildId, ChildChange)> {
-        match self.call(Call::Wait(child)).await {
+        match self.call(Syscall::Wait(child)).await {
             Reply::Child(change) => change,
             _ => None,
         }
     }
 
-    /// The exit status of a child that has not been waited for yet.
+    /// A change of any child, without waiting.
     pub(in crate::lab::shell) async fn poll_child(&self) -> Option<(ChildId, ChildChange)> {
-        match self.call(Call::Poll).await {
+        match self.call(Syscall::Poll).await {
             Reply::Child(change) => change,
             _ => None,
         }
     }
 
-    /// Waits until a child has ended; its status as `$?` shows it.
+    /// Waits until a child has ended; returns its exit status.
     pub(in crate::lab::shell) async fn wait_end(&self, child: ChildId) -> ExitStatus {
         loop {
             match self.wait(Some(child)).await {
@@ -391,7 +391,7 @@ impl Os {
         pid: i64,
         signal: Signal,
     ) -> Result<(), KillError> {
-        match self.call(Call::Kill(pid, signal)).await {
+        match self.call(Syscall::Kill(pid, signal)).await {
             Reply::Killed(result) => result,
             _ => Err(KillError::NoProcess),
         }
@@ -400,39 +400,39 @@ impl Os {
     // --- time, terminal, network ---------------------------------------------------------------
 
     pub(in crate::lab::shell) async fn sleep(&self, time: Duration) {
-        self.call(Call::Sleep(time)).await;
+        self.call(Syscall::Sleep(time)).await;
     }
 
-    /// Lets other things happen. True if the program was interrupted.
+    /// Lets other events happen. Returns whether the program was interrupted.
     pub(in crate::lab::shell) async fn tick(&self) -> bool {
-        matches!(self.call(Call::Tick).await, Reply::Signalled(true))
+        matches!(self.call(Syscall::Tick).await, Reply::Signalled(true))
     }
 
     pub(in crate::lab::shell) async fn now(&self) -> (Mono, Wall) {
-        match self.call(Call::Now).await {
+        match self.call(Syscall::Now).await {
             Reply::Time(mono, wall) => (mono, wall),
             _ => (Mono::ZERO, Wall(0)),
         }
     }
 
     pub(in crate::lab::shell) async fn set_mode(&self, mode: TerminalMode) {
-        self.call(Call::Mode(mode)).await;
+        self.call(Syscall::Mode(mode)).await;
     }
 
     pub(in crate::lab::shell) async fn set_foreground(&self, child: Option<ChildId>) {
-        self.call(Call::Foreground(child)).await;
+        self.call(Syscall::Foreground(child)).await;
     }
 
-    /// The columns and rows of the terminal.
+    /// The size of the terminal: columns and rows.
     pub(in crate::lab::shell) async fn size(&self) -> (usize, usize) {
-        match self.call(Call::Size).await {
+        match self.call(Syscall::Size).await {
             Reply::Size(columns, rows) => (columns.into(), rows.into()),
             _ => (80, 24),
         }
     }
 
     pub(in crate::lab::shell) async fn catch_interrupts(&self, on: bool) {
-        self.call(Call::Catch(on)).await;
+        self.call(Syscall::Catch(on)).await;
     }
 
     pub(in crate::lab::shell) async fn connect(
@@ -440,56 +440,58 @@ impl Os {
         host: &str,
         port: u16,
     ) -> Result<ConnId, NetError> {
-        match self.call(Call::Connect(host.into(), port)).await {
+        match self.call(Syscall::Connect(host.into(), port)).await {
             Reply::Connected(result) => result,
             _ => Err(NetError::Other),
         }
     }
 
     pub(in crate::lab::shell) async fn send(&self, conn: ConnId, bytes: Vec<u8>) {
-        self.call(Call::Send(conn, bytes)).await;
+        self.call(Syscall::Send(conn, bytes)).await;
     }
 
-    /// Asks for what comes next on a connection; nothing when the peer has ended.
+    /// Requests the next bytes of a connection; empty when the peer has closed it.
     pub(in crate::lab::shell) fn receive(
         &self,
         conn: ConnId,
-    ) -> crate::conversation::Answer<Call, Reply> {
-        self.line.ask(Call::Receive(conn))
+    ) -> crate::conversation::Answer<Syscall, Reply> {
+        self.line.ask(Syscall::Receive(conn))
     }
 
-    /// Asks for what comes next on a stream.
+    /// Requests the next bytes of a stream.
     pub(in crate::lab::shell) fn ask_read(
         &self,
         from: Stream,
-    ) -> crate::conversation::Answer<Call, Reply> {
-        self.line.ask(Call::Read(from, 4096))
+    ) -> crate::conversation::Answer<Syscall, Reply> {
+        self.line.ask(Syscall::Read(from, 4096))
     }
 
-    /// Asks to be told when a time has passed.
+    /// Requests a notification after some time.
     pub(in crate::lab::shell) fn ask_sleep(
         &self,
         time: Duration,
-    ) -> crate::conversation::Answer<Call, Reply> {
-        self.line.ask(Call::Sleep(time))
+    ) -> crate::conversation::Answer<Syscall, Reply> {
+        self.line.ask(Syscall::Sleep(time))
     }
 
-    /// Asks to be told of the next interrupt; they have to be caught.
-    pub(in crate::lab::shell) fn ask_interrupt(&self) -> crate::conversation::Answer<Call, Reply> {
-        self.line.ask(Call::Interrupt)
+    /// Requests a notification of the next interrupt; interrupts have to be caught.
+    pub(in crate::lab::shell) fn ask_interrupt(
+        &self,
+    ) -> crate::conversation::Answer<Syscall, Reply> {
+        self.line.ask(Syscall::Interrupt)
     }
 
-    /// Asks to be told when the terminal has another size.
-    pub(in crate::lab::shell) fn ask_resize(&self) -> crate::conversation::Answer<Call, Reply> {
-        self.line.ask(Call::Resize)
+    /// Requests a notification when the terminal is resized.
+    pub(in crate::lab::shell) fn ask_resize(&self) -> crate::conversation::Answer<Syscall, Reply> {
+        self.line.ask(Syscall::Resize)
     }
 
-    pub(in crate::lab::shell) async fn hang_up(&self, conn: ConnId) {
-        self.call(Call::Hang(conn)).await;
+    pub(in crate::lab::shell) async fn close_conn(&self, conn: ConnId) {
+        self.call(Syscall::CloseConn(conn)).await;
     }
 
     pub(in crate::lab::shell) async fn request_action(&self, action: Action) {
-        self.call(Call::WorldRequest(action)).await;
+        self.call(Syscall::WorldRequest(action)).await;
     }
 }
 

@@ -1,11 +1,11 @@
-//! The machine around a program: its calls become outputs, and inputs their answers.
+//! The machine around a program: system calls become outputs, and inputs their replies.
 
 use super::*;
 
 #[derive(Clone)]
 pub(in crate::lab::shell) struct Program {
-    given: Given,
-    talk: Conversation<Call, Reply, End>,
+    start_info: StartInfo,
+    talk: Conversation<Syscall, Reply, End>,
     facts: Arc<Facts>,
     outputs: VecDeque<Output>,
     world_requests: VecDeque<WorldRequest>,
@@ -16,15 +16,15 @@ pub(in crate::lab::shell) struct Program {
     connections: u64,
     now: (Mono, Wall),
     size: (u16, u16),
-    /// Interrupts are noted in `interrupted` instead of ending the program.
+    /// Whether interrupts set `interrupted` instead of ending the program.
     catches: bool,
     interrupted: bool,
-    /// Whether the files of an installation are to be put on the disk.
+    /// Whether the files of an installed machine are to be written to the disk.
     installs: bool,
     timers: SortedMap<RequestId, Mono>,
     ticks: VecDeque<RequestId>,
     interrupts: Option<RequestId>,
-    /// Who waits for another size of the terminal.
+    /// The request that waits for a change of the terminal's size.
     resizes: Option<RequestId>,
     reads: SortedMap<Stream, RequestId>,
     writes: SortedMap<Stream, VecDeque<RequestId>>,
@@ -36,9 +36,9 @@ pub(in crate::lab::shell) struct Program {
     conns: SortedMap<ConnId, Conn>,
 }
 
-/// What a conversation of a program is made from.
+/// What a new conversation of a program starts with.
 #[derive(Clone)]
-struct Given {
+struct StartInfo {
     name: Arc<str>,
     args: Arc<Vec<String>>,
     env: Arc<Vec<(String, String)>>,
@@ -55,13 +55,13 @@ struct Conn {
 }
 
 impl Program {
-    /// What a tick takes.
+    /// The duration of a tick.
     const TICK: Duration = Duration::from_micros(50);
 
     pub(in crate::lab::shell) fn new(
         launch: &Launch<'_>,
         entry: Entry,
-        seen: crate::lab::shell::tools::Seen,
+        snapshot: crate::lab::shell::tools::HostSnapshot,
     ) -> Self {
         let facts = Arc::new(Facts {
             host: launch.host.into(),
@@ -70,17 +70,17 @@ impl Program {
             names: launch.names().map(|(name, ip)| (name.to_owned(), ip)).collect(),
             stdin_is_terminal: launch.stdin_is_terminal,
             stdout_is_terminal: launch.stdout_is_terminal,
-            seen,
+            snapshot,
         });
-        let given = Given {
+        let start_info = StartInfo {
             name: launch.program.into(),
             args: Arc::new(launch.args.to_vec()),
             env: Arc::new(launch.env.to_vec()),
             dir: launch.dir.into(),
         };
         Program {
-            talk: converse(&given, &facts, entry),
-            given,
+            talk: converse(&start_info, &facts, entry),
+            start_info,
             facts,
             outputs: VecDeque::new(),
             world_requests: VecDeque::new(),
@@ -109,7 +109,7 @@ impl Program {
         }
     }
 
-    /// The same, and the host gets the files of an installed machine if it lacks them.
+    /// The same, but the host gets the files of an installed machine if it lacks them.
     pub(in crate::lab::shell) fn installing(mut self) -> Self {
         self.installs = true;
         self
@@ -122,7 +122,7 @@ impl Program {
         }
     }
 
-    /// Carries out what the program asks for, until it waits.
+    /// Carries out the program's requests until it waits.
     fn proceed(&mut self) {
         while !self.exit {
             while let Some((id, call)) = self.talk.poll_request() {
@@ -132,8 +132,7 @@ impl Program {
                 None => return,
                 Some(End::Exit(code)) => self.finish(code),
                 Some(End::Again(entry)) => {
-                    // What the conversation before asked for and did not wait for is forgotten; a
-                    // read stays under way.
+                    // Drops the pending requests of the previous conversation, except reads.
                     self.timers.clear();
                     self.ticks.clear();
                     self.interrupts = None;
@@ -146,82 +145,82 @@ impl Program {
                     for read in self.reads.values_mut() {
                         *read = stale;
                     }
-                    self.talk = converse(&self.given, &self.facts, entry);
+                    self.talk = converse(&self.start_info, &self.facts, entry);
                 }
             }
         }
     }
 
-    fn carry_out(&mut self, id: RequestId, call: Call) {
+    fn carry_out(&mut self, id: RequestId, call: Syscall) {
         match call {
-            Call::Read(stream, most) => {
-                // A read that a conversation left behind is taken over.
+            Syscall::Read(stream, most) => {
+                // Takes over a read that the previous conversation left pending.
                 if self.reads.insert(stream, id).is_none() {
                     self.outputs.push_back(Output::Read { stream, most });
                 }
             }
-            Call::Write(stream, bytes) => {
+            Syscall::Write(stream, bytes) => {
                 self.writes.get_or_default(stream).push_back(id);
                 self.outputs.push_back(Output::Write { stream, bytes });
             }
-            Call::CloseStream(stream) => {
+            Syscall::CloseStream(stream) => {
                 self.outputs.push_back(Output::CloseStream { stream });
                 self.talk.answer(id, Reply::Done);
             }
-            Call::Spawn(command) => {
+            Syscall::Spawn(command) => {
                 let child = self.next_child(id);
                 self.outputs.push_back(Output::Spawn { child, command });
             }
-            Call::SpawnOn(host, command) => {
+            Syscall::SpawnOn(host, command) => {
                 let child = self.next_child(id);
                 self.world_requests.push_back(WorldRequest::SpawnOn { host, child, command });
             }
-            Call::NewPipe => {
+            Syscall::NewPipe => {
                 self.pipes += 1;
                 self.talk.answer(id, Reply::Pipe(PipeId(self.pipes)));
             }
-            Call::Wait(child) => {
+            Syscall::Wait(child) => {
                 self.waiting.push_back((id, child));
                 self.answer_waiting();
             }
-            Call::Poll => {
+            Syscall::Poll => {
                 let change = self.changes.pop_front();
                 self.talk.answer(id, Reply::Child(change));
             }
-            Call::Kill(pid, signal) => {
+            Syscall::Kill(pid, signal) => {
                 self.kills.push_back(id);
                 self.outputs.push_back(Output::Kill { pid, signal });
             }
-            Call::Disk(what) => {
+            Syscall::Disk(what) => {
                 let op = OpId(self.operations);
                 self.operations += 1;
                 self.disk.insert(op, id);
                 self.outputs.push_back(Output::Disk { op, what });
             }
-            Call::Sleep(time) => {
+            Syscall::Sleep(time) => {
                 self.timers.insert(id, self.now.0 + time);
             }
-            Call::Tick => {
+            Syscall::Tick => {
                 self.ticks.push_back(id);
                 self.timers.insert(id, self.now.0 + Self::TICK);
             }
-            Call::Now => self.talk.answer(id, Reply::Time(self.now.0, self.now.1)),
-            Call::Mode(mode) => {
+            Syscall::Now => self.talk.answer(id, Reply::Time(self.now.0, self.now.1)),
+            Syscall::Mode(mode) => {
                 self.outputs.push_back(Output::TerminalMode(mode));
                 self.talk.answer(id, Reply::Done);
             }
-            Call::Foreground(group) => {
+            Syscall::Foreground(group) => {
                 self.outputs.push_back(Output::Foreground { group });
                 self.talk.answer(id, Reply::Done);
             }
-            Call::Size => self.talk.answer(id, Reply::Size(self.size.0, self.size.1)),
-            Call::Interrupt => self.interrupts = Some(id),
-            Call::Resize => self.resizes = Some(id),
-            Call::Catch(on) => {
+            Syscall::Size => self.talk.answer(id, Reply::Size(self.size.0, self.size.1)),
+            Syscall::Interrupt => self.interrupts = Some(id),
+            Syscall::Resize => self.resizes = Some(id),
+            Syscall::Catch(on) => {
                 (self.catches, self.interrupted) = (on, false);
                 self.talk.answer(id, Reply::Done);
             }
-            Call::Connect(host, port) => {
+            Syscall::Connect(host, port) => {
                 let conn = ConnId::connected(self.connections);
                 self.connections += 1;
                 let connecting = Some(id);
@@ -229,26 +228,26 @@ impl Program {
                 let to = Address::Name { host, port };
                 self.outputs.push_back(Output::Connect { conn, to, from: None });
             }
-            Call::Send(conn, bytes) => {
+            Syscall::Send(conn, bytes) => {
                 if let Some(known) = self.conns.get_mut(&conn) {
                     known.outbox.write(&bytes);
                     self.outputs.push_back(Output::Send { conn });
                 }
                 self.talk.answer(id, Reply::Done);
             }
-            Call::Receive(conn) => {
+            Syscall::Receive(conn) => {
                 if let Some(known) = self.conns.get_mut(&conn) {
                     known.receiving = Some(id);
                 }
                 self.answer_receiving(conn);
             }
-            Call::Hang(conn) => {
+            Syscall::CloseConn(conn) => {
                 if self.conns.remove(&conn).is_some() {
                     self.outputs.push_back(Output::Close { conn, how: Close::Now });
                 }
                 self.talk.answer(id, Reply::Done);
             }
-            Call::WorldRequest(action) => {
+            Syscall::WorldRequest(action) => {
                 self.world_requests.push_back(WorldRequest::Act(action));
                 self.talk.answer(id, Reply::Done);
             }
@@ -307,15 +306,19 @@ impl Program {
     }
 }
 
-fn converse(given: &Given, facts: &Arc<Facts>, entry: Entry) -> Conversation<Call, Reply, End> {
-    let (given, facts) = (given.clone(), facts.clone());
+fn converse(
+    start_info: &StartInfo,
+    facts: &Arc<Facts>,
+    entry: Entry,
+) -> Conversation<Syscall, Reply, End> {
+    let (start_info, facts) = (start_info.clone(), facts.clone());
     Conversation::new(move |line| {
         let os = Os {
             line,
-            name: given.name.clone(),
-            args: given.args.clone(),
-            env: given.env.clone(),
-            dir: given.dir.clone(),
+            name: start_info.name.clone(),
+            args: start_info.args.clone(),
+            env: start_info.env.clone(),
+            dir: start_info.dir.clone(),
             facts: facts.clone(),
             out: Arc::default(),
         };
@@ -439,6 +442,6 @@ impl Process for Program {
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Program").field("name", &self.given.name).finish()
+        f.debug_struct("Program").field("name", &self.start_info.name).finish()
     }
 }

@@ -23,7 +23,7 @@ impl Shell {
                     Ok((child, pid)) => {
                         self.wait_foreground(os, vec![(child, pid, None)], text).await;
                     }
-                    Err(error) => self.not_started(os, None, "sh", &error).await,
+                    Err(error) => self.report_spawn_error(os, None, "sh", &error).await,
                 }
                 Flow::Next
             }
@@ -120,7 +120,7 @@ impl Shell {
     }
 }
 
-/// What a loop does after its body: go on with `None`, or leave.
+/// What a loop does after its body: continue if `None`, or leave with this flow.
 fn after_body(flow: Flow) -> Option<Flow> {
     match flow {
         Flow::Next | Flow::Continue(0 | 1) => None,

@@ -1,4 +1,4 @@
-//! `[[ ]]`: whether it holds.
+//! Evaluation of `[[ ]]`.
 
 use core::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use super::super::tools;
 use super::*;
 
 impl Shell {
-    /// Sets the status to 0 if a condition holds, to 1 if not, and to 2 if it makes no sense.
+    /// Sets the status to 0 if a condition is true, to 1 if it is false, and to 2 if it is invalid.
     pub(super) async fn run_condition(&mut self, os: &Os, condition: &Condition) -> Flow {
         let (status, error) = match self.holds(os, condition).await {
             Ok(holds) => (i32::from(!holds), None),
@@ -24,7 +24,7 @@ impl Shell {
         &'a mut self,
         os: &'a Os,
         condition: &'a Condition,
-    ) -> Later<'a, Result<bool, String>> {
+    ) -> BoxFuture<'a, Result<bool, String>> {
         Box::pin(async move {
             Ok(match condition {
                 Condition::Not(inner) => !self.holds(os, inner).await?,

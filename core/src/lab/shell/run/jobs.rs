@@ -1,13 +1,13 @@
-//! Jobs: commands in the background, and waiting for those in the foreground.
+//! Job control: background jobs, and waiting for foreground processes.
 
 use super::*;
 
-/// A pipeline in the background, or suspended.
+/// A pipeline that runs in the background or is suspended.
 #[derive(Clone, Debug)]
 pub(in crate::lab::shell) struct Job {
     pub(in crate::lab::shell) number: usize,
     pub(in crate::lab::shell) text: String,
-    /// Its processes, with how each ended.
+    /// Its processes: child, process ID, and exit status once it has ended.
     pub(in crate::lab::shell) children: Vec<(ChildId, u32, Option<i32>)>,
     pub(in crate::lab::shell) suspended: bool,
 }
@@ -18,7 +18,7 @@ impl Shell {
         let simple = item.rest.is_empty() && item.first.stages.len() == 1;
         let stage = item.first.stages.first();
         let spawned = match stage.filter(|_| simple) {
-            // `redis-server &` is that program, and not a shell that runs it.
+            // `redis-server &` runs that program directly, without a subshell.
             Some(stage) if matches!(stage.command, Command::Simple { .. }) => {
                 self.spawn_stage(os, stage, Stdio::Null, Stdio::Inherit, Group::New).await
             }
@@ -39,7 +39,7 @@ impl Shell {
                     os.flush().await;
                 }
             }
-            Err((name, error)) => self.not_started(os, stage, &name, &error).await,
+            Err((name, error)) => self.report_spawn_error(os, stage, &name, &error).await,
         }
     }
 
@@ -54,7 +54,7 @@ impl Shell {
         number
     }
 
-    /// Waits until all of these have ended, or until they are suspended.
+    /// Waits until all of these processes have ended, or one was suspended.
     pub(in crate::lab::shell) async fn wait_foreground(
         &mut self,
         os: &Os,
@@ -92,8 +92,8 @@ impl Shell {
         }
     }
 
-    /// Notes what has become of jobs; the lines that tell of it.
-    pub(in crate::lab::shell) async fn look_after_jobs(&mut self, os: &Os) -> Vec<String> {
+    /// Updates the states of jobs. Returns the lines to print about them.
+    pub(in crate::lab::shell) async fn update_jobs(&mut self, os: &Os) -> Vec<String> {
         while let Some((child, change)) = os.poll_child().await {
             self.note_change(child, change);
         }
@@ -129,7 +129,7 @@ impl Shell {
 }
 
 impl Job {
-    /// The status of its last process, when all have ended.
+    /// The exit status of its last process, once all have ended.
     pub(in crate::lab::shell) fn status(&self) -> Option<i32> {
         let ended = self.children.iter().all(|(.., status)| status.is_some());
         self.children.last().and_then(|(.., status)| *status).filter(|_| ended)

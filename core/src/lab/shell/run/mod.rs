@@ -1,4 +1,4 @@
-//! Carrying out commands: pipelines, redirections, jobs, functions, loops.
+//! Execution of commands: pipelines, redirections, jobs, functions, loops.
 
 mod compound;
 mod conditions;
@@ -19,11 +19,11 @@ use crate::sorted::SortedMap;
 use super::os::Os;
 use super::syntax::{Command, Item, Link, List, Pipeline, Redirect, RedirectKind, Stage, parse};
 
-/// All that a shell remembers between commands.
+/// The state that a shell keeps between commands.
 #[derive(Clone, Debug, Default)]
 pub(in crate::lab::shell) struct Shell {
     vars: SortedMap<String, Var>,
-    /// Functions as source.
+    /// Functions, as source text.
     pub(in crate::lab::shell) functions: SortedMap<String, String>,
     pub(in crate::lab::shell) aliases: SortedMap<String, String>,
     pub(in crate::lab::shell) name: String,
@@ -34,14 +34,14 @@ pub(in crate::lab::shell) struct Shell {
     pub(in crate::lab::shell) last_background: Option<u32>,
     pub(in crate::lab::shell) jobs: Vec<Job>,
     pub(in crate::lab::shell) history: Vec<String>,
-    /// Whether a person sits at a terminal.
+    /// Whether the shell runs on a terminal.
     pub(in crate::lab::shell) interactive: bool,
-    /// Whether Ctrl-C ended the program in the foreground of a terminal.
+    /// Whether Ctrl-C ended the foreground program of a terminal.
     child_interrupted: bool,
     pub(in crate::lab::shell) stop_at_error: bool,
     pub(in crate::lab::shell) unset_is_error: bool,
     pub(in crate::lab::shell) trace: bool,
-    /// The command that `trap` keeps for the end of the shell.
+    /// The command of the EXIT trap.
     pub(in crate::lab::shell) at_exit: Option<String>,
     depth: u32,
 }
@@ -52,7 +52,7 @@ struct Var {
     exported: bool,
 }
 
-/// Where to go after a command.
+/// How execution continues after a command.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::lab::shell) enum Flow {
     Next,
@@ -62,11 +62,11 @@ pub(in crate::lab::shell) enum Flow {
     Exit,
 }
 
-/// A future on the heap: commands stand in commands.
-type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// A boxed future, since commands are recursive.
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl Shell {
-    /// How deep functions and `source` may call each other.
+    /// The maximum nesting of functions and `source`.
     const DEPTH: u32 = 16;
 
     pub(in crate::lab::shell) fn new(os: &Os) -> Self {
@@ -104,7 +104,7 @@ impl Shell {
         self.vars.iter().map(|(name, var)| (name.as_str(), var.value.as_str(), var.exported))
     }
 
-    /// A variable or a special parameter.
+    /// The value of a variable or a special parameter.
     pub(in crate::lab::shell) fn special(&self, name: &str) -> Option<String> {
         Some(match name {
             "?" => self.status.to_string(),
@@ -138,7 +138,7 @@ impl Shell {
         env
     }
 
-    /// What a shell of its own has to be told first, to go on where this one stands.
+    /// The commands that give a subshell the state of this shell.
     fn prelude(&self) -> String {
         let mut text = String::new();
         for (name, value, exported) in self.all_vars() {
@@ -158,7 +158,7 @@ impl Shell {
         text
     }
 
-    /// The command that runs `text` in a shell of its own.
+    /// The command that runs `text` in a subshell.
     fn subshell(&self, text: &str) -> Launch {
         let mut args =
             vec!["-c".to_owned(), format!("{}{text}", self.prelude()), self.name.clone()];
@@ -175,7 +175,7 @@ impl Shell {
         }
     }
 
-    /// What a command prints.
+    /// Command substitution: the output of a command.
     pub(in crate::lab::shell) async fn substitute(
         &mut self,
         os: &Os,
@@ -192,12 +192,12 @@ impl Shell {
 
     // --- lists --------------------------------------------------------------------------------
 
-    /// Runs text as commands.
+    /// Parses and runs commands.
     pub(in crate::lab::shell) fn run_text<'a>(
         &'a mut self,
         os: &'a Os,
         text: &'a str,
-    ) -> Later<'a, Flow> {
+    ) -> BoxFuture<'a, Flow> {
         Box::pin(async move {
             match parse(text) {
                 Ok(list) => self.run_list(os, &list).await,
@@ -210,7 +210,7 @@ impl Shell {
         })
     }
 
-    /// Says what is wrong, as a shell does.
+    /// Prints an error, prefixed with the shell's name.
     pub(in crate::lab::shell) async fn say(&self, os: &Os, text: &str) {
         let name = if self.interactive { "-bash" } else { &self.name };
         os.flush().await;
@@ -221,7 +221,7 @@ impl Shell {
         &'a mut self,
         os: &'a Os,
         list: &'a List,
-    ) -> Later<'a, Flow> {
+    ) -> BoxFuture<'a, Flow> {
         Box::pin(async move {
             for item in &list.0 {
                 let flow = self.run_item(os, item).await;
@@ -229,7 +229,8 @@ impl Shell {
                     return flow;
                 }
                 if core::mem::take(&mut self.child_interrupted) {
-                    // As bash: Ctrl-C that ended a program ends the loops and lists around it.
+                    // As in bash, Ctrl-C that ends a program also ends the enclosing loops and
+                    // lists.
                     return Flow::Break(u32::MAX);
                 }
             }
@@ -293,7 +294,7 @@ impl Shell {
             match self.spawn_stage(os, stage, stdin, output, group).await {
                 Ok((child, pid)) => children.push((child, pid, None)),
                 Err((name, error)) => {
-                    self.not_started(os, Some(stage), &name, &error).await;
+                    self.report_spawn_error(os, Some(stage), &name, &error).await;
                     if is_last {
                         last_failed = Some(self.status);
                     }
@@ -314,7 +315,7 @@ impl Shell {
         }
     }
 
-    /// Starts a part of a pipeline as a process.
+    /// Starts one stage of a pipeline as a process.
     async fn spawn_stage(
         &mut self,
         os: &Os,
@@ -327,7 +328,7 @@ impl Shell {
             Command::Simple { assigns, words } => {
                 let refused = |error: String| (String::new(), SpawnError::Refused(error));
                 let args = self.expand_all(os, words).await.map_err(refused)?;
-                let args = self.unalias(args);
+                let args = self.expand_alias(args);
                 let in_shell = args.first().is_none_or(|name| {
                     self.functions.contains_key(name) || super::builtins::is_special(name)
                 });
@@ -351,7 +352,7 @@ impl Shell {
         self.redirect(os, stage, &mut command, &mut here).await.map_err(refused)?;
         let (child, pid) = os.spawn(command).await.map_err(|error| (name, error))?;
         if let Some(text) = here {
-            // A program that does not read its here-document loses nothing.
+            // It is fine if the program does not read its here-document.
             let _ = os.write(Stream::ChildStdin(child), text.into_bytes()).await;
             os.close(Stream::ChildStdin(child)).await;
         }
@@ -372,8 +373,8 @@ impl Shell {
         }
     }
 
-    /// A command whose first word is an alias, as that stands for.
-    pub(in crate::lab::shell) fn unalias(&self, args: Vec<String>) -> Vec<String> {
+    /// Expands an alias in the first word of a command.
+    pub(in crate::lab::shell) fn expand_alias(&self, args: Vec<String>) -> Vec<String> {
         let Some(text) = args.first().and_then(|name| self.aliases.get(name)) else { return args };
         let words = text.split_whitespace().map(str::to_owned);
         words.chain(args.into_iter().skip(1)).collect()
@@ -423,8 +424,8 @@ impl Shell {
         Ok(())
     }
 
-    /// Says why a program did not start, where its standard error would have gone.
-    async fn not_started(
+    /// Prints why a program could not be started, to where its standard error goes.
+    async fn report_spawn_error(
         &mut self,
         os: &Os,
         stage: Option<&Stage>,
@@ -474,7 +475,7 @@ impl Shell {
         if let Command::Simple { assigns, words } = &stage.command {
             let mut values = Vec::new();
             let args = match self.expand_all(os, words).await {
-                Ok(args) => self.unalias(args),
+                Ok(args) => self.expand_alias(args),
                 Err(error) => return self.give_up(os, &error).await,
             };
             for (name, word) in assigns {
@@ -499,7 +500,7 @@ impl Shell {
                     self.set(&name, &value);
                 }
                 if !stage.redirects.is_empty() {
-                    // `> file` makes a file.
+                    // `> file` creates the file.
                     self.captured(os, stage, Vec::new()).await;
                 }
                 return Flow::Next;
@@ -537,7 +538,7 @@ impl Shell {
         self.depth += 1;
         if self.depth > Self::DEPTH {
             self.depth -= 1;
-            return self.give_up(os, "commands stand too deep in each other").await;
+            return self.give_up(os, "commands are nested too deeply").await;
         }
         let flow = self.run_compound(os, &stage.command, &stage.text).await;
         self.depth -= 1;
@@ -557,7 +558,7 @@ impl Shell {
             Ok((child, pid)) => {
                 self.wait_foreground(os, vec![(child, pid, None)], text).await;
             }
-            Err((name, error)) => self.not_started(os, Some(stage), &name, &error).await,
+            Err((name, error)) => self.report_spawn_error(os, Some(stage), &name, &error).await,
         }
         Flow::Next
     }
@@ -620,7 +621,7 @@ impl Shell {
         flow
     }
 
-    /// Puts what a builtin printed where its redirections say.
+    /// Writes the captured output of a builtin to the targets of its redirections.
     async fn captured(&mut self, os: &Os, stage: &Stage, printed: Vec<u8>) {
         self.status = 0;
         let mut command = Launch::new("/bin/cat", &[]);
@@ -669,7 +670,7 @@ impl Shell {
     }
 }
 
-/// A word in quotes that a shell reads back.
+/// Quotes a word so that a shell reads it back unchanged.
 pub(in crate::lab::shell) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -1,9 +1,9 @@
-//! Commands of the shell: lists, pipelines, compound commands, redirections.
+//! Parsing of commands: lists, pipelines, compound commands, redirections.
 
 use super::*;
 
 impl Parser {
-    /// Commands until one of these words, a closing parenthesis, or the end.
+    /// Parses commands up to one of these words, a closing parenthesis, or the end.
     pub(in crate::lab::shell) fn list(&mut self, ends: &[&str]) -> Result<List, SyntaxError> {
         self.depth += 1;
         if self.depth > DEPTH {
@@ -58,7 +58,7 @@ impl Parser {
                 }
             }
         }
-        // A here-document whose line is the last one has no text.
+        // A here-document on the last line has no text.
         if self.depth == 1 && self.here.iter().any(|here| here.body.is_none()) {
             return Err(SyntaxError::Incomplete("the end of the here-document"));
         }
@@ -257,7 +257,7 @@ impl Parser {
         Some(self.slice(start))
     }
 
-    /// A function's body, kept as source.
+    /// Parses a function, whose body is kept as source text.
     pub(in crate::lab::shell) fn function(&mut self, name: String) -> Result<Command, SyntaxError> {
         self.lines()?;
         if self.peek().is_none() {
@@ -353,7 +353,7 @@ impl Parser {
             let number = self.here.len();
             let quoted = delimiter != raw;
             self.here.push(Here { delimiter, quoted, tabs, body: None });
-            // The place is filled when the text has been read.
+            // A placeholder, which is replaced when the text has been read.
             RedirectKind::Here(Word(vec![Part::Bare(format!("\0{number}"))]))
         } else if self.eat(">>") {
             RedirectKind::Append(self.target()?)
@@ -379,7 +379,7 @@ impl Parser {
             return Ok(None);
         };
         let default = u32::from(!matches!(kind, RedirectKind::Here(_)));
-        // `&>` is both: the standard error follows the standard output.
+        // `&>` redirects both the standard output and the standard error.
         let fd = if both { 12 } else { fd.unwrap_or(default) };
         Ok(Some(Redirect { fd, kind }))
     }
@@ -390,7 +390,7 @@ impl Parser {
     }
 }
 
-/// Puts the texts of here-documents where they were announced.
+/// Fills in the texts of here-documents.
 fn fill_here(list: &mut List, bodies: &[Word]) {
     let fill = |redirects: &mut Vec<Redirect>| {
         for redirect in redirects {

@@ -1,14 +1,14 @@
-//! `[[ ]]`: its grammar.
+//! Parsing of `[[ ]]`.
 
 use super::*;
 
-/// What stands between `[[` and `]]`.
+/// An expression between `[[` and `]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::lab::shell) enum Condition {
     Not(Box<Condition>),
     And(Box<Condition>, Box<Condition>),
     Or(Box<Condition>, Box<Condition>),
-    /// `-f word` and its siblings; a word alone is `-n word`.
+    /// `-f word` and other unary operators; a word alone is `-n word`.
     One(String, Word),
     /// `word op word`
     Two(Word, Comparison, Word),
@@ -24,16 +24,16 @@ pub(in crate::lab::shell) enum Comparison {
     Regex,
     Before,
     After,
-    /// `-eq` and its siblings.
+    /// `-eq` and other numeric comparisons.
     Number(String),
 }
 
-/// Operators between two words, longer ones before those that they begin with.
+/// Binary operators; an operator comes before its own prefixes.
 const BETWEEN: [&str; 12] =
     ["=~", "==", "!=", "=", "<", ">", "-eq", "-ne", "-lt", "-le", "-gt", "-ge"];
 
 impl Parser {
-    /// Whether a `[[` stands here as a word of its own.
+    /// Whether the next word is `[[`.
     pub(super) fn at_condition(&self) -> bool {
         self.looking_at("[[") && self.peek_at(2).is_none_or(is_meta)
     }
@@ -128,7 +128,7 @@ impl Parser {
         self.word()?.ok_or_else(|| self.unexpected())
     }
 
-    /// A regular expression: in it, parentheses and bars are its own.
+    /// Parses a regular expression, in which parentheses and bars are ordinary characters.
     fn regex(&mut self) -> Result<Word, SyntaxError> {
         let mut word = Word::default();
         while self.peek().is_some_and(|c| !c.is_whitespace()) {
@@ -152,7 +152,7 @@ impl Parser {
         Ok(word)
     }
 
-    /// Skips blanks and line feeds. True before `]]`.
+    /// Skips blanks and line feeds. Returns whether `]]` follows.
     fn at_end(&mut self) -> Result<bool, SyntaxError> {
         self.lines()?;
         match self.peek() {

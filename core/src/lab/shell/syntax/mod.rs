@@ -1,8 +1,9 @@
-//! The grammar of the shell: text to a tree of commands.
+//! The parser of the shell: from text to a syntax tree.
 //!
-//! Weighed and left: `brush-parser` (bash's whole grammar, well kept) adds 137 KB to the page after
-//! gzip; `conch-parser` adds 37 KB and has not been touched since 2019; `yash-syntax` is under the
-//! GPL. What the lab needs is the POSIX grammar with a few habits of bash.
+//! Alternatives considered: `brush-parser` (the complete grammar of bash, well maintained) adds 137
+//! KB to the page after gzip; `conch-parser` adds 37 KB and has not changed since 2019;
+//! `yash-syntax` is under the GPL. The lab only needs the POSIX grammar with some extensions of
+//! bash.
 
 mod commands;
 mod conditions;
@@ -12,17 +13,17 @@ use core::fmt;
 
 pub(in crate::lab::shell) use conditions::{Comparison, Condition};
 
-/// Commands one after the other.
+/// A list of commands.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::lab::shell) struct List(pub(super) Vec<Item>);
 
-/// One and-or list.
+/// An and-or list.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::lab::shell) struct Item {
     pub(in crate::lab::shell) first: Pipeline,
     pub(in crate::lab::shell) rest: Vec<(Link, Pipeline)>,
     pub(in crate::lab::shell) background: bool,
-    /// Its source.
+    /// Its source text.
     pub(in crate::lab::shell) text: String,
 }
 
@@ -38,12 +39,12 @@ pub(in crate::lab::shell) struct Pipeline {
     pub(in crate::lab::shell) stages: Vec<Stage>,
 }
 
-/// A command with its redirections.
+/// A stage of a pipeline: a command with its redirections.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::lab::shell) struct Stage {
     pub(in crate::lab::shell) command: Command,
     pub(in crate::lab::shell) redirects: Vec<Redirect>,
-    /// The source of the command without its redirections.
+    /// The source text of the command without its redirections.
     pub(in crate::lab::shell) text: String,
 }
 
@@ -75,7 +76,7 @@ pub(in crate::lab::shell) enum RedirectKind {
     Same(u32),
     /// `2>&-`
     Close,
-    /// `<<` and `<<<`: the text, expanded or not.
+    /// `<<` and `<<<`: the text, which may contain expansions.
     Here(Word),
 }
 
@@ -85,9 +86,9 @@ pub(in crate::lab::shell) struct Word(pub(super) Vec<Part>);
 
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::lab::shell) enum Part {
-    /// Text as it stands, open to globs and braces.
+    /// Unquoted text, subject to globs and braces.
     Bare(String),
-    /// Text in quotes.
+    /// Quoted text.
     Quoted(String),
     Var {
         name: String,
@@ -108,7 +109,7 @@ pub(in crate::lab::shell) enum Part {
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::lab::shell) enum VarOp {
     Len,
-    /// `:-` and its siblings: the sign, whether empty counts as unset, the word.
+    /// `:-`, `:=`, `:?`, `:+`: the sign, whether empty counts as unset, and the word.
     Default {
         sign: char,
         colon: bool,
@@ -131,14 +132,14 @@ pub(in crate::lab::shell) enum VarOp {
     },
 }
 
-/// What is wrong with a command line.
+/// Why a command line cannot be parsed.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::lab::shell) enum SyntaxError {
-    /// More lines are needed.
+    /// The command is incomplete: more lines are needed.
     Incomplete(&'static str),
-    /// Something stands where it cannot.
+    /// An unexpected token.
     Unexpected(String),
-    /// Something of bash or POSIX that this shell does not have.
+    /// A feature of bash or POSIX that this shell does not have.
     Unsupported(&'static str),
 }
 
@@ -156,7 +157,7 @@ impl fmt::Display for SyntaxError {
     }
 }
 
-/// How deep commands may stand in each other.
+/// The maximum nesting depth of commands.
 const DEPTH: u32 = 60;
 
 pub(in crate::lab::shell) fn parse(text: &str) -> Result<List, SyntaxError> {
@@ -169,7 +170,7 @@ pub(in crate::lab::shell) fn parse(text: &str) -> Result<List, SyntaxError> {
     }
 }
 
-/// A word as it stands in a here-document or in `"..."`: expanded, and never split.
+/// Parses the text of a here-document or of `"..."`, which is expanded but never split.
 pub(in crate::lab::shell) fn parse_text(text: &str) -> Result<Word, SyntaxError> {
     let mut parser = Parser { text: text.chars().collect(), at: 0, depth: 0, here: Vec::new() };
     let mut parts = Vec::new();
@@ -181,7 +182,7 @@ struct Parser {
     text: Vec<char>,
     at: usize,
     depth: u32,
-    /// Here-documents whose text stands after this line, in their order.
+    /// Here-documents whose text begins after the current line, in order.
     here: Vec<Here>,
 }
 
@@ -232,7 +233,7 @@ impl Parser {
         SyntaxError::Unexpected(token)
     }
 
-    /// Skips blanks, line continuations and remarks.
+    /// Skips blanks, line continuations and comments.
     fn blanks(&mut self) {
         loop {
             match self.peek() {
@@ -248,7 +249,7 @@ impl Parser {
         }
     }
 
-    /// Skips line feeds as well, reading the here-documents that stand after them.
+    /// Skips line feeds as well, and reads the here-documents that follow them.
     fn lines(&mut self) -> Result<(), SyntaxError> {
         loop {
             self.blanks();
@@ -290,7 +291,7 @@ impl Parser {
         Ok(())
     }
 
-    /// The reserved word here, if it is one of these.
+    /// The reserved word at the current position, if any.
     fn reserved(&self) -> Option<&'static str> {
         let all = ["if", "while", "until", "for", "case", "in", "function", "select", "{", "!"];
         let names = all.into_iter().chain(RESERVED_ENDS);

@@ -50,7 +50,7 @@ fn a_here_document_stands_after_its_line() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn syntax_errors_name_the_problem() {
     for (text, error) in [
         ("ls |", "syntax error: unexpected end of file, looking for a command after |"),
         ("echo 'a", "syntax error: unexpected end of file, looking for matching `''"),
@@ -70,7 +70,7 @@ fn what_is_wrong_is_named() {
 
 proptest! {
     #[test]
-    fn no_text_is_too_strange(text in r#"[a-z0-9 "'$(){}\[\]<>|&;=#\\\n`*!/-]{0,60}"#) {
+    fn parsing_never_panics(text in r#"[a-z0-9 "'$(){}\[\]<>|&;=#\\\n`*!/-]{0,60}"#) {
         let _ = parse(&text);
     }
 }

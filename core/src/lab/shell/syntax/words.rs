@@ -1,9 +1,9 @@
-//! Words of the shell: quotes, variables, substitutions.
+//! Parsing of words: quotes, variables, substitutions.
 
 use super::*;
 
 impl Parser {
-    /// A word, or `None` if none begins here.
+    /// Parses a word; `None` if there is none at the current position.
     pub(in crate::lab::shell) fn word(&mut self) -> Result<Option<Word>, SyntaxError> {
         let mut parts = Vec::new();
         let start = self.at;
@@ -24,7 +24,7 @@ impl Parser {
                 }
                 '"' => {
                     self.at += 1;
-                    // An empty pair of quotes is a word.
+                    // An empty pair of quotes is a word, too.
                     parts.push(Part::Quoted(String::new()));
                     self.quoted_until(Some('"'), &mut parts)?;
                 }
@@ -78,7 +78,7 @@ impl Parser {
         }
     }
 
-    /// Text in double quotes, or a here-document.
+    /// Parses text in double quotes, or a here-document.
     pub(in crate::lab::shell) fn quoted_until(
         &mut self,
         end: Option<char>,
@@ -122,7 +122,7 @@ impl Parser {
         Ok(())
     }
 
-    /// What begins with a dollar or a backquote.
+    /// Parses what begins with a dollar sign or a backquote.
     pub(in crate::lab::shell) fn dollar(
         &mut self,
         quoted: bool,
@@ -180,7 +180,7 @@ impl Parser {
         Ok(())
     }
 
-    /// The text up to `end`, with the parentheses in it closed.
+    /// The text up to the matching `end`, including nested parentheses.
     pub(in crate::lab::shell) fn balanced(
         &mut self,
         end: &'static str,
@@ -265,7 +265,7 @@ impl Parser {
         if self.eat("}") { Ok(()) } else { Err(SyntaxError::Incomplete("matching `}'")) }
     }
 
-    /// A word inside `${ }`, up to one of these characters.
+    /// Parses a word inside `${ }`, up to one of these characters.
     pub(in crate::lab::shell) fn brace_word(&mut self, ends: &[char]) -> Result<Word, SyntaxError> {
         let mut parts = Vec::new();
         loop {

@@ -1,16 +1,18 @@
-//! The command blocks of the course's notes, typed at the terminals of a World.
+//! Replays the command blocks of the course's notes on terminals of a World.
 //!
-//! `notes.txt` holds what is typed and the lines that have to come of it:
+//! `notes.txt` contains the typed lines and the expected output:
 //!
 //! * `# NAME HOST=ADDRESS ...` starts a World with these hosts;
-//! * `## NOTE, PLACE` starts a block, and `~ TEXT` says how today's answer differs from the note's;
-//! * `@TERMINAL LINE` types a line. A terminal is named for its host; `HOST#2` is a second one there.
-//!   `^C` is Ctrl-C, `^M` Enter alone, `^[` Escape, `^G^` the key G, and nothing at all looks at all that
-//!   the terminal shows;
-//! * a line that starts with two spaces is a pattern: a line of the answer has to match it, in this order.
-//!   `{ID:NAME}` in a pattern keeps the node id that stands there; in what is typed it is that id.
+//! * `## NOTE, PLACE` starts a block, and `~ TEXT` says how the present output differs from the
+//!   note's;
+//! * `@TERMINAL LINE` types a line. A terminal is named after its host; `HOST#2` is a second one
+//!   there. `^C` is Ctrl-C, `^M` Enter alone, `^[` Escape, `^G^` the key G; an empty line types
+//!   nothing, and matches all that the terminal shows;
+//! * a line that starts with two spaces is a pattern: the lines of the output have to match the
+//!   patterns in this order. `{ID:NAME}` in a pattern stores the node ID at this position; in a
+//!   typed line it is replaced by that ID.
 //!
-//! `docs/notes.md` tells block by block where it is replayed and what differs; a test compares the two.
+//! `docs/notes.md` lists where each block is replayed and what differs; a test compares the two.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -21,12 +23,12 @@ use crate::lab::programs;
 use crate::sim::{Action, HostSpec, Scenario, World};
 use crate::time::Duration;
 
-/// What is typed, and what has to come of it.
+/// The typed lines and the expected output.
 const NOTES: &str = include_str!("notes.txt");
-/// The page that tells where each block is replayed.
+/// The document that lists where each block is replayed.
 const TABLE: &str = include_str!("../../../../../docs/notes.md");
 
-/// The blocks of one World.
+/// The blocks that are replayed in one World.
 #[derive(Default)]
 struct Part {
     name: String,
@@ -37,14 +39,14 @@ struct Part {
 /// A block of a note.
 #[derive(Default)]
 struct Block {
-    /// The note and the place in it.
+    /// The note, and the position in it.
     note: String,
-    /// How today's answer differs from what the note shows; empty if it does not.
+    /// How the present output differs from the note's; empty if it does not.
     differs: String,
     lines: Vec<Line>,
 }
 
-/// What is typed, and what has to come of it.
+/// A typed line, and the patterns of its output.
 struct Line {
     terminal: String,
     typed: String,
@@ -165,7 +167,7 @@ fn parts() -> Vec<Part> {
     parts
 }
 
-/// Types the blocks of a part in a World, and looks what comes of each line.
+/// Replays a part in a World, and checks the output of each line.
 fn replay(name: &str) {
     let part = parts().into_iter().find(|part| part.name == name).expect("the part is there");
     let hosts = part.hosts.iter().map(|(name, ip)| HostSpec::new(name, *ip)).collect();
@@ -191,10 +193,10 @@ fn replay(name: &str) {
     }
 }
 
-/// Ids of nodes by the names that patterns gave them.
+/// Node IDs by the names that patterns gave them.
 type Ids = BTreeMap<String, String>;
 
-/// Types a line, and waits for what has to come of it.
+/// Types a line, and waits for the expected output.
 fn type_line(world: &mut World, line: &Line, ids: &mut Ids) -> Result<(), String> {
     let terminal = &line.terminal;
     if world.tty_named(terminal).is_none() {
@@ -206,7 +208,7 @@ fn type_line(world: &mut World, line: &Line, ids: &mut Ids) -> Result<(), String
     if line.typed.is_empty() {
         return wait(world, terminal, "", &line.shows, ids);
     }
-    // The prompt itself is no answer: its last character stays to spoil it.
+    // The prompt itself is not part of the output, hence without its last character.
     let mut before = world.tty_named(terminal).map(|tty| tty.text()).unwrap_or_default();
     before.pop();
     let mut typed = line.typed.clone();
@@ -223,7 +225,7 @@ fn type_line(world: &mut World, line: &Line, ids: &mut Ids) -> Result<(), String
     wait(world, terminal, &before, &line.shows, ids)
 }
 
-/// Lets time pass until lines of a terminal match all patterns, those left out that it showed before.
+/// Runs the World until a terminal shows new lines that match all patterns.
 fn wait(
     world: &mut World,
     terminal: &str,
@@ -231,12 +233,12 @@ fn wait(
     shows: &[String],
     ids: &mut Ids,
 ) -> Result<(), String> {
-    const LOOKS: u32 = 1_200;
+    const MAX_POLLS: u32 = 1_200;
     let mut text = String::new();
-    for _ in 0..LOOKS {
+    for _ in 0..MAX_POLLS {
         world.run_for(Duration::from_millis(50));
         text = world.tty_named(terminal).map(|tty| tty.text()).unwrap_or_default();
-        // Where a full-screen program runs or old lines are gone, all of it is looked at.
+        // For a full-screen program, or if old lines have scrolled away, all lines count as new.
         let new = text.strip_prefix(before).unwrap_or(&text);
         let mut lines = new.lines().map(str::trim);
         if shows.iter().all(|pattern| lines.any(|line| fits(pattern, line, ids))) {
@@ -246,7 +248,7 @@ fn wait(
     Err(text)
 }
 
-/// Whether a line matches a pattern. Keeps the id of a node that the pattern asks for.
+/// Whether a line matches a pattern. Stores the node ID at the position of `{ID:NAME}`.
 fn fits(pattern: &str, line: &str, ids: &mut Ids) -> bool {
     let Some((before, rest)) = pattern.split_once("{ID:") else {
         return matches_ignoring_case(pattern.as_bytes(), line.as_bytes());

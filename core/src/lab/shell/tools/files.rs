@@ -1,9 +1,9 @@
-//! Programs that make, copy, move, remove and change files and directories.
+//! Programs that create, copy, move, remove and change files and directories.
 
 use crate::machine::{DiskError, DiskErrorKind, DiskOp, FileStat};
 
 use super::super::os::Os;
-use super::{Later, absolute, base, join, parse, path_error};
+use super::{BoxFuture, absolute, base, join, parse, path_error};
 
 pub(super) async fn pwd(os: Os) -> i32 {
     os.println(absolute(&os, "."));
@@ -118,7 +118,11 @@ pub(super) async fn rm(os: Os) -> i32 {
     status
 }
 
-pub(super) fn remove<'a>(os: &'a Os, path: &'a str, dir: bool) -> Later<'a, Result<(), DiskError>> {
+pub(super) fn remove<'a>(
+    os: &'a Os,
+    path: &'a str,
+    dir: bool,
+) -> BoxFuture<'a, Result<(), DiskError>> {
     Box::pin(async move {
         if !dir {
             return os.do_disk(DiskOp::Remove { path: path.into() }).await;
@@ -185,7 +189,7 @@ fn copy<'a>(
     from: &'a str,
     to: &'a str,
     stat: FileStat,
-) -> Later<'a, Result<(), String>> {
+) -> BoxFuture<'a, Result<(), String>> {
     Box::pin(async move {
         if stat.dir {
             let made = os.make_dir(to).await;
@@ -212,7 +216,7 @@ fn copy<'a>(
         let saved = os.save(to, bytes).await;
         saved.map_err(|error| format!("cannot create regular file '{to}': {error}"))?;
         if is_new {
-            // The copy is there; that its mode could not be set is no reason to say it is not.
+            // The copy exists even if its mode cannot be set, so that error is ignored.
             let _ = os.do_disk(DiskOp::SetMode { path: to.into(), mode: stat.mode }).await;
         }
         Ok(())
@@ -235,11 +239,11 @@ pub(super) async fn mv(os: Os) -> i32 {
     .await
 }
 
-/// Does something with each source and its target, as `cp` and `mv` take them.
+/// Applies an operation to each source and its target, for `cp` and `mv`.
 async fn transfer(
     os: &Os,
     operands: &[String],
-    act: impl Fn(String, String) -> Later<'static, Result<(), String>> + Send,
+    act: impl Fn(String, String) -> BoxFuture<'static, Result<(), String>> + Send,
 ) -> i32 {
     let (sources, target) = match operands {
         [] => return os.fail("missing file operand").await,
@@ -285,7 +289,7 @@ pub(super) async fn chmod(os: Os) -> i32 {
     status
 }
 
-/// A mode as `chmod` takes it: `755`, `+x`, `u+rw,go-w`.
+/// Parses a mode of `chmod`: `755`, `+x`, `u+rw,go-w`.
 fn new_mode(text: &str, old: u16) -> Option<u16> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return u16::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777).map(|m| m & 0o777);

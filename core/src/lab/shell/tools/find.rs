@@ -1,11 +1,11 @@
-//! `find`: a walk through directories.
+//! `find`: searches directories recursively.
 
 use crate::machine::{Command, Stdio};
 
 use super::super::expand::matches;
 use super::super::os::Os;
 use super::files::remove;
-use super::{Later, base, join, path_error};
+use super::{BoxFuture, base, join, path_error};
 
 #[derive(Default)]
 struct Finding {
@@ -63,7 +63,7 @@ pub(super) async fn find(os: Os) -> i32 {
     status
 }
 
-fn search<'a>(os: &'a Os, path: &'a str, depth: usize, wanted: &'a Finding) -> Later<'a, ()> {
+fn search<'a>(os: &'a Os, path: &'a str, depth: usize, wanted: &'a Finding) -> BoxFuture<'a, ()> {
     Box::pin(async move {
         let stat = os.stat_link(path).await;
         let dir = stat.as_ref().is_ok_and(|stat| stat.dir);
@@ -116,6 +116,6 @@ async fn run(os: &Os, words: &[String], path: &str) {
         Ok((child, _)) => {
             os.wait_end(child).await;
         }
-        Err(error) => os.complain(format!("'{program}': {error}")).await,
+        Err(error) => os.print_error(format!("'{program}': {error}")).await,
     }
 }

@@ -1,4 +1,4 @@
-//! `grep`: lines that match.
+//! `grep`: prints lines that match.
 
 use super::super::os::Os;
 use super::text::inputs;
@@ -13,7 +13,7 @@ pub(super) async fn grep(os: Os) -> i32 {
     let pattern = match parsed.value('e') {
         Some(pattern) => pattern.to_owned(),
         None if operands.is_empty() => {
-            os.complain("usage: grep [OPTION]... PATTERN [FILE]...").await;
+            os.print_error("usage: grep [OPTION]... PATTERN [FILE]...").await;
             return 2;
         }
         None => operands.remove(0),
@@ -33,7 +33,7 @@ pub(super) async fn grep(os: Os) -> i32 {
     let regex = match compiled {
         Ok(regex) => regex,
         Err(error) => {
-            os.complain(error).await;
+            os.print_error(error).await;
             return 2;
         }
     };
@@ -105,7 +105,7 @@ pub(super) async fn grep(os: Os) -> i32 {
     if failed != 0 && !parsed.has('s') { 2 } else { i32::from(!found) }
 }
 
-/// The files below some paths.
+/// All files below some paths.
 async fn walk(os: &Os, mut open: Vec<String>) -> Vec<String> {
     let mut files = Vec::new();
     open.reverse();

@@ -1,5 +1,5 @@
-//! Services: the installer of the Redis distribution, `service`, `systemctl`, `chkconfig`; and the
-//! programs with which an installed machine was installed.
+//! Services: the installer of the Redis distribution, `service`, `systemctl`, `chkconfig`; and
+//! package managers and compilers, for which everything is installed already.
 
 use crate::machine::{Command, DiskOp, Group, Signal, Stdio};
 use crate::time::Duration;
@@ -7,13 +7,13 @@ use crate::time::Duration;
 use super::super::builtins::read_line;
 use super::super::os::Os;
 
-/// Where unit files stand, the first before the second.
+/// The directories of unit files, in the order in which they are searched.
 const UNITS: [&str; 2] = ["/etc/systemd/system", "/usr/lib/systemd/system"];
 
-/// The file among the init scripts that is none itself.
+/// The file among the init scripts that is not one itself.
 pub(in super::super) const SHARED: &str = "functions";
 
-/// Programs that would install something: it is there already.
+/// Programs that install something: they print that it is installed already.
 pub(super) async fn installed(os: Os) -> i32 {
     let what = os.args.iter().find(|arg| {
         !arg.starts_with('-')
@@ -41,7 +41,7 @@ async fn ask(os: &Os, prompt: &str) -> Option<String> {
     Some(line.trim().to_owned())
 }
 
-/// The installer: asks for port, files and executable, and installs a service of its own.
+/// The installer: asks for port, files and executable, and installs a service.
 pub(super) async fn install_server(os: Os) -> i32 {
     os.println("Welcome to the redis service installer");
     os.println("This script will help you easily set up a running redis server\n");
@@ -142,7 +142,7 @@ fn parent(path: &str) -> &str {
     }
 }
 
-/// The stock configuration with the installer's choices.
+/// The default configuration with the installer's settings.
 fn settled(stock: &str, port: u16, log: &str, data: &str) -> String {
     let mut text = String::new();
     for line in stock.lines() {
@@ -178,7 +178,7 @@ alive() {{
 case "$1" in
     start)
         if alive; then
-            echo "A server answers on port $PORT already"
+            echo "A server already answers on port $PORT"
         else
             echo "Starting Redis server..."
             $SERVER $CONF
@@ -238,7 +238,7 @@ pub(super) async fn service(os: Os) -> i32 {
     let words: Vec<&str> = os.args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["--status-all"] => {
-            for name in &os.facts.seen.services {
+            for name in &os.facts.snapshot.services {
                 os.println(format!(" [ ? ]  {name}"));
             }
             0
@@ -336,7 +336,7 @@ async fn units(os: &Os) -> Vec<String> {
     all
 }
 
-/// The command that a unit starts.
+/// The command in the unit file of a service.
 async fn find_unit(os: &Os, name: &str) -> Option<String> {
     for place in UNITS {
         if let Ok(bytes) = os.load(&format!("{place}/{name}.service")).await {
@@ -353,14 +353,14 @@ fn pid_file(name: &str) -> String {
     format!("/run/{}.pid", name.trim_end_matches(".service"))
 }
 
-/// The process of a unit, if it runs.
+/// The process ID of a unit, if it is running.
 async fn unit_pid(os: &Os, name: &str) -> Option<u32> {
     let bytes = os.load(&pid_file(name)).await.ok()?;
     let pid = String::from_utf8_lossy(&bytes).trim().parse().ok()?;
-    os.facts.seen.procs.iter().any(|proc| proc.pid == pid).then_some(pid)
+    os.facts.snapshot.procs.iter().any(|proc| proc.pid == pid).then_some(pid)
 }
 
-/// Does something with a service: by its unit file, or by its init script.
+/// Starts, stops or queries a service, by its unit file or its init script.
 async fn control(os: &Os, name: &str, verb: &str) -> i32 {
     let name = name.trim_end_matches(".service");
     let unit = find_unit(os, name).await;
@@ -371,7 +371,7 @@ async fn control(os: &Os, name: &str, verb: &str) -> i32 {
         return match os.name.as_ref() {
             "service" => os.fail(format!("{name}: unrecognized service")).await,
             _ => {
-                os.complain(format!(
+                os.print_error(format!(
                     "Failed to {verb} {name}.service: Unit {name}.service not found."
                 ))
                 .await;
@@ -400,7 +400,7 @@ async fn control(os: &Os, name: &str, verb: &str) -> i32 {
             os.println(format!("     Loaded: loaded (/usr/lib/systemd/system/{name}.service)"));
             os.println(format!("     Active: {state}"));
             if let Some(pid) = pid {
-                let proc = os.facts.seen.procs.iter().find(|proc| proc.pid == pid);
+                let proc = os.facts.snapshot.procs.iter().find(|proc| proc.pid == pid);
                 let command = proc.map_or("", |proc| proc.command.as_str());
                 os.println(format!("   Main PID: {pid} ({command})"));
             }
@@ -431,13 +431,13 @@ async fn begin(os: &Os, name: &str, start: &str) -> i32 {
             if saved.is_err() {
                 return os.fail(format!("cannot write {}", pid_file(name))).await;
             }
-            // A service that ends at once has failed, unless it went to the background.
+            // A service that exits at once has failed, unless it daemonized itself.
             os.sleep(Duration::from_millis(50)).await;
             match os.poll_child().await {
                 Some((ended, crate::machine::ChildChange::Ended(status)))
                     if ended == child && status.code() != 0 =>
                 {
-                    os.complain(format!(
+                    os.print_error(format!(
                         "Job for {name}.service failed because the control process exited with \
                          error code."
                     ))
@@ -448,30 +448,30 @@ async fn begin(os: &Os, name: &str, start: &str) -> i32 {
             }
         }
         Err(error) => {
-            os.complain(format!("Job for {name}.service failed: {program}: {error}")).await;
+            os.print_error(format!("Job for {name}.service failed: {program}: {error}")).await;
             1
         }
     }
 }
 
 async fn end(os: &Os, name: &str, pid: u32) -> i32 {
-    /// How often it is looked whether the service has ended, before it is killed.
-    const LOOKS: u32 = 900;
+    /// How often the program checks whether the service has ended, before it kills it.
+    const MAX_POLLS: u32 = 900;
     let mut signal = Signal::Terminate;
-    for look in 0..=LOOKS {
+    for look in 0..=MAX_POLLS {
         let gone = match look {
-            0 | LOOKS => os.kill(pid.into(), signal).await.is_err(),
+            0 | MAX_POLLS => os.kill(pid.into(), signal).await.is_err(),
             _ => os.kill(pid.into(), Signal::Continue).await.is_err(),
         };
         if gone {
             break;
         }
-        if look + 1 == LOOKS {
+        if look + 1 == MAX_POLLS {
             signal = Signal::Kill;
         }
         os.sleep(Duration::from_millis(100)).await;
     }
-    // If it is not there any more, so much the better.
+    // It is fine if the file does not exist any more.
     let _ = os.do_disk(DiskOp::Remove { path: pid_file(name) }).await;
     0
 }

@@ -15,7 +15,7 @@ pub(super) async fn ln(os: Os) -> i32 {
     }
     if parsed.has('r') {
         return os
-            .fail("the option -r is not supported here; write the path as it shall stand")
+            .fail("the option -r is not supported here; write the path relative to the link")
             .await;
     }
     let (targets, place) = match &parsed.operands[..] {
@@ -23,7 +23,7 @@ pub(super) async fn ln(os: Os) -> i32 {
         [one] => (core::slice::from_ref(one), "."),
         [targets @ .., place] => (targets, place.as_str()),
     };
-    // With -n a link to a directory is a name like others.
+    // With -n, a link to a directory is treated as a file.
     let is_link = os.stat_link(place).await.is_ok_and(|stat| stat.link);
     let into = os.is_dir(place).await && !(parsed.has('n') && is_link);
     if targets.len() > 1 && !into {
@@ -33,7 +33,7 @@ pub(super) async fn ln(os: Os) -> i32 {
     for target in targets {
         let path = if into { join(place, base(target)) } else { place.to_owned() };
         if parsed.has('f') && os.stat_link(&path).await.is_ok_and(|stat| !stat.dir) {
-            // If it cannot be removed, the link cannot be made, which is told below.
+            // If it cannot be removed, creating the link fails below, with an error.
             let _ = os.do_disk(DiskOp::Remove { path: path.clone() }).await;
         }
         let made = DiskOp::MakeLink { target: target.clone(), path: path.clone() };
@@ -66,15 +66,15 @@ pub(super) async fn readlink(os: Os) -> i32 {
         };
         match found {
             Some(text) => os.println(text),
-            // As readlink: nothing is said.
+            // As readlink does, without an error message.
             None => status = 1,
         }
     }
     status
 }
 
-/// The absolute path behind all symbolic links; none if they go round, or if nothing is there and
-/// something `must_exist`. The directory has to be there in any case.
+/// Resolves all symbolic links of a path. `None` if they form a loop, if the directory does not
+/// exist, or if the file does not exist although it `must_exist`.
 async fn real_path(os: &Os, path: &str, must_exist: bool) -> Option<String> {
     let mut left: Vec<String> = absolute(os, path).split('/').rev().map(str::to_owned).collect();
     let (mut real, mut links) = (String::new(), 0);

@@ -1,11 +1,11 @@
-//! Programs that look at names and sizes: `ls`, `stat`, `file`, `du`, `tree`.
+//! Programs that list names and sizes: `ls`, `stat`, `file`, `du`, `tree`.
 
 use crate::machine::{DiskError, FileStat};
 use crate::time::{Date, Wall};
 
 use super::super::edit::width;
 use super::super::os::Os;
-use super::{Later, human, join, parse, path_error};
+use super::{BoxFuture, human, join, parse, path_error};
 
 pub(super) async fn ls(os: Os) -> i32 {
     let mut parsed = match parse(&os, "aAlhh1trRdSF", "").await {
@@ -17,7 +17,7 @@ pub(super) async fn ls(os: Os) -> i32 {
     }
     let (mut files, mut dirs, mut status) = (Vec::new(), Vec::new(), 0);
     for path in &parsed.operands {
-        // A link that leads nowhere is shown all the same.
+        // A dangling link is listed, too.
         let stat = match os.stat(path).await {
             Ok(stat) if stat.dir && !parsed.has('l') && !parsed.has('d') => Ok(stat),
             _ => os.stat_link(path).await,
@@ -82,7 +82,7 @@ pub(super) async fn ls(os: Os) -> i32 {
     status
 }
 
-/// Shows names in a directory; if that is empty, names that were given.
+/// Lists entries of a directory, or the operands if `dir` is empty.
 async fn show(os: &Os, parsed: &super::Parsed, dir: &str, mut entries: Vec<(String, FileStat)>) {
     if parsed.has('t') {
         entries.sort_by(|a, b| b.1.modified.cmp(&a.1.modified).then_with(|| a.0.cmp(&b.0)));
@@ -262,7 +262,7 @@ fn measure<'a>(
     path: &'a str,
     silent: bool,
     human_size: bool,
-) -> Later<'a, Result<u64, DiskError>> {
+) -> BoxFuture<'a, Result<u64, DiskError>> {
     Box::pin(async move {
         let stat = os.stat_link(path).await?;
         let mut size = stat.len.div_ceil(4096) * 4096;
@@ -292,7 +292,7 @@ pub(super) async fn tree(os: Os) -> i32 {
     0
 }
 
-fn branch<'a>(os: &'a Os, dir: &'a str, indent: String) -> Later<'a, (u64, u64)> {
+fn branch<'a>(os: &'a Os, dir: &'a str, indent: String) -> BoxFuture<'a, (u64, u64)> {
     Box::pin(async move {
         let names = os.list(dir).await.unwrap_or_default();
         let names: Vec<String> = names.into_iter().filter(|name| !name.starts_with('.')).collect();

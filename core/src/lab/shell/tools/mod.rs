@@ -1,4 +1,4 @@
-//! The small programs: one function each, in a file a group, and the table of their names.
+//! The small programs: one function each, and the table of their names.
 
 mod awk;
 mod files;
@@ -30,10 +30,10 @@ use super::os::{End, Entry, Os};
 
 pub(super) use self::install::{SHARED, init_script};
 
-/// A future on the heap, for walks through directories.
-type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// A boxed future, for recursive functions.
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A program: what it is called, its options for completion, and its function.
+/// A program: its name, its options for completion, and its function.
 struct Tool {
     name: &'static str,
     options: &'static str,
@@ -46,7 +46,7 @@ macro_rules! tools {
     };
 }
 
-/// Every program, by name.
+/// The table of all programs.
 const TOOLS: &[Tool] = tools! {
     "[" "" procs::test;
     "apt" "" install::installed;
@@ -69,7 +69,7 @@ const TOOLS: &[Tool] = tools! {
     "du" "-s -h" listing::du;
     "echo" "-n -e" print::echo;
     "env" "" procs::env;
-    "false" "" procs::no;
+    "false" "" procs::fail;
     "file" "" listing::file;
     "find" "-name -type -maxdepth -delete -exec" find::find;
     "free" "-m -h" procs::free;
@@ -133,7 +133,7 @@ const TOOLS: &[Tool] = tools! {
     "touch" "" files::touch;
     "tr" "-d -s" text::tr;
     "tree" "" listing::tree;
-    "true" "" procs::yes_indeed;
+    "true" "" procs::succeed;
     "uname" "-a" procs::uname;
     "uniq" "-c -d" text::uniq;
     "uptime" "" procs::uptime;
@@ -167,13 +167,13 @@ pub(super) fn options(name: &str) -> impl Iterator<Item = &'static str> {
     find(name).into_iter().flat_map(|tool| tool.options.split(' ').filter(|o| !o.is_empty()))
 }
 
-/// Where a program begins.
+/// The entry point of a program.
 pub(super) fn entry(name: &str) -> Option<Entry> {
     let run = find(name)?.run;
     Some(Arc::new(move |os| Box::pin(async move { End::Exit(run(os).await) })))
 }
 
-/// Runs a program in the process of the shell, for those that are builtins as well.
+/// Runs a program in the shell's own process, for those that are builtins as well.
 pub(super) async fn run_in_place(os: &Os, name: &str, args: Vec<String>) -> i32 {
     match find(name) {
         Some(tool) => (tool.run)(os.with_args(name, args)).await,
@@ -181,28 +181,28 @@ pub(super) async fn run_in_place(os: &Os, name: &str, args: Vec<String>) -> i32 
     }
 }
 
-/// Whether a condition holds that `test` takes, as `-f path`.
+/// Evaluates a condition of `test`, such as `-f path`.
 pub(super) async fn holds(os: &Os, args: &[String]) -> Result<bool, String> {
     procs::any(os, args).await
 }
 
-/// Whether an extended regular expression finds something in a text.
+/// Whether an extended regular expression matches a part of a text.
 pub(super) fn regex_finds(pattern: &str, text: &str) -> Result<bool, String> {
     Ok(regex::compile(pattern, true, false)?.is_match(text))
 }
 
-/// What is seen of a host at the start of a program that shows it.
+/// The state of a host when a program that lists it was started.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
-    pub(super) procs: Vec<SeenProc>,
-    pub(super) sockets: Vec<SeenSocket>,
+pub(super) struct HostSnapshot {
+    pub(super) procs: Vec<ProcInfo>,
+    pub(super) sockets: Vec<SocketInfo>,
     pub(super) used: u64,
     pub(super) services: Vec<String>,
 }
 
-/// A process, as `ps` shows it.
+/// A process, as `ps` lists it.
 #[derive(Clone, Debug)]
-pub(super) struct SeenProc {
+pub(super) struct ProcInfo {
     pub(super) pid: u32,
     pub(super) parent: u32,
     pub(super) tty: String,
@@ -212,18 +212,18 @@ pub(super) struct SeenProc {
     pub(super) state: ProcState,
 }
 
-/// A socket, as `ss` shows it.
+/// A socket, as `ss` lists it.
 #[derive(Clone, Debug)]
-pub(super) struct SeenSocket {
+pub(super) struct SocketInfo {
     pub(super) local: Endpoint,
     pub(super) peer: Option<Endpoint>,
     pub(super) program: String,
     pub(super) pid: u32,
 }
 
-impl Seen {
-    /// What the program of a launch needs to see.
-    pub(super) fn of(launch: &Launch<'_>) -> Seen {
+impl HostSnapshot {
+    /// The state that the program of a launch needs.
+    pub(super) fn of(launch: &Launch<'_>) -> HostSnapshot {
         let looks = matches!(
             launch.program,
             "ps" | "pgrep"
@@ -240,18 +240,18 @@ impl Seen {
                 | "service"
         );
         if !looks {
-            return Seen::default();
+            return HostSnapshot::default();
         }
         let world = launch.world;
-        let Some(host) = world.host_named(launch.host) else { return Seen::default() };
+        let Some(host) = world.host_named(launch.host) else { return HostSnapshot::default() };
         let ahead = launch.now.wall.0.saturating_sub(launch.now.mono.0 / 1_000);
-        let mut seen = Seen { used: host.disk.used(), ..Seen::default() };
+        let mut snapshot = HostSnapshot { used: host.disk.used(), ..HostSnapshot::default() };
         for proc in world.procs().filter(|proc| proc.host == host.id) {
             if !matches!(proc.state, ProcState::Running | ProcState::Paused) {
                 continue;
             }
             let listens: Vec<&Endpoint> = world.listeners(proc.id).collect();
-            seen.procs.push(SeenProc {
+            snapshot.procs.push(ProcInfo {
                 pid: proc.pid,
                 parent: proc.parent,
                 tty: proc.tty.map_or("?".into(), |tty| format!("pts/{}", tty.0)),
@@ -261,7 +261,7 @@ impl Seen {
                 state: proc.state,
             });
             for at in world.listeners(proc.id) {
-                seen.sockets.push(SeenSocket {
+                snapshot.sockets.push(SocketInfo {
                     local: at.clone(),
                     peer: None,
                     program: proc.program.into(),
@@ -276,7 +276,7 @@ impl Seen {
                 if end.host != host.id || !end.open {
                     continue;
                 }
-                seen.sockets.push(SeenSocket {
+                snapshot.sockets.push(SocketInfo {
                     local: end.addr.clone(),
                     peer: Some(other.addr.clone()),
                     program: proc.map_or(String::new(), |proc| proc.program.into()),
@@ -286,16 +286,16 @@ impl Seen {
         }
         if let Ok(files) = host.disk.list("/etc/init.d") {
             let names = files.into_iter().map(|file| file.name);
-            seen.services.extend(names.filter(|name| name != SHARED));
+            snapshot.services.extend(names.filter(|name| name != SHARED));
         }
-        seen
+        snapshot
     }
 }
 
-/// The command line of a process, as it is shown: a server says its first address, as Redis's does.
+/// The command line of a process as `ps` shows it: a server shows its first address, as Redis does.
 fn title(program: &str, args: &[String], listens: &[&Endpoint]) -> String {
     let sentinel = program == "redis-sentinel" || args.iter().any(|arg| arg == "--sentinel");
-    // The bus of a cluster's node is 10000 above.
+    // A cluster node's bus port is 10000 above its port for clients.
     match (program, listens.iter().min_by_key(|at| at.port())) {
         ("redis-server" | "redis-sentinel", Some(&at)) => {
             let name = if sentinel { "redis-sentinel" } else { "redis-server" };
@@ -305,7 +305,8 @@ fn title(program: &str, args: &[String], listens: &[&Endpoint]) -> String {
                 (_, true) => " [cluster]",
                 _ => "",
             };
-            // All addresses are a star, or zeros where a file or an option wrote them.
+            // Redis shows the wildcard address as a star by default, but as zeros if it was
+            // configured.
             let chosen = args.first().is_some_and(|arg| !arg.starts_with('-'))
                 || args.iter().any(|arg| arg == "--bind");
             match at {
@@ -323,7 +324,7 @@ fn title(program: &str, args: &[String], listens: &[&Endpoint]) -> String {
     }
 }
 
-/// The options and the operands of a program's arguments.
+/// Parsed command-line arguments: options and operands.
 #[derive(Clone, Debug, Default)]
 struct Parsed {
     flags: Vec<char>,
@@ -341,7 +342,7 @@ impl Parsed {
     }
 }
 
-/// Reads arguments: `flags` stand alone, `valued` take a value. Complains of others.
+/// Parses arguments: `flags` have no value, `valued` have one. Prints an error for others.
 async fn parse(os: &Os, flags: &str, valued: &str) -> Result<Parsed, i32> {
     let mut parsed = Parsed::default();
     let mut args = os.args.iter();
@@ -371,7 +372,7 @@ async fn parse(os: &Os, flags: &str, valued: &str) -> Result<Parsed, i32> {
                 let rest: String = letters.collect();
                 let value = if rest.is_empty() { args.next().cloned() } else { Some(rest) };
                 let Some(value) = value else {
-                    os.complain(format!("option requires an argument -- '{letter}'")).await;
+                    os.print_error(format!("option requires an argument -- '{letter}'")).await;
                     return Err(2);
                 };
                 parsed.values.push((letter, value));
@@ -388,11 +389,11 @@ async fn parse(os: &Os, flags: &str, valued: &str) -> Result<Parsed, i32> {
 }
 
 async fn unsupported(os: &Os, option: &str) -> i32 {
-    os.complain(format!("the option {option} is not supported here")).await;
+    os.print_error(format!("the option {option} is not supported here")).await;
     2
 }
 
-/// Says what is wrong with a path.
+/// Prints an error about a path.
 async fn path_error(os: &Os, doing: &str, path: &str, error: impl core::fmt::Display) -> i32 {
     let text = if doing.is_empty() {
         format!("{path}: {error}")
@@ -402,7 +403,7 @@ async fn path_error(os: &Os, doing: &str, path: &str, error: impl core::fmt::Dis
     os.fail(text).await
 }
 
-/// A path in a directory.
+/// Joins a directory and a name.
 fn join(dir: &str, name: &str) -> String {
     match dir {
         "" => name.to_owned(),
@@ -411,7 +412,7 @@ fn join(dir: &str, name: &str) -> String {
     }
 }
 
-/// The last part of a path.
+/// The last component of a path.
 fn base(path: &str) -> &str {
     let path = path.trim_end_matches('/');
     path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("/")
@@ -421,7 +422,7 @@ fn absolute(os: &Os, path: &str) -> String {
     resolve_path(os.var("PWD").unwrap_or(&os.dir), path)
 }
 
-/// A number of bytes for people: `1.5K`.
+/// A human-readable number of bytes: `1.5K`.
 fn human(bytes: u64) -> String {
     let units = ["", "K", "M", "G", "T"];
     let mut size = bytes as f64;
@@ -437,7 +438,7 @@ fn human(bytes: u64) -> String {
     }
 }
 
-/// The host of a name or an address.
+/// Resolves a host name or an address.
 fn host_of(os: &Os, host: &str) -> Option<(String, Ipv4Addr)> {
     if matches!(host, "localhost" | "127.0.0.1") {
         return Some((os.facts.host.clone(), os.facts.ip));

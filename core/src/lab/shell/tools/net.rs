@@ -1,4 +1,4 @@
-//! Programs about the network.
+//! Network programs.
 
 use crate::conversation::{Either, first};
 use crate::machine::{Endpoint, NetError, Stream};
@@ -6,7 +6,7 @@ use crate::sim::Action;
 use crate::time::Duration;
 
 use super::super::os::{Os, Reply};
-use super::{SeenSocket, base, host_of, join};
+use super::{SocketInfo, base, host_of, join};
 
 pub(super) async fn hostname(os: Os) -> i32 {
     if os.args.iter().any(|arg| arg == "-I" || arg == "-i") {
@@ -37,7 +37,7 @@ pub(super) async fn ifconfig(os: Os) -> i32 {
     0
 }
 
-/// An address as `ss` and `netstat` write it.
+/// An address in the format of `ss` and `netstat`.
 fn show(at: &Endpoint) -> String {
     match at {
         Endpoint::Ip(at) => at.to_string(),
@@ -45,10 +45,10 @@ fn show(at: &Endpoint) -> String {
     }
 }
 
-fn sockets(os: &Os, listening: bool, all: bool) -> Vec<SeenSocket> {
-    let mut sockets: Vec<SeenSocket> = os
+fn sockets(os: &Os, listening: bool, all: bool) -> Vec<SocketInfo> {
+    let mut sockets: Vec<SocketInfo> = os
         .facts
-        .seen
+        .snapshot
         .sockets
         .iter()
         .filter(|socket| matches!(socket.local, Endpoint::Ip(_)))
@@ -130,7 +130,7 @@ pub(super) async fn ping(os: Os) -> i32 {
     }
     let Some(target) = target else { return os.fail("usage: ping [-c count] host").await };
     let Some((_, ip)) = host_of(&os, &target) else {
-        os.complain(format!("{target}: Name or service not known")).await;
+        os.print_error(format!("{target}: Name or service not known")).await;
         return 2;
     };
     os.catch_interrupts(true).await;
@@ -140,14 +140,14 @@ pub(super) async fn ping(os: Os) -> i32 {
     while count.is_none_or(|count| sent < count) {
         sent += 1;
         let (before, _) = os.now().await;
-        // Port 7 answers or refuses, and both come back over the link.
+        // Connecting to port 7 succeeds or is refused, and either takes one round trip.
         let result =
             first(Box::pin(os.connect(&ip.to_string(), 7)), os.ask_sleep(Duration::from_secs(1)))
                 .await;
         let (after, _) = os.now().await;
         match result {
             Either::First(Ok(conn)) => {
-                os.hang_up(conn).await;
+                os.close_conn(conn).await;
                 received += 1;
                 pong(&os, ip, sent, after.since(before));
             }
@@ -178,7 +178,7 @@ fn pong(os: &Os, ip: std::net::Ipv4Addr, n: u32, took: Duration) {
     os.println(format!("64 bytes from {ip}: icmp_seq={n} ttl=64 time={time} ms"));
 }
 
-/// `nc [-zv] host port` and `telnet host port`: what is typed goes there, what comes is shown.
+/// `nc [-zv] host port` and `telnet host port`: sends what is typed, prints what arrives.
 pub(super) async fn nc(os: Os) -> i32 {
     let telnet = os.name.as_ref() == "telnet";
     let flags: String = os.args.iter().filter_map(|arg| arg.strip_prefix('-')).collect();
@@ -204,9 +204,9 @@ pub(super) async fn nc(os: Os) -> i32 {
         }
     };
     if flags.contains('z') {
-        os.hang_up(conn).await;
+        os.close_conn(conn).await;
         if flags.contains('v') {
-            os.complain(format!("Connection to {host} {port} port [tcp/*] succeeded!")).await;
+            os.print_error(format!("Connection to {host} {port} port [tcp/*] succeeded!")).await;
         }
         return 0;
     }
@@ -231,7 +231,7 @@ pub(super) async fn nc(os: Os) -> i32 {
                 if telnet {
                     return 0;
                 }
-                // The input has ended; what is still answered is shown.
+                // The input has ended; prints the replies that still arrive.
                 let mut quiet = os.ask_sleep(Duration::from_secs(1));
                 while let Either::First(Reply::Received(Ok(bytes))) =
                     first(&mut arrived, &mut quiet).await
@@ -258,7 +258,7 @@ pub(super) async fn nc(os: Os) -> i32 {
     }
 }
 
-/// `iptables -A INPUT -s host -j DROP` and its likes: a link that is cut, both ways or one.
+/// `iptables -A INPUT -s host -j DROP` and similar: cuts a link, in one or both directions.
 pub(super) async fn iptables(os: Os) -> i32 {
     let own = os.facts.host.clone();
     let (mut add, mut flush, mut chain, mut peer, mut drop) =
@@ -312,7 +312,7 @@ pub(super) async fn iptables(os: Os) -> i32 {
     0
 }
 
-/// `scp file ... [user@]host:path`: by way of a shell there that writes what it reads.
+/// `scp file ... [user@]host:path`: starts a shell there that writes its input to the file.
 pub(super) async fn scp(os: Os) -> i32 {
     use crate::machine::{Command, Group, Stdio};
     let words: Vec<String> = os.args.iter().filter(|arg| !arg.starts_with('-')).cloned().collect();
@@ -325,7 +325,8 @@ pub(super) async fn scp(os: Os) -> i32 {
     };
     let host = host.rsplit('@').next().unwrap_or(host);
     let Some((host, _)) = host_of(&os, host) else {
-        os.complain(format!("Could not resolve hostname {host}: Name or service not known")).await;
+        os.print_error(format!("Could not resolve hostname {host}: Name or service not known"))
+            .await;
         return 255;
     };
     let mut status = 0;
@@ -368,7 +369,7 @@ pub(super) async fn scp(os: Os) -> i32 {
                 }
             }
             Err(error) => {
-                os.complain(format!("connect to host {host} port 22: {error}")).await;
+                os.print_error(format!("connect to host {host} port 22: {error}")).await;
                 status = 255;
             }
         }

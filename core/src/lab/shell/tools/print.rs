@@ -1,5 +1,4 @@
-//! Programs that write their arguments: `echo` and `printf`, with the escapes and formats that `awk` and
-//! `sed` know as well.
+//! `echo` and `printf`, with the escapes and formats that `awk` and `sed` use as well.
 
 use super::super::os::Os;
 
@@ -27,7 +26,7 @@ pub(super) async fn echo(os: Os) -> i32 {
     0
 }
 
-/// Text with `\n`, `\t` and the like as what they stand for.
+/// Replaces escapes such as `\n` and `\t`.
 pub(super) fn unescape(text: &str) -> String {
     let mut out = String::new();
     let mut chars = text.chars().peekable();
@@ -72,14 +71,14 @@ pub(super) async fn printf(os: Os) -> i32 {
             Ok(text) => os.print(text),
             Err(error) => return os.fail(error).await,
         }
-        // The format is used again while there are arguments.
+        // The format is reused as long as there are arguments.
         if args.len() == 0 || args.len() == before {
             return 0;
         }
     }
 }
 
-/// One use of a format.
+/// Applies a format once.
 pub(super) fn formatted<'a>(
     format: &str,
     args: &mut impl Iterator<Item = &'a String>,

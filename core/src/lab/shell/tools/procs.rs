@@ -7,17 +7,17 @@ use crate::sim::{Action, ProcState};
 use crate::time::{Date, Duration, Wall};
 
 use super::super::os::Os;
-use super::{SeenProc, human, join, parse, unsupported};
+use super::{ProcInfo, human, join, parse, unsupported};
 
-pub(super) async fn no(_: Os) -> i32 {
+pub(super) async fn fail(_: Os) -> i32 {
     1
 }
 
-pub(super) async fn yes_indeed(_: Os) -> i32 {
+pub(super) async fn succeed(_: Os) -> i32 {
     0
 }
 
-/// Memory that a host is said to have, in bytes.
+/// The memory that a host reports, in bytes.
 const MEMORY: u64 = 1 << 30;
 
 pub(super) async fn ps(os: Os) -> i32 {
@@ -25,7 +25,7 @@ pub(super) async fn ps(os: Os) -> i32 {
     let bsd = options.contains('u') && !options.contains("-u");
     let all = options.contains('e') || options.contains('a') || options.contains('A') || bsd;
     let full = options.contains('f');
-    let own = os.facts.seen.procs.iter().find(|proc| proc.pid == os.facts.pid);
+    let own = os.facts.snapshot.procs.iter().find(|proc| proc.pid == os.facts.pid);
     let tty = own.map_or("?", |proc| proc.tty.as_str()).to_owned();
     if bsd {
         os.println("USER         PID %CPU %MEM    VSZ   RSS TTY      STAT START   TIME COMMAND");
@@ -34,10 +34,10 @@ pub(super) async fn ps(os: Os) -> i32 {
     } else {
         os.println("    PID TTY          TIME CMD");
     }
-    let mut procs = os.facts.seen.procs.clone();
+    let mut procs = os.facts.snapshot.procs.clone();
     procs.sort_by_key(|proc| proc.pid);
     if all {
-        let init = SeenProc {
+        let init = ProcInfo {
             pid: 1,
             parent: 0,
             tty: "?".into(),
@@ -76,9 +76,9 @@ pub(super) async fn ps(os: Os) -> i32 {
     0
 }
 
-/// The processes that a name or pattern means, without the one that asks.
-fn matching(os: &Os, pattern: &str, exact: bool, full: bool) -> Vec<SeenProc> {
-    let fits = |proc: &&SeenProc| {
+/// The processes that match a name or pattern, except the one that searches.
+fn matching(os: &Os, pattern: &str, exact: bool, full: bool) -> Vec<ProcInfo> {
+    let fits = |proc: &&ProcInfo| {
         let name = proc.command.split_whitespace().next().unwrap_or("");
         let name = super::base(name);
         proc.pid != os.facts.pid
@@ -88,7 +88,7 @@ fn matching(os: &Os, pattern: &str, exact: bool, full: bool) -> Vec<SeenProc> {
                 _ => name.contains(pattern),
             }
     };
-    os.facts.seen.procs.iter().filter(fits).cloned().collect()
+    os.facts.snapshot.procs.iter().filter(fits).cloned().collect()
 }
 
 pub(super) async fn pgrep(os: Os) -> i32 {
@@ -136,12 +136,12 @@ pub(super) async fn pkill(os: Os) -> i32 {
         let _ = os.kill(proc.pid.into(), signal).await;
     }
     if found.is_empty() && exact {
-        os.complain(format!("{pattern}: no process found")).await;
+        os.print_error(format!("{pattern}: no process found")).await;
     }
     i32::from(found.is_empty())
 }
 
-/// `kill [-s signal | -signal] pid ...`, for programs that start it; a shell has its own.
+/// `kill [-s signal | -signal] pid ...` as a program; the shell has a builtin.
 pub(super) async fn kill(os: Os) -> i32 {
     let mut signal = Signal::Terminate;
     let mut pids = Vec::new();
@@ -268,7 +268,7 @@ pub(super) async fn free(os: Os) -> i32 {
             (bytes >> 10).to_string()
         }
     };
-    let used = 96 << 20 | (os.facts.seen.procs.len() as u64 * 9_480) << 10;
+    let used = 96 << 20 | (os.facts.snapshot.procs.len() as u64 * 9_480) << 10;
     let free = MEMORY.saturating_sub(used);
     os.println("               total        used        free      shared  buff/cache   available");
     os.println(format!(
@@ -286,7 +286,7 @@ pub(super) async fn free(os: Os) -> i32 {
 
 pub(super) async fn df(os: Os) -> i32 {
     let size: u64 = 10_000_000_000;
-    let used = os.facts.seen.used;
+    let used = os.facts.snapshot.used;
     let show = |bytes: u64| {
         if os.args.iter().any(|arg| arg.contains('h')) {
             human(bytes)
@@ -340,12 +340,12 @@ pub(super) async fn which(os: Os) -> i32 {
             }
         }
         status = 1;
-        os.complain(format!("no {name} in ({path})")).await;
+        os.print_error(format!("no {name} in ({path})")).await;
     }
     status
 }
 
-/// Runs another program with this one's streams.
+/// Runs another program with the same streams.
 async fn run(os: &Os, program: &str, args: Vec<String>, env: Vec<(String, String)>) -> i32 {
     run_with(os, program, args, env, Stdio::Inherit).await
 }
@@ -371,7 +371,7 @@ async fn run_with(
     match os.spawn(command).await {
         Ok((child, _)) => os.wait_end(child).await.code(),
         Err(error) => {
-            os.complain(format!("{program}: {error}")).await;
+            os.print_error(format!("{program}: {error}")).await;
             127
         }
     }
@@ -407,7 +407,7 @@ pub(super) async fn env(os: Os) -> i32 {
 }
 
 pub(super) async fn sudo(os: Os) -> i32 {
-    // Ctrl-C is for the program, whose end sudo waits for.
+    // Ctrl-C is for the program, and sudo waits for its end.
     os.catch_interrupts(true).await;
     let mut args = os.args.iter().cloned().skip_while(|arg| arg.starts_with('-'));
     match args.next() {
@@ -419,8 +419,8 @@ pub(super) async fn sudo(os: Os) -> i32 {
     }
 }
 
-/// `ruby file [argument ...]`: the only programs in that language are Redis's own, which are here
-/// as programs of their name.
+/// `ruby file [argument ...]`: only runs Redis's own Ruby programs, which are built in here under
+/// their names.
 pub(super) async fn ruby(os: Os) -> i32 {
     let mut args = os.args.iter().cloned();
     match args.next() {
@@ -513,7 +513,7 @@ pub(super) async fn xargs(os: Os) -> i32 {
     status
 }
 
-/// Words of a text, with quotes and backslashes as `xargs` reads them.
+/// Splits a text into words, with quotes and backslashes as `xargs` reads them.
 fn words_of(text: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     let mut chars = text.chars();
@@ -537,13 +537,13 @@ fn words_of(text: &str) -> Vec<String> {
 pub(super) async fn test(os: Os) -> i32 {
     let mut args = os.args.to_vec();
     if os.name.as_ref() == "[" && args.pop().as_deref() != Some("]") {
-        os.complain("missing `]'").await;
+        os.print_error("missing `]'").await;
         return 2;
     }
     match any(&os, &args).await {
         Ok(yes) => i32::from(!yes),
         Err(error) => {
-            os.complain(error).await;
+            os.print_error(error).await;
             2
         }
     }
@@ -553,7 +553,8 @@ pub(super) async fn any(os: &Os, args: &[String]) -> Result<bool, String> {
     if args.is_empty() {
         return Ok(false);
     }
-    // With few words an operator is one; with more `-o` binds less than `-a`.
+    // With few words an operator is binary or unary; with more, `-o` has a lower precedence than
+    // `-a`.
     if args.len() > 3 {
         for sign in ["-o", "-a"] {
             let from = 1;

@@ -1,8 +1,8 @@
-//! Regular expressions as grep, sed and awk take them, by the `regex-lite` crate.
+//! The regular expressions of grep, sed and awk, translated for the `regex-lite` crate.
 
 use regex_lite::{Regex, RegexBuilder};
 
-/// A pattern of grep and sed: basic, unless `extended`.
+/// Compiles a pattern of grep or sed: a basic one, unless `extended`.
 pub(super) fn compile(pattern: &str, extended: bool, ignore_case: bool) -> Result<Regex, String> {
     let pattern = translate(pattern, extended);
     let built =
@@ -10,13 +10,13 @@ pub(super) fn compile(pattern: &str, extended: bool, ignore_case: bool) -> Resul
     built.map_err(|error| format!("invalid regular expression: {error}"))
 }
 
-/// A text as the pattern that matches it alone.
+/// Compiles a pattern that matches a literal text.
 pub(super) fn literal(text: &str, ignore_case: bool) -> Result<Regex, String> {
     compile(&regex_lite::escape(text), true, ignore_case)
 }
 
-/// POSIX syntax as the crate's: in a basic pattern `+ ? | ( ) { }` stand for themselves, and have
-/// their meaning after a backslash.
+/// Translates POSIX syntax: in a basic pattern `+ ? | ( ) { }` are literal, and special after a
+/// backslash.
 fn translate(pattern: &str, extended: bool) -> String {
     let mut out = String::new();
     let mut chars = pattern.chars().peekable();

@@ -1,4 +1,4 @@
-//! Programs that use the whole screen: `less`, `watch`, `top`, `clear`, and `man`.
+//! Full-screen programs: `less`, `watch`, `top`, `clear`, and `man`.
 
 use crate::conversation::{Either, first};
 use crate::machine::{Command, Group, Stdio, Stream, TerminalMode};
@@ -17,7 +17,7 @@ pub(super) async fn less(os: Os) -> i32 {
     let paths: Vec<String> = os.args.iter().filter(|arg| !arg.starts_with('-')).cloned().collect();
     let (lines, status) = lines_of(&os, &paths).await;
     if !os.facts.stdout_is_terminal || !os.facts.stdin_is_terminal {
-        // What comes through a pipe leaves no keyboard to turn pages with.
+        // If the input comes from a pipe, there is no keyboard for paging.
         for line in lines {
             os.println(line);
             os.flush_if_full().await;
@@ -96,7 +96,7 @@ fn find(lines: &[String], wanted: &str, from: usize) -> Option<usize> {
     (from..lines.len()).find(|&at| lines[at].contains(wanted))
 }
 
-/// A line typed on the last row, after a mark.
+/// Reads a line on the last row of the screen, after a prompt.
 pub(super) async fn ask(os: &Os, keys: &mut Keys, mark: &str, rows: usize) -> String {
     let mut text = String::new();
     loop {
@@ -116,7 +116,7 @@ pub(super) async fn ask(os: &Os, keys: &mut Keys, mark: &str, rows: usize) -> St
     }
 }
 
-/// `watch [-n seconds] command`: the command's output again and again, until Ctrl-C or q.
+/// `watch [-n seconds] command`: repeats a command until Ctrl-C or q.
 pub(super) async fn watch(os: Os) -> i32 {
     let mut every = Duration::from_secs(2);
     let mut args = os.args.iter().cloned();
@@ -181,21 +181,21 @@ pub(super) async fn watch(os: Os) -> i32 {
     0
 }
 
-/// `top`, as it stands now.
+/// `top`: prints the current processes once.
 pub(super) async fn top(os: Os) -> i32 {
-    let seen = &os.facts.seen;
-    let count = seen.procs.len();
+    let snapshot = &os.facts.snapshot;
+    let count = snapshot.procs.len();
     os.println(format!("Tasks: {count} total,   1 running, {} sleeping", count.saturating_sub(1)));
     os.println("%Cpu(s):  0.0 us,  0.0 sy,  0.0 ni,100.0 id");
     os.println("\x1b[7m    PID USER      PR  NI  S  %CPU  %MEM     TIME+ COMMAND\x1b[0m");
-    for proc in &seen.procs {
+    for proc in &snapshot.procs {
         let name: String = proc.command.chars().take(40).collect();
         os.println(format!("{:>7} root      20   0  S   0.0   0.3   0:00.00 {name}", proc.pid));
     }
     0
 }
 
-/// What the programs are for, in one line each.
+/// One-line descriptions of programs.
 const MANUAL: [(&str, &str); 20] = [
     ("awk", "pattern scanning and text processing"),
     ("cat", "print files one after the other"),

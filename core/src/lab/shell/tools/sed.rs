@@ -1,4 +1,4 @@
-//! `sed`: the commands that people use, on whole files and in place.
+//! `sed`: the most common commands, on whole files and in place.
 
 use super::super::os::Os;
 use super::print::unescape;
@@ -79,7 +79,7 @@ pub(super) async fn sed(os: Os) -> i32 {
     status
 }
 
-/// Commands of a script, or where it is wrong and why.
+/// Parses the commands of a script. An error has its position and its reason.
 fn read_script(script: &str, extended: bool) -> Result<Vec<Command>, (usize, String)> {
     let chars: Vec<char> = script.chars().collect();
     let mut reader = Reader { chars: &chars, at: 0, extended };
@@ -119,7 +119,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The text up to a delimiter, which a backslash makes an ordinary character.
+    /// The text up to a delimiter, which can be escaped by a backslash.
     fn until(&mut self, delimiter: char, what: &str) -> Result<String, String> {
         let mut text = String::new();
         loop {

@@ -1,13 +1,14 @@
-//! `limpid shard` in a shell: which node has each key, and what moves when nodes join or leave.
+//! `limpid shard` in a shell: which node has each key, and which keys move when nodes join or
+//! leave.
 
 use crate::sharding::tool::{Request, USAGE};
 
 use super::super::os::Os;
 
-/// The most keys that are made in one call: a turn of the World waits for them.
-const MOST_KEYS: u64 = 100_000;
+/// The maximum number of generated keys; the World waits for the whole computation.
+const MAX_KEYS: u64 = 100_000;
 
-/// The program `limpid`, of which a machine in a World has the command `shard`.
+/// The program `limpid`, which has only the command `shard` in a World.
 pub(super) async fn limpid(os: Os) -> i32 {
     let Some(("shard", args)) = os.args.split_first().map(|(name, args)| (name.as_str(), args))
     else {
@@ -27,8 +28,8 @@ async fn shard(os: &Os, args: &[String]) -> Result<String, String> {
     if request.help {
         return Ok(USAGE.to_owned());
     }
-    if request.count() > MOST_KEYS {
-        return Err(format!("--count {}: at most {MOST_KEYS} keys are made here", request.count()));
+    if request.count() > MAX_KEYS {
+        return Err(format!("--count {}: at most {MAX_KEYS} keys are made here", request.count()));
     }
     for file in core::mem::take(&mut request.files) {
         let keys = os.input(&file).await.map_err(|e| format!("cannot read '{file}': {e}"))?;

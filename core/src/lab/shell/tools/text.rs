@@ -1,4 +1,4 @@
-//! Programs that read text and write text.
+//! Programs that filter text.
 
 use core::cmp::Ordering;
 
@@ -9,10 +9,10 @@ use super::super::os::Os;
 use super::print::unescape;
 use super::{parse, path_error};
 
-/// Lines that `seq` and `yes` write before they check whether the pipe is still read.
+/// The number of lines that `seq` and `yes` write before they check whether the pipe is closed.
 const SLICE: usize = 200;
 
-/// All inputs of a program, one after the other; the standard input if none is named.
+/// The contents of all input files in order, or of the standard input if there are none.
 pub(super) async fn inputs(os: &Os, paths: &[String]) -> (Vec<(String, Vec<u8>)>, i32) {
     if paths.is_empty() {
         return (vec![("-".into(), os.read_all(Stream::Stdin).await)], 0);
@@ -27,7 +27,7 @@ pub(super) async fn inputs(os: &Os, paths: &[String]) -> (Vec<(String, Vec<u8>)>
     (all, status)
 }
 
-/// The same as lines of text.
+/// The lines of all input files in order.
 pub(super) async fn lines_of(os: &Os, paths: &[String]) -> (Vec<String>, i32) {
     let (all, status) = inputs(os, paths).await;
     let mut lines = Vec::new();
@@ -118,7 +118,7 @@ pub(super) async fn tail(os: Os) -> i32 {
 }
 
 async fn ends(os: &Os, front: bool) -> i32 {
-    // `-20` is `-n 20`, but in `-n -20` it is a count.
+    // `-20` means `-n 20`, but in `-n -20` it is a count.
     let mut is_count = false;
     let args = os.args.iter().map(|arg| {
         let digits = arg.strip_prefix('-').filter(|_| !core::mem::take(&mut is_count));
@@ -175,7 +175,7 @@ async fn ends(os: &Os, front: bool) -> i32 {
     status
 }
 
-/// Prints so many lines of the standard input, and reads no further than it must.
+/// Prints the first lines of the standard input, and reads no further than necessary.
 async fn first_lines(os: &Os, count: usize) -> i32 {
     let mut left = count;
     while left > 0 {
@@ -192,7 +192,7 @@ async fn first_lines(os: &Os, count: usize) -> i32 {
     0
 }
 
-/// Prints what is added to a file, until it is interrupted (`tail -f`).
+/// Prints what is appended to a file, until an interrupt (`tail -f`).
 async fn follow_file(os: &Os, path: &str, mut printed: usize) {
     const PAUSE: Duration = Duration::from_millis(200);
     loop {
@@ -321,7 +321,7 @@ pub(super) async fn uniq(os: Os) -> i32 {
     status
 }
 
-/// Ranges such as `1,3-5,7-`, as `cut` takes them.
+/// Parses the ranges of `cut`, such as `1,3-5,7-`.
 fn ranges(text: &str) -> Option<Vec<(usize, usize)>> {
     let range = |part: &str| {
         let (from, to) = part.split_once('-').unwrap_or((part, part));
@@ -365,7 +365,7 @@ pub(super) async fn cut(os: Os) -> i32 {
     status
 }
 
-/// A set of characters, as `tr` takes it.
+/// Parses a character set of `tr`.
 fn set_of(text: &str) -> Vec<char> {
     let classes = [("[:upper:]", 'A', 'Z'), ("[:lower:]", 'a', 'z'), ("[:digit:]", '0', '9')];
     if let Some((_, from, to)) = classes.iter().find(|(name, ..)| *name == text) {
@@ -474,7 +474,7 @@ pub(super) async fn diff(os: Os) -> i32 {
     if left.len().saturating_mul(right.len()) > 4_000_000 {
         return os.fail("the files are too long to be compared here").await;
     }
-    // The longest common subsequence, from the end.
+    // The table of longest common subsequences, filled from the end.
     let wide = right.len() + 1;
     let mut common = vec![0u32; (left.len() + 1) * wide];
     for i in (0..left.len()).rev() {

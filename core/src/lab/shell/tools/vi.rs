@@ -1,8 +1,8 @@
-//! A small editor under the names `vi`, `vim` and `nano`.
+//! A small editor with the names `vi`, `vim` and `nano`.
 //!
-//! Of vi it knows the keys that people press: moving, inserting, deleting and putting lines,
-//! searching, undo, and the `:` commands `w`, `q`, `wq`, `x`, `q!`, `set nu`, a line number, ranges
-//! with `s`, `d` and `y`.
+//! It supports the most common keys of vi: moving, inserting, deleting and putting lines,
+//! searching, undo, and the `:` commands `w`, `q`, `wq`, `x`, `q!`, `set nu`, a line number, and
+//! ranges with `s`, `d` and `y`.
 
 use crate::machine::TerminalMode;
 
@@ -21,14 +21,14 @@ pub(super) async fn nano(os: Os) -> i32 {
     run(&os, path, true).await
 }
 
-/// States that can be gone back to.
+/// The maximum number of undo steps.
 const UNDO: usize = 50;
 
 #[derive(Clone, Debug, Default)]
 struct Buffer {
     lines: Vec<String>,
     row: usize,
-    /// Counted in characters.
+    /// In characters.
     column: usize,
     top: usize,
     yanked: Vec<String>,
@@ -284,7 +284,7 @@ async fn vi_key(
     false
 }
 
-/// A `:` command. True if the editor is to be left.
+/// Runs a `:` command. Returns whether to leave the editor.
 async fn command(os: &Os, buffer: &mut Buffer, path: &mut String, text: &str) -> bool {
     let text = text.trim();
     let (name, file) = text.split_once(' ').unwrap_or((text, ""));
@@ -331,7 +331,7 @@ impl Buffer {
         &mut self.lines[self.row]
     }
 
-    /// The byte at which the cursor stands.
+    /// The byte offset of the cursor in its line.
     fn byte(&self) -> usize {
         let line = &self.lines[self.row];
         line.char_indices().nth(self.column).map_or(line.len(), |(at, _)| at)
@@ -427,7 +427,7 @@ impl Buffer {
         }
     }
 
-    /// To the beginning of the next word, or of the one before.
+    /// Moves to the beginning of the next or previous word.
     fn word(&mut self, forward: bool) {
         let chars: Vec<char> = self.lines[self.row].chars().collect();
         let mut at = self.column.min(chars.len());
@@ -479,7 +479,7 @@ impl Buffer {
         self.message = format!("E486: Pattern not found: {}", self.wanted);
     }
 
-    /// A line number, or a range with `s`, `d`, `y` or `p`.
+    /// Runs a line number, or a range with `s`, `d`, `y` or `p`.
     fn edit(&mut self, text: &str) -> Result<(), String> {
         let wrong = || format!("E492: Not an editor command: {text}");
         let mut rest = text;
@@ -492,7 +492,7 @@ impl Buffer {
                 if let Some((last, after)) = self.address(after) {
                     (to, rest) = (last, after);
                 } else {
-                    // As the notes write `:.,$y`: a range with one end goes up to the cursor.
+                    // A range without its second address, such as `:5,y`, ends at the cursor.
                     (to, rest) = (self.row, after);
                 }
             }
@@ -573,7 +573,7 @@ impl Buffer {
         Some((line.clamp(1, self.lines.len()) - 1, &text[end..]))
     }
 
-    /// The cursor within the text.
+    /// Clamps the cursor to the text.
     fn settle(&mut self) {
         self.row = self.row.min(self.lines.len() - 1);
         let last = if self.inserting { self.len() } else { self.len().saturating_sub(1) };

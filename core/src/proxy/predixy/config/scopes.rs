@@ -1,9 +1,9 @@
-//! The form of predixy's files: `Key value`, scopes in braces, `Include`.
+//! The syntax of predixy's files: `Key value`, scopes in braces, `Include`.
 
 use super::{ConfigError, Read, ServerAddress};
 use crate::time::Duration;
 
-/// A line of a file, with what stands in braces behind it.
+/// A line of a file, with the scope in braces after it.
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     pub(super) key: String,
@@ -13,13 +13,13 @@ pub(super) struct Scope {
     line: usize,
 }
 
-/// How deep scopes may be nested.
+/// The maximum nesting depth of scopes.
 const MAX_DEPTH: usize = 10;
 
-/// How many files may include each other.
+/// The maximum depth of includes.
 const MAX_FILES: usize = 32;
 
-/// Reads a file and those that it includes; gives their names too.
+/// Loads a file and those that it includes; also returns their names.
 pub(super) fn load(file: &str, read: Read<'_>) -> Result<(Vec<Scope>, Vec<String>), ConfigError> {
     let mut loader =
         Loader { read, open: Vec::new(), files: Vec::new(), stack: Vec::new(), root: Vec::new() };
@@ -32,7 +32,7 @@ pub(super) fn load(file: &str, read: Read<'_>) -> Result<(Vec<Scope>, Vec<String
 
 struct Loader<'r> {
     read: Read<'r>,
-    /// Files that are being read, each included by the one before it.
+    /// Files that are being read, each included by the previous one.
     open: Vec<String>,
     files: Vec<String>,
     /// Scopes that are open.
@@ -114,7 +114,7 @@ enum Line {
     End,
 }
 
-/// Takes one line apart; `None` if it is wrong.
+/// Parses a line; `None` if it is invalid.
 fn parse(line: &str) -> Option<Line> {
     let blank = |c: char| matches!(c, ' ' | '\t' | '\r');
     let line = line.trim_start_matches(blank);
@@ -131,7 +131,7 @@ fn parse(line: &str) -> Option<Line> {
     if let Some(quoted) = rest.strip_prefix('"') {
         let (value, behind) = unquote(quoted);
         return match behind {
-            // A quote that is not closed ends with the line.
+            // An unclosed quote ends with the line.
             None => Some(Line::Pair(key, value)),
             Some(behind) => {
                 match behind.split('#').next().unwrap_or_default().trim_matches(blank) {
@@ -149,7 +149,7 @@ fn parse(line: &str) -> Option<Line> {
     })
 }
 
-/// What stands between quotes, and what stands behind them if they are closed.
+/// The text between quotes, and the rest of the line if the quote is closed.
 fn unquote(text: &str) -> (String, Option<&str>) {
     let (mut value, mut escape) = (String::new(), false);
     for (i, c) in text.char_indices() {
@@ -174,7 +174,7 @@ impl Scope {
         ConfigError(format!("{}:{} {}", self.file, self.line, text.into()))
     }
 
-    /// The same with the place behind the text.
+    /// The same, with the position after the text.
     fn error_as(&self, text: &str) -> ConfigError {
         ConfigError(format!("{text} {}:{}", self.file, self.line))
     }
@@ -183,7 +183,7 @@ impl Scope {
         self.error(format!("unknown key {}", self.key))
     }
 
-    /// What stands in the braces behind it.
+    /// The contents of the scope in braces.
     pub(super) fn scope(&self, name: &str) -> Result<&[Scope], ConfigError> {
         match &self.scope {
             Some(scope) if !scope.is_empty() => Ok(scope),
@@ -207,7 +207,7 @@ impl Scope {
     }
 
     pub(super) fn int(&self, name: &str, lower: i64, upper: i64) -> Result<i64, ConfigError> {
-        // As scanf reads it: what stands behind the digits does not matter.
+        // Like scanf, ignores everything after the digits.
         let (number, _) = number(&self.value)
             .ok_or_else(|| self.error(format!("{name} {} is not an integer", self.value)))?;
         if number < lower || number > upper {
@@ -247,7 +247,7 @@ impl Scope {
     }
 }
 
-/// A number of bytes with its unit.
+/// Parses a number of bytes with its unit.
 pub(in super::super) fn parse_memory(text: &str) -> Option<i64> {
     let (n, unit) = number(text)?;
     let shift = match unit.to_ascii_lowercase().as_str() {
@@ -260,7 +260,7 @@ pub(in super::super) fn parse_memory(text: &str) -> Option<i64> {
     n.checked_mul(1 << shift).filter(|n| *n >= 0)
 }
 
-/// The number at the beginning of a text, and the rest.
+/// The number at the beginning of a text, and the rest of the text.
 fn number(text: &str) -> Option<(i64, &str)> {
     let text = text.trim();
     let sign = usize::from(text.starts_with(['-', '+']));

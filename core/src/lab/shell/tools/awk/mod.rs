@@ -22,7 +22,7 @@ pub(super) async fn awk(os: Os) -> i32 {
     let rules = match Parser::new(program).and_then(|mut parser| parser.program()) {
         Ok(rules) => rules,
         Err(error) => {
-            os.complain(error).await;
+            os.print_error(error).await;
             return 2;
         }
     };
@@ -57,7 +57,7 @@ pub(super) async fn awk(os: Os) -> i32 {
     os.print(core::mem::take(&mut machine.out));
     match machine.error {
         Some(error) => {
-            os.complain(error).await;
+            os.print_error(error).await;
             2
         }
         None => machine.exit.unwrap_or(status),

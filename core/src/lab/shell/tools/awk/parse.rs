@@ -1,11 +1,11 @@
-//! The grammar of `awk`.
+//! The parser of `awk` programs.
 
 use regex_lite::Regex;
 
 use super::super::print::unescape;
 use super::super::regex;
 
-/// How deep expressions and blocks may stand in each other.
+/// The maximum nesting depth of expressions and blocks.
 const DEPTH: u32 = 60;
 
 #[derive(Clone, Debug)]
@@ -149,7 +149,7 @@ impl Parser {
     pub(super) fn block(&mut self) -> Result<Vec<Statement>, String> {
         self.depth += 1;
         if self.depth > DEPTH {
-            return Err("blocks stand too deep in each other".into());
+            return Err("blocks are nested too deeply".into());
         }
         self.expect("{")?;
         let mut body = Vec::new();
@@ -244,7 +244,7 @@ impl Parser {
     pub(super) fn expr(&mut self) -> Result<Expr, String> {
         self.depth += 1;
         if self.depth > DEPTH {
-            return Err("expressions stand too deep in each other".into());
+            return Err("expressions are nested too deeply".into());
         }
         let test = self.binary(0)?;
         let expr = if self.eat("?") {
@@ -275,10 +275,10 @@ impl Parser {
             &["+", "-"],
             &["*", "/", "%"],
         ];
-        // Texts that stand beside each other are joined: between comparing and adding.
+        // Concatenation: its precedence is between comparison and addition.
         if level == 4 {
             let mut left = self.sums()?;
-            while self.begins_operand() {
+            while self.starts_operand() {
                 let right = self.sums()?;
                 left = Expr::Binary(" ", Box::new(left), Box::new(right));
             }
@@ -312,7 +312,7 @@ impl Parser {
         }
     }
 
-    pub(super) fn begins_operand(&self) -> bool {
+    pub(super) fn starts_operand(&self) -> bool {
         match self.peek() {
             Token::Number(_) | Token::Text(_) => true,
             Token::Name(name) => name != "in",

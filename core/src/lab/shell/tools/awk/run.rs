@@ -1,4 +1,4 @@
-//! Carrying out the rules of an `awk` program on one line after the other.
+//! The interpreter of `awk` programs.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::super::print::formatted;
 use super::super::regex;
 use super::parse::{Expr, Rule, Statement, When};
 
-/// Steps that a program may take on one line, so that a loop ends.
+/// The maximum number of steps for one line, so that an infinite loop ends.
 const STEPS: u32 = 100_000;
 
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ impl Value {
         }
     }
 
-    /// Whether it counts as a number in a comparison.
+    /// Whether it is compared as a number.
     pub(super) fn is_numeric(&self) -> bool {
         match self {
             Value::Number(_) => true,

@@ -1,4 +1,4 @@
-//! What a tool asks for, and its end of the conversation.
+//! The requests of a tool, and the functions with which it makes them.
 
 use core::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,73 +10,73 @@ use crate::time::Duration;
 use super::options::Dialect;
 use super::{Failed, Outcome};
 
-/// A command: its words.
+/// A command: its name and arguments.
 pub(super) type Words = Vec<Vec<u8>>;
 
-/// What a tool asks for.
+/// A request of a tool to its driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
-    /// Send commands to a node, connecting to it if there is no connection yet; answered by
-    /// [`Told::Replies`] with a reply for each.
+pub enum Request {
+    /// Send commands to a node, connecting first if there is no connection. The answer is
+    /// [`Response::Replies`] with one reply for each command.
     Commands {
         /// Which node.
         to: Place,
-        /// The commands, to be sent at once.
+        /// The commands, sent as one pipeline.
         commands: Vec<Vec<Vec<u8>>>,
     },
-    /// Fetch a node's data as a replica does, on a connection of its own, after these commands;
-    /// answered by [`Told::Replies`] with the RDB file as one bulk string.
+    /// Fetch a node's data by SYNC, on a connection of its own, after these commands. The answer is
+    /// [`Response::Replies`] with the RDB file as one bulk string.
     Dump {
         /// Which node.
         from: Place,
-        /// What to send first: AUTH.
-        greeting: Vec<Vec<Vec<u8>>>,
+        /// The commands to send before SYNC: AUTH.
+        preamble: Vec<Vec<Vec<u8>>>,
     },
-    /// Print to the standard output. Not answered.
+    /// Print to the standard output. No answer.
     Print(Vec<u8>),
-    /// Print to the standard error. Not answered.
-    Complain(Vec<u8>),
-    /// Read a line of the standard input; answered by [`Told::Line`]. Everything printed so far has
-    /// to be visible.
+    /// Print to the standard error. No answer.
+    PrintError(Vec<u8>),
+    /// Read a line from the standard input. The answer is [`Response::Line`]. Flush the output
+    /// first.
     Line,
-    /// Wait; answered by [`Told::Done`]. Everything printed so far has to be visible.
+    /// Wait. The answer is [`Response::Done`]. Flush the output first.
     Sleep(Duration),
-    /// A random number; answered by [`Told::Seed`].
+    /// Generate a random number. The answer is [`Response::Seed`].
     Seed,
-    /// Write a file; answered by [`Told::Saved`].
+    /// Write a file. The answer is [`Response::Saved`].
     Save {
         /// Its path.
         path: String,
-        /// What it is to hold.
+        /// Its contents.
         bytes: Vec<u8>,
     },
 }
 
-/// What a tool is told.
+/// An answer of the driver.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
-    /// The replies to [`Ask::Commands`], shared with the log of the conversation.
-    Replies(Result<Arc<Vec<Value>>, Trouble>),
+pub enum Response {
+    /// The replies to [`Request::Commands`], shared with the log of the conversation.
+    Replies(Result<Arc<Vec<Value>>, ConnectionError>),
     /// A line without its end; `None` at the end of the input.
     Line(Option<String>),
     /// A random number.
     Seed(u64),
-    /// Whether a file was written, or why not.
+    /// Whether the file was written, or why not.
     Saved(Result<(), String>),
-    /// It is done.
+    /// The wait is over.
     Done,
 }
 
-/// Why there are no replies. The texts are in the words of the operating system.
+/// Why a node did not reply. The texts are error messages of the operating system.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// There is no connection.
+pub enum ConnectionError {
+    /// The connection could not be established.
     NotConnected(String),
-    /// The connection ended before the replies came.
+    /// The connection was closed before all replies had arrived.
     Lost(String),
 }
 
-/// Where a node listens for clients.
+/// The address of a node for clients.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// Its address or name.
@@ -86,7 +86,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// `host:port`; what follows an `@` (the port of the bus) is passed over.
+    /// Parses `host:port`; an `@` and the bus port behind it are ignored.
     pub(super) fn parse(text: &str) -> Option<Place> {
         let text = text.split_once('@').map_or(text, |(place, _)| place);
         let (host, port) = text.rsplit_once(':')?;
@@ -101,24 +101,24 @@ impl fmt::Display for Place {
     }
 }
 
-/// How a client introduces itself.
+/// The credentials of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Login {
-    /// A user; `None` for `default`.
+    /// The user; `None` for `default`.
     pub user: Option<String>,
-    /// The password; without one nothing is sent.
+    /// The password; without it no AUTH is sent.
     pub password: Option<Vec<u8>>,
 }
 
 impl Login {
-    /// AUTH, if there is a password.
+    /// The AUTH command, if there is a password.
     pub(super) fn auth(&self) -> Option<Words> {
         let password = self.password.clone()?;
         let user = self.user.as_ref().map(|user| user.clone().into_bytes());
         Some([Some(b"AUTH".to_vec()), user, Some(password)].into_iter().flatten().collect())
     }
 
-    /// The same as an option of MIGRATE.
+    /// The credentials as an option of MIGRATE.
     pub(super) fn migrate_option(&self) -> Words {
         match (&self.user, &self.password) {
             (_, None) => Vec::new(),
@@ -130,29 +130,29 @@ impl Login {
     }
 }
 
-/// How a tool prints and logs in.
+/// The settings of a tool's output and login.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Whose tool it is.
+    /// The program whose output and options are imitated.
     pub dialect: Dialect,
     /// Whether messages are coloured (`TERM` contains `xterm`).
     pub color: bool,
-    /// Tell more (`--verbose`).
+    /// `--verbose`.
     pub verbose: bool,
-    /// For every node of the cluster.
+    /// The credentials for every node of the cluster.
     pub login: Login,
 }
 
-/// A tool's end of the conversation. Cheap to clone.
+/// A tool's end of the conversation: its access to nodes, terminal and files. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Desk {
-    line: Line<Ask, Told>,
+pub(super) struct Io {
+    line: Line<Request, Response>,
     settings: Arc<Settings>,
-    /// The nodes to which there is a connection that has introduced itself.
+    /// The nodes to which there is an authenticated connection.
     open: Arc<Mutex<Vec<Place>>>,
 }
 
-/// How important a message is, which is its colour.
+/// The level of a message, which determines its colour.
 #[derive(Clone, Copy)]
 enum Level {
     Info,
@@ -161,9 +161,9 @@ enum Level {
     Error,
 }
 
-impl Desk {
-    pub(super) fn new(line: Line<Ask, Told>, settings: Settings) -> Desk {
-        Desk { line, settings: Arc::new(settings), open: Arc::default() }
+impl Io {
+    pub(super) fn new(line: Line<Request, Response>, settings: Settings) -> Io {
+        Io { line, settings: Arc::new(settings), open: Arc::default() }
     }
 
     pub(super) fn dialect(&self) -> Dialect {
@@ -178,20 +178,20 @@ impl Desk {
         &self.settings.login
     }
 
-    /// The same desk for nodes with another login.
-    pub(super) fn with_login(&self, login: Login) -> Desk {
+    /// The same, but with other credentials.
+    pub(super) fn with_login(&self, login: Login) -> Io {
         let settings = Settings { login, ..Settings::clone(&self.settings) };
-        Desk { line: self.line.clone(), settings: Arc::new(settings), open: Arc::default() }
+        Io { line: self.line.clone(), settings: Arc::new(settings), open: Arc::default() }
     }
 
     // --- printing -----------------------------------------------------------------------------
 
     pub(super) fn print(&self, text: impl Into<Vec<u8>>) {
-        self.line.tell(Ask::Print(text.into()));
+        self.line.tell(Request::Print(text.into()));
     }
 
-    pub(super) fn complain(&self, text: impl AsRef<str>) {
-        self.line.tell(Ask::Complain(format!("{}\n", text.as_ref()).into_bytes()));
+    pub(super) fn print_error(&self, text: impl AsRef<str>) {
+        self.line.tell(Request::PrintError(format!("{}\n", text.as_ref()).into_bytes()));
     }
 
     /// `>>> ...`
@@ -214,7 +214,7 @@ impl Desk {
         self.message(Level::Error, text.as_ref());
     }
 
-    /// Says what is wrong, and ends the tool.
+    /// Prints an error, and ends the tool.
     pub(super) fn fail<T>(&self, text: impl AsRef<str>) -> Outcome<T> {
         self.error(text);
         Err(Failed)
@@ -235,12 +235,12 @@ impl Desk {
 
     // --- the person -----------------------------------------------------------------------------
 
-    /// Prints a question and reads what is typed. Where Redis's tools ask for ever, the end of the
-    /// input ends this one.
+    /// Prints a question and reads a line. At the end of the input the tool ends, where Redis's
+    /// tools ask for ever.
     pub(super) async fn ask(&self, question: &str) -> Outcome<String> {
         self.print(question);
-        match self.line.ask(Ask::Line).await {
-            Told::Line(Some(line)) => Ok(line.trim().to_owned()),
+        match self.line.ask(Request::Line).await {
+            Response::Line(Some(line)) => Ok(line.trim().to_owned()),
             _ => {
                 self.print("\n");
                 Err(Failed)
@@ -248,67 +248,71 @@ impl Desk {
         }
     }
 
-    /// Whether `yes` is typed.
+    /// Asks a question; true if the answer is `yes`.
     pub(super) async fn confirm(&self, question: &str) -> bool {
         self.print(format!("{question} (type 'yes' to accept): "));
-        matches!(self.line.ask(Ask::Line).await, Told::Line(Some(line)) if line.trim() == "yes")
+        matches!(self.line.ask(Request::Line).await, Response::Line(Some(line)) if line.trim() == "yes")
     }
 
     // --- the world ------------------------------------------------------------------------------
 
     pub(super) async fn sleep(&self, time: Duration) {
-        self.line.ask(Ask::Sleep(time)).await;
+        self.line.ask(Request::Sleep(time)).await;
     }
 
     pub(super) async fn seed(&self) -> u64 {
-        match self.line.ask(Ask::Seed).await {
-            Told::Seed(seed) => seed,
+        match self.line.ask(Request::Seed).await {
+            Response::Seed(seed) => seed,
             _ => 0,
         }
     }
 
     pub(super) async fn save(&self, path: String, bytes: Vec<u8>) -> Result<(), String> {
-        match self.line.ask(Ask::Save { path, bytes }).await {
-            Told::Saved(result) => result,
+        match self.line.ask(Request::Save { path, bytes }).await {
+            Response::Saved(result) => result,
             _ => Ok(()),
         }
     }
 
-    /// Sends a command that is not awaited yet. Others may be sent meanwhile, to other nodes as
-    /// well.
-    pub(super) fn send(&self, to: &Place, command: Words) -> Sent {
+    /// Sends a command without waiting for its reply, so that others can be sent meanwhile.
+    pub(super) fn send(&self, to: &Place, command: Words) -> PendingReplies {
         self.send_all(to, vec![command])
     }
 
-    /// Sends commands at once.
-    pub(super) fn send_all(&self, to: &Place, mut commands: Vec<Words>) -> Sent {
+    /// Sends commands as one pipeline.
+    pub(super) fn send_all(&self, to: &Place, mut commands: Vec<Words>) -> PendingReplies {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let auth = self.settings.login.auth().filter(|_| !open.contains(to));
         if !open.contains(to) {
             open.push(to.clone());
         }
-        let introduces = auth.is_some();
+        let authenticates = auth.is_some();
         if let Some(auth) = auth {
             commands.insert(0, auth);
         }
-        let ask = Ask::Commands { to: to.clone(), commands };
-        Sent { desk: self.clone(), to: to.clone(), introduces, answer: self.line.ask(ask) }
-    }
-
-    /// Sends a command and waits for its reply, which may be an error.
-    pub(super) async fn call(&self, to: &Place, command: Words) -> Result<Value, Trouble> {
-        self.send(to, command).reply().await
-    }
-
-    /// The same; that there is none is told.
-    pub(super) async fn reply(&self, to: &Place, command: Words) -> Outcome<Value> {
-        match self.call(to, command).await {
-            Ok(reply) => Ok(reply),
-            Err(trouble) => Err(self.told_of(to, &trouble)),
+        let ask = Request::Commands { to: to.clone(), commands };
+        PendingReplies {
+            io: self.clone(),
+            to: to.clone(),
+            authenticates,
+            answer: self.line.ask(ask),
         }
     }
 
-    /// Sends a command whose reply is to be no error; an error is told.
+    /// Sends a command and waits for its reply, which may be an error reply.
+    pub(super) async fn call(&self, to: &Place, command: Words) -> Result<Value, ConnectionError> {
+        self.send(to, command).reply().await
+    }
+
+    /// Like [`Io::call`], but a connection error is printed and ends the tool.
+    pub(super) async fn reply(&self, to: &Place, command: Words) -> Outcome<Value> {
+        match self.call(to, command).await {
+            Ok(reply) => Ok(reply),
+            Err(trouble) => Err(self.report_trouble(to, &trouble)),
+        }
+    }
+
+    /// Like [`Io::reply`], but an error reply is printed and ends the tool, too.
     pub(super) async fn expect(&self, to: &Place, command: Words) -> Outcome<Value> {
         let reply = self.reply(to, command).await?;
         match error_text(&reply) {
@@ -322,77 +326,79 @@ impl Desk {
         Err(Failed)
     }
 
-    /// Says that a node does not answer.
-    pub(super) fn told_of(&self, to: &Place, trouble: &Trouble) -> Failed {
+    /// Prints that a node could not be reached or does not reply.
+    pub(super) fn report_trouble(&self, to: &Place, trouble: &ConnectionError) -> Failed {
         match (trouble, self.dialect()) {
-            (Trouble::NotConnected(_), Dialect::Trib) => {
+            (ConnectionError::NotConnected(_), Dialect::Trib) => {
                 self.error(format!("[ERR] Sorry, can't connect to node {to}"));
             }
-            (Trouble::NotConnected(reason), Dialect::Cli) => {
-                self.complain(format!("Could not connect to Redis at {to}: {reason}"));
+            (ConnectionError::NotConnected(reason), Dialect::Cli) => {
+                self.print_error(format!("Could not connect to Redis at {to}: {reason}"));
             }
-            (Trouble::Lost(reason), _) => self.complain(format!("Error: {reason} ({to})")),
+            (ConnectionError::Lost(reason), _) => {
+                self.print_error(format!("Error: {reason} ({to})"))
+            }
         }
         Failed
     }
 
-    /// Fetches a node's data as an RDB file.
-    pub(super) async fn dump(&self, from: &Place) -> Result<Arc<Vec<Value>>, Trouble> {
-        let greeting = self.settings.login.auth().into_iter().collect();
-        match self.line.ask(Ask::Dump { from: from.clone(), greeting }).await {
-            Told::Replies(replies) => replies,
-            _ => Err(Trouble::Lost("no answer".into())),
+    /// Fetches a node's data as an RDB file, by SYNC.
+    pub(super) async fn dump(&self, from: &Place) -> Result<Arc<Vec<Value>>, ConnectionError> {
+        let preamble = self.settings.login.auth().into_iter().collect();
+        match self.line.ask(Request::Dump { from: from.clone(), preamble }).await {
+            Response::Replies(replies) => replies,
+            _ => Err(ConnectionError::Lost("no answer".into())),
         }
     }
 }
 
-/// Commands on their way.
-pub(super) struct Sent {
-    desk: Desk,
+/// Commands whose replies have not been read yet.
+pub(super) struct PendingReplies {
+    io: Io,
     to: Place,
-    introduces: bool,
-    answer: Answer<Ask, Told>,
+    authenticates: bool,
+    answer: Answer<Request, Response>,
 }
 
-impl Sent {
+impl PendingReplies {
     /// The replies, one for each command.
-    pub(super) async fn replies(self) -> Result<Vec<Value>, Trouble> {
+    pub(super) async fn replies(self) -> Result<Vec<Value>, ConnectionError> {
         let replies = match self.answer.await {
-            Told::Replies(replies) => replies,
-            _ => Err(Trouble::Lost("no answer".into())),
+            Response::Replies(replies) => replies,
+            _ => Err(ConnectionError::Lost("no answer".into())),
         };
         let replies = match replies {
             Ok(replies) => replies,
             Err(trouble) => {
-                // The next connection introduces itself again.
-                let mut open = self.desk.open.lock().unwrap_or_else(PoisonError::into_inner);
+                // The next connection has to authenticate again.
+                let mut open = self.io.open.lock().unwrap_or_else(PoisonError::into_inner);
                 open.retain(|place| *place != self.to);
                 return Err(trouble);
             }
         };
         let mut replies = replies.as_ref().clone();
-        if self.introduces && !replies.is_empty() {
+        if self.authenticates && !replies.is_empty() {
             let auth = replies.remove(0);
             if let Some(error) = error_text(&auth) {
-                self.desk.complain(format!("AUTH failed: {error}"));
+                self.io.print_error(format!("AUTH failed: {error}"));
             }
         }
         Ok(replies)
     }
 
     /// The reply to the last command.
-    pub(super) async fn reply(self) -> Result<Value, Trouble> {
+    pub(super) async fn reply(self) -> Result<Value, ConnectionError> {
         let mut replies = self.replies().await?;
-        replies.pop().ok_or_else(|| Trouble::Lost("no reply".into()))
+        replies.pop().ok_or_else(|| ConnectionError::Lost("no reply".into()))
     }
 }
 
-/// A command of words without blanks.
+/// A command, split at blanks.
 pub(super) fn words(line: &str) -> Words {
     line.split(' ').map(|word| word.as_bytes().to_vec()).collect()
 }
 
-/// The text of an error.
+/// The text of an error reply.
 pub(super) fn error_text(reply: &Value) -> Option<String> {
     match reply {
         Value::Error(text) => Some(String::from_utf8_lossy(text).into_owned()),
@@ -400,7 +406,7 @@ pub(super) fn error_text(reply: &Value) -> Option<String> {
     }
 }
 
-/// A reply as text; empty if it is none.
+/// A reply as text; empty if it is not a string.
 pub(super) fn text(reply: &Value) -> String {
     String::from_utf8_lossy(reply.bytes().unwrap_or_default()).into_owned()
 }

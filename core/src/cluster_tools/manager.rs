@@ -1,30 +1,30 @@
-//! The cluster, as the tools know it: its nodes, and how to ask all of them.
+//! A cluster as the tools see it: its nodes, and requests to all of them.
 
 use crate::sharding::Slot;
 use crate::time::Duration;
 
-use super::desk::{Desk, Place, error_text, text, words};
+use super::io::{Io, Place, error_text, text, words};
 use super::node::Node;
 use super::options::{Dialect, Options};
 use super::{Failed, Outcome};
 
-/// The nodes that answer, the one that was asked first.
-pub(super) struct Fleet {
-    pub(super) desk: Desk,
+/// The reachable nodes of a cluster, beginning with the one that was named.
+pub(super) struct ClusterManager {
+    pub(super) io: Io,
     pub(super) options: Options,
     pub(super) nodes: Vec<Node>,
-    /// Masters that are known and do not answer.
+    /// Number of known masters that cannot be reached.
     pub(super) unreachable_masters: usize,
-    /// What a check found.
+    /// The errors that a check found.
     pub(super) errors: Vec<String>,
-    /// Whether what a check finds is mended.
+    /// Whether a check repairs what it finds.
     pub(super) fixes: bool,
 }
 
-impl Fleet {
-    pub(super) fn new(desk: Desk, options: Options) -> Fleet {
-        Fleet {
-            desk,
+impl ClusterManager {
+    pub(super) fn new(io: Io, options: Options) -> ClusterManager {
+        ClusterManager {
+            io,
             options,
             nodes: Vec::new(),
             unreachable_masters: 0,
@@ -33,41 +33,41 @@ impl Fleet {
         }
     }
 
-    /// The cluster of the node that the arguments name.
-    pub(super) async fn load(desk: Desk, args: &[String], options: Options) -> Outcome<Fleet> {
-        let place = place_of(&desk, args)?;
-        let mut fleet = Fleet::new(desk, options);
-        fleet.load_from(&place).await?;
-        Ok(fleet)
+    /// Loads the cluster of the node that the arguments name.
+    pub(super) async fn load(io: Io, args: &[String], options: Options) -> Outcome<ClusterManager> {
+        let place = place_from_args(&io, args)?;
+        let mut manager = ClusterManager::new(io, options);
+        manager.load_from(&place).await?;
+        Ok(manager)
     }
 
-    /// Asks a node for the others, and each of them for itself.
+    /// Asks a node for its view of the cluster, and then each other node for its own slots.
     pub(super) async fn load_from(&mut self, place: &Place) -> Outcome {
-        let (first, others) = load_node(&self.desk, place).await?;
+        let (first, others) = load_node(&self.io, place).await?;
         self.nodes = vec![first];
-        // The nodes are asked at once, and heard in the order in which they were named.
+        // The requests are sent at once, and the replies read in the order of the nodes.
         let asked: Vec<_> = others
             .into_iter()
             .filter(|node| {
                 let hidden = ["noaddr", "handshake"].iter().any(|flag| node.has_flag(flag));
-                // Redis 4 did not even try to reach them.
+                // As in Redis 4, which does not try to reach these nodes.
                 let down = node.has_flag("fail") || !node.connected;
-                !(hidden || down && self.desk.dialect() == Dialect::Trib)
+                !(hidden || down && self.io.dialect() == Dialect::Trib)
             })
-            .map(|node| (self.desk.send(&node.place, words("CLUSTER NODES")), node))
+            .map(|node| (self.io.send(&node.place, words("CLUSTER NODES")), node))
             .collect();
         for (sent, friend) in asked {
             let loaded = match sent.reply().await {
                 Ok(reply) => {
-                    let itself = itself(&text(&reply), &friend.place);
-                    if itself.is_none() {
+                    let myself = parse_myself(&text(&reply), &friend.place);
+                    if myself.is_none() {
                         let place = &friend.place;
-                        self.desk.error(format!("[ERR] Unable to load info for node {place}"));
+                        self.io.error(format!("[ERR] Unable to load info for node {place}"));
                     }
-                    itself
+                    myself
                 }
                 Err(trouble) => {
-                    self.desk.told_of(&friend.place, &trouble);
+                    self.io.report_trouble(&friend.place, &trouble);
                     None
                 }
             };
@@ -94,7 +94,7 @@ impl Fleet {
                 Some(master) => master.replicas = Some(master.replicas.unwrap_or(0) + 1),
                 None => {
                     let place = &self.nodes[index].place;
-                    self.desk.warn(format!(
+                    self.io.warn(format!(
                         "*** WARNING: {place} claims to be slave of unknown node ID {id}."
                     ));
                 }
@@ -102,7 +102,7 @@ impl Fleet {
         }
     }
 
-    /// The index of the node with this id.
+    /// The index of the node with this ID.
     pub(super) fn by_id(&self, id: &str) -> Option<usize> {
         self.nodes.iter().position(|node| node.id.eq_ignore_ascii_case(id))
     }
@@ -112,7 +112,7 @@ impl Fleet {
         (0..self.nodes.len()).filter(|index| !self.nodes[*index].is_replica()).collect()
     }
 
-    /// The indices of the masters that own a slot by what they say themselves.
+    /// The indices of the masters that claim a slot themselves.
     pub(super) fn owners(&self, slot: Slot) -> Vec<usize> {
         let mut masters = self.masters();
         masters.retain(|index| self.nodes[*index].slots.contains(slot));
@@ -131,16 +131,16 @@ impl Fleet {
     /// Prints every node.
     pub(super) fn show(&self) {
         for node in &self.nodes {
-            self.desk.print(node.describe(0, self.desk.dialect()));
+            self.io.print(node.describe(0, self.io.dialect()));
         }
     }
 
-    /// Whether all nodes tell of the same owners of slots.
+    /// Whether all nodes report the same slot owners.
     pub(super) async fn is_consistent(&self) -> bool {
         let asked: Vec<_> = self
             .nodes
             .iter()
-            .map(|node| self.desk.send(&node.place, words("CLUSTER NODES")))
+            .map(|node| self.io.send(&node.place, words("CLUSTER NODES")))
             .collect();
         let mut first = None;
         let mut same = true;
@@ -154,30 +154,30 @@ impl Fleet {
         same
     }
 
-    /// Waits until all nodes tell of the same owners of slots.
+    /// Waits until all nodes report the same slot owners.
     pub(super) async fn wait_for_join(&self) {
-        let inline = self.desk.dialect() == Dialect::Trib;
+        let inline = self.io.dialect() == Dialect::Trib;
         let end = if inline { "" } else { "\n" };
-        self.desk.print(format!("Waiting for the cluster to join{end}"));
+        self.io.print(format!("Waiting for the cluster to join{end}"));
         let patience = 5 + self.nodes.len() * 15 / 100;
         let mut rounds = 0;
         while !self.is_consistent().await {
-            self.desk.print(".");
-            self.desk.sleep(Duration::from_secs(1)).await;
+            self.io.print(".");
+            self.io.sleep(Duration::from_secs(1)).await;
             rounds += 1;
             if rounds > patience && !inline {
                 rounds = 0;
                 self.warn_of_links().await;
             }
         }
-        self.desk.print("\n");
+        self.io.print("\n");
     }
 
-    /// Says which nodes are not reached by which.
+    /// Prints which nodes cannot be reached by which.
     async fn warn_of_links(&self) {
         let mut links: Vec<(String, Vec<String>)> = Vec::new();
         for node in &self.nodes {
-            let Ok(reply) = self.desk.call(&node.place, words("CLUSTER NODES")).await else {
+            let Ok(reply) = self.io.call(&node.place, words("CLUSTER NODES")).await else {
                 continue;
             };
             for other in text(&reply).lines().filter_map(Node::parse) {
@@ -195,21 +195,21 @@ impl Fleet {
         if links.is_empty() {
             return;
         }
-        self.desk.print("\n");
-        self.desk.error(format!("Warning: {} node(s) may be unreachable", links.len()));
+        self.io.print("\n");
+        self.io.error(format!("Warning: {} node(s) may be unreachable", links.len()));
         for (to, from) in links {
-            self.desk.error(format!(" - {to} may be unreachable from:"));
-            from.iter().for_each(|from| self.desk.error(format!("   {from}")));
+            self.io.error(format!(" - {to} may be unreachable from:"));
+            from.iter().for_each(|from| self.io.error(format!("   {from}")));
         }
-        self.desk.error(
+        self.io.error(
             "Cluster bus ports must be reachable by every node.\n\
              Remember that cluster bus ports are different from standard instance ports.",
         );
     }
 }
 
-/// The node that the arguments name: `host:port`, or `host port`.
-pub(super) fn place_of(desk: &Desk, args: &[String]) -> Outcome<Place> {
+/// The node that the arguments name, as `host:port` or `host port`.
+pub(super) fn place_from_args(io: &Io, args: &[String]) -> Outcome<Place> {
     let place = match args {
         [place] => Place::parse(place),
         [host, port] if !host.contains(':') => Place::parse(&format!("{host}:{port}")),
@@ -217,7 +217,7 @@ pub(super) fn place_of(desk: &Desk, args: &[String]) -> Outcome<Place> {
         [] => None,
     };
     place.ok_or_else(|| {
-        desk.complain(
+        io.print_error(
             "[ERR] Invalid arguments: you need to pass either a valid address (ie. \
              120.0.0.1:7000) or space separated IP and port (ie. 120.0.0.1 7000)",
         );
@@ -225,54 +225,55 @@ pub(super) fn place_of(desk: &Desk, args: &[String]) -> Outcome<Place> {
     })
 }
 
-/// Asks a node for itself and for the others that it knows.
-pub(super) async fn load_node(desk: &Desk, place: &Place) -> Outcome<(Node, Vec<Node>)> {
+/// Loads a node's description of itself, and of the other nodes that it knows.
+pub(super) async fn load_node(io: &Io, place: &Place) -> Outcome<(Node, Vec<Node>)> {
     let replies =
-        desk.send_all(place, vec![words("INFO cluster"), words("CLUSTER NODES")]).replies().await;
-    let replies = replies.map_err(|trouble| desk.told_of(place, &trouble))?;
+        io.send_all(place, vec![words("INFO cluster"), words("CLUSTER NODES")]).replies().await;
+    let replies = replies.map_err(|trouble| io.report_trouble(place, &trouble))?;
     let [info, nodes] = replies.as_slice() else { return Err(Failed) };
     if let Some(error) = error_text(info) {
-        return desk.replied_with_error(place, &error);
+        return io.replied_with_error(place, &error);
     }
     if !text(info).lines().any(|line| line.trim() == "cluster_enabled:1") {
         let what = "is not configured as a cluster node.";
-        return desk.fail(format!("[ERR] Node {place} {what}"));
+        return io.fail(format!("[ERR] Node {place} {what}"));
     }
     if let Some(error) = error_text(nodes) {
-        return desk.replied_with_error(place, &error);
+        return io.replied_with_error(place, &error);
     }
     let nodes = text(nodes);
-    let Some(node) = itself(&nodes, place) else {
-        return desk.fail(format!("[ERR] Unable to load info for node {place}"));
+    let Some(node) = parse_myself(&nodes, place) else {
+        return io.fail(format!("[ERR] Unable to load info for node {place}"));
     };
     let others =
         nodes.lines().filter_map(Node::parse).filter(|node| !node.has_flag("myself")).collect();
     Ok((node, others))
 }
 
-/// Refuses a node that knows others or has keys.
-pub(super) async fn must_be_empty(desk: &Desk, place: &Place) -> Outcome {
+/// Fails if a node knows other nodes or has keys.
+pub(super) async fn check_empty(io: &Io, place: &Place) -> Outcome {
     let commands = vec![words("INFO keyspace"), words("CLUSTER INFO")];
-    let replies = desk.send_all(place, commands).replies().await;
-    let replies = replies.map_err(|trouble| desk.told_of(place, &trouble))?;
+    let replies = io.send_all(place, commands).replies().await;
+    let replies = replies.map_err(|trouble| io.report_trouble(place, &trouble))?;
     let [keyspace, cluster] = replies.as_slice() else { return Err(Failed) };
     let alone = text(cluster).lines().any(|line| line.trim() == "cluster_known_nodes:1");
     if alone && !text(keyspace).lines().any(|line| line.starts_with("db0:")) {
         return Ok(());
     }
-    desk.fail(format!(
+    io.fail(format!(
         "[ERR] Node {place} is not empty. Either the node already knows other nodes (check with \
          CLUSTER NODES) or contains some key in database 0."
     ))
 }
 
-/// What a node says of itself. It may not know its own address.
-fn itself(nodes: &str, place: &Place) -> Option<Node> {
+/// A node's description of itself, at the address by which it was reached, since it may not know
+/// its own.
+fn parse_myself(nodes: &str, place: &Place) -> Option<Node> {
     let node = nodes.lines().filter_map(Node::parse).find(|node| node.has_flag("myself"))?;
     Some(Node { place: place.clone(), ..node })
 }
 
-/// The slot configuration as a node sees it, in a normal form: equal if the nodes agree.
+/// A node's view of the slots in a canonical form, which is equal if two nodes agree.
 fn signature(nodes: &str) -> Vec<String> {
     let mut owners: Vec<String> = nodes
         .lines()
