@@ -1,8 +1,8 @@
-//! The page's few icons: strokes on a 16-unit square, in the colour of the text around them.
+//! The icons of the page: strokes on a 16-unit square, in the colour of the surrounding text.
 
 use yew::prelude::*;
 
-/// Which icon.
+/// An icon of the page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Icon {
     /// A triangle.
@@ -136,7 +136,7 @@ impl Icon {
     }
 }
 
-/// An icon. It says nothing to a screen reader: what carries it has a label.
+/// Draws an icon. It is hidden from screen readers: the control that it is on has a label.
 pub(crate) fn glyph(icon: Icon) -> Html {
     let filled = matches!(icon, Icon::Play);
     html! {

@@ -34,8 +34,8 @@ impl Homes {
     }
 }
 
-/// The shard of each node: that of the primary that it had when it was first seen, and so on up, so that
-/// a replica that takes over keeps its hue.
+/// The shard of each node: that of the primary that it had when it was first seen, and so on up, so
+/// that a replica that takes over keeps its hue.
 fn shards(deployment: &Deployment, homes: &[Option<usize>]) -> Vec<usize> {
     let root = |mut at: usize| {
         // A ring of replicas has no end.

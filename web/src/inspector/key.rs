@@ -1,5 +1,5 @@
-//! One key, opened in the Keys tab: its elements; of a stream the entries, the groups, and what each
-//! consumer has not acknowledged.
+//! One key, opened in the Keys tab: its elements; of a stream the entries, the groups, and what
+//! each consumer has not acknowledged.
 
 use yew::prelude::*;
 

@@ -1,5 +1,5 @@
-//! What the inspector of the first program cannot draw: when it is opened, the whole program is fetched
-//! and goes on with it.
+//! What the inspector of the first program cannot draw: when it is opened, the whole program is
+//! fetched and goes on with it.
 
 use yew::prelude::*;
 

@@ -1,5 +1,5 @@
-//! The Configuration tab of a proxy: its files as text, to be edited, and read again without a client
-//! being disconnected.
+//! The Configuration tab of a proxy: its files as text, to be edited, and read again without a
+//! client being disconnected.
 
 use limpid_core::sim::Action;
 use web_sys::HtmlTextAreaElement;

@@ -1,5 +1,5 @@
-//! The Scripts tab: the scripts and functions that a server ran last, each with the commands that it
-//! called, their replies, and what it returned.
+//! The Scripts tab: the scripts and functions that a server ran last, each with the commands that
+//! it called, their replies, and what it returned.
 
 use limpid_core::lab::wire;
 use limpid_core::server::{ScriptStep, ScriptView};

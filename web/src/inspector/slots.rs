@@ -1,5 +1,5 @@
-//! The Cluster tab of a node: where a key belongs in its eyes, its epochs, the slots that it gives and
-//! takes, its links, and the nodes that it knows.
+//! The Cluster tab of a node: where a key belongs in its eyes, its epochs, the slots that it gives
+//! and takes, its links, and the nodes that it knows.
 
 use limpid_core::sharding::Slot;
 use yew::prelude::*;

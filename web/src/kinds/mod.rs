@@ -44,8 +44,8 @@ pub(crate) struct Kind {
     pub name: &'static str,
     /// The programs that are of this kind.
     pub programs: &'static [&'static str],
-    /// The port at which redis-cli reaches it, unless it was told another one; `None` if nothing can
-    /// be typed into it.
+    /// The port at which redis-cli reaches it, unless it was told another one; `None` if nothing
+    /// can be typed into it.
     pub port: Option<u16>,
     /// Its part in layouts.
     pub part: Part,

@@ -59,7 +59,8 @@ pub(crate) struct ProxyNode {
     pub rate: u64,
     /// Whether each server that holds data is sent requests, in the order of the proxy.
     pub in_use: Vec<bool>,
-    /// The address that its host has besides its own, if it shares one with others and it has it now.
+    /// The address that its host has besides its own, if it shares one with others and it has it
+    /// now.
     pub address: Option<Ipv4Addr>,
 }
 

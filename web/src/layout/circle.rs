@@ -1,6 +1,6 @@
 //! The nodes of a cluster around the circle of its slots: each primary outside of the slots that it
-//! had at the beginning, its replicas outside of it. A node that somebody has started on the machine of
-//! another stands beside that one. The middle of the circle is the origin.
+//! had at the beginning, its replicas outside of it. A node that somebody has started on the
+//! machine of another stands beside that one. The middle of the circle is the origin.
 
 use core::f64::consts::TAU;
 
@@ -78,16 +78,16 @@ pub(crate) fn cluster(cast: &Cast<'_>) -> Vec<Point> {
     at
 }
 
-/// The first node of the machine on which another was started by hand: its configuration makes it nobody's
-/// replica, and the machine has a node already.
+/// The first node of the machine on which another was started by hand: its configuration makes it
+/// nobody's replica, and the machine has a node already.
 fn host_of(seats: &[Seat], servers: &[usize], server: usize) -> Option<usize> {
     let (machine, home) = (seats[server].machine?, seats[server].home);
     let host = servers.iter().copied().find(|&other| seats[other].machine == Some(machine))?;
     (home.is_none() && host != server).then_some(host)
 }
 
-/// Where the next node of a machine stands: on the side of the last one where the machine's plate covers no
-/// node of another machine, away from the middle if it can be.
+/// Where the next node of a machine stands: on the side of the last one where the machine's plate
+/// covers no node of another machine, away from the middle if it can be.
 fn beside(cast: &Cast<'_>, at: &[Point], placed: &[usize], host: usize) -> Point {
     let machine = cast.seats[host].machine;
     let (members, others): (Vec<usize>, Vec<usize>) =

@@ -1,5 +1,5 @@
-//! Sentinels and proxies in a picture that has no place for them, since somebody started them later:
-//! beside the servers of their machine, or, on a host of their own, beside everything.
+//! Sentinels and proxies in a picture that has no place for them, since somebody started them
+//! later: beside the servers of their machine, or, on a host of their own, beside everything.
 
 use super::{Cast, Point, Room, cross, mark, plate};
 

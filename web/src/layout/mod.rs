@@ -2,10 +2,10 @@
 //!
 //! The same topology always lies the same way, whatever happens to it. Requests flow in reading
 //! direction where there is room for it: clients on the left (or on top, on a tall screen),
-//! servers in the middle, the person on the right. [`apart`] places servers that know nothing of each
-//! other, [`replicated`] those that follow each other, [`watch`] the Sentinels beside them, [`through`]
-//! the clients that ask through a proxy, [`guests`] what was started later in a picture that has no place
-//! for it. [`routes`] leads links past the bodies that are not their ends.
+//! servers in the middle, the person on the right. [`apart`] places servers that know nothing of
+//! each other, [`replicated`] those that follow each other, [`watch`] the Sentinels beside them,
+//! [`through`] the clients that ask through a proxy, [`guests`] what was started later in a picture
+//! that has no place for it. [`routes`] leads links past the bodies that are not their ends.
 
 pub(crate) mod apart;
 pub(crate) mod circle;
@@ -137,8 +137,8 @@ pub(crate) enum Rim {
 }
 
 impl Outline {
-    /// How much of the way from a body's place in a direction lies over what is drawn of it. At most
-    /// nearly half.
+    /// How much of the way from a body's place in a direction lies over what is drawn of it. At
+    /// most nearly half.
     pub(crate) fn over(&self, dx: f64, dy: f64) -> f64 {
         let part = match self.rim {
             Rim::Circle(radius) => radius / length(dx, dy).max(0.01),

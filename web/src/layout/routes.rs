@@ -8,8 +8,8 @@ use super::{Area, Bend, Course, Outline, Part, Point, Seat};
 /// How each link bends, by the indices of the bodies at its ends.
 pub(crate) type Bends = SortedMap<(usize, usize), Bend>;
 
-/// How far to the side of a link the control point of its curve may lie, as a part of its length: so
-/// many steps of this size.
+/// How far to the side of a link the control point of its curve may lie, as a part of its length:
+/// so many steps of this size.
 const STEPS: u32 = 33;
 const STEP: f64 = 0.04;
 

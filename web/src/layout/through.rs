@@ -1,5 +1,5 @@
-//! Requests that go through a proxy, in reading direction: clients, proxies, servers, what follows or
-//! watches these, and the person below.
+//! Requests that go through a proxy, in reading direction: clients, proxies, servers, what follows
+//! or watches these, and the person below.
 
 use super::{Cast, Point, Room};
 
@@ -39,12 +39,12 @@ pub(crate) fn columns(cast: &Cast<'_>) -> Vec<Point> {
     for (i, &shell) in cast.shells.iter().enumerate() {
         match room {
             Room::Wide => put(shell, apart * 0.5, lowest + 30.0 + i as f64 * 76.0),
-            // Beside the proxy, so that no line runs below what stands further down; above the row of
-            // several, so that its line to one does not run through another.
+            // Beside the proxy, so that no line runs below what stands further down; above the row
+            // of several, so that its line to one does not run through another.
             Room::Tall if !proxies.is_empty() => {
                 let beside = (proxies.len() - 1) as f64 / 2.0;
-                // On the machine of a proxy it stands in the proxy's row: the plate around both would
-                // reach up to the clients.
+                // On the machine of a proxy it stands in the proxy's row: the plate around both
+                // would reach up to the clients.
                 let machine = seats[shell].machine;
                 let shares = proxies.iter().any(|&proxy| seats[proxy].machine == machine);
                 let above = proxies.len() > 1 && !(machine.is_some() && shares);

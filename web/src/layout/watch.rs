@@ -3,7 +3,8 @@
 
 use super::{Cast, Part, Point, Room, replicated};
 
-/// Between two Sentinels in a wide and in a tall room, and between the arc and what is nearest to it.
+/// Between two Sentinels in a wide and in a tall room, and between the arc and what is nearest to
+/// it.
 const STEP: f64 = 108.0;
 const STEP_TALL: f64 = 112.0;
 const AWAY: f64 = 128.0;

@@ -1,11 +1,11 @@
 //! Lessons in the page: the contents, the step that one is at, and what has been done.
 //!
 //! What a lesson is and when a step is done is `limpid_core::lesson`'s business. Here live the
-//! fetching of files (`source`), what this browser remembers (`store`), the address and the history that
-//! name the lesson (`address`), the panel (`panel`) with the
-//! lesson that is open, the contents with their search (`contents`, `search`), the glossary, the
-//! summary of a chapter for printing, how a lesson is tried with real processes (`natively`), the text
-//! drawn from its tree (`text`), and what a step waits for (`waits`).
+//! fetching of files (`source`), what this browser remembers (`store`), the address and the history
+//! that name the lesson (`address`), the panel (`panel`) with the lesson that is open, the contents
+//! with their search (`contents`, `search`), the glossary, the summary of a chapter for printing,
+//! how a lesson is tried with real processes (`natively`), the text drawn from its tree (`text`),
+//! and what a step waits for (`waits`).
 
 mod address;
 mod beside;
@@ -61,7 +61,8 @@ pub(crate) struct Study {
     sought: String,
     /// How far the contents were scrolled when they were seen last, in pixels.
     scrolled: i32,
-    /// How often a lesson was asked for, or left. Of several that are being fetched the last one counts.
+    /// How often a lesson was asked for, or left. Of several that are being fetched the last one
+    /// counts.
     turn: u64,
 }
 
@@ -272,8 +273,8 @@ pub(crate) fn open_saved(page: &Page, saved: Saved) {
     open(page, &id, Some(saved.session), Entry::New);
 }
 
-/// Closes the lesson when the World becomes one that it does not play in. The parameter and its value
-/// name what is opened, as addresses have it.
+/// Closes the lesson when the World becomes one that it does not play in. The parameter and its
+/// value name what is opened, as addresses have it.
 pub(crate) fn leave(page: &Page, topology: Topology, parameter: &str, value: &str) {
     let plays_in = {
         let view = page.view();
@@ -339,7 +340,7 @@ pub(crate) fn look(page: &Page) {
         changed || open.progress.met(open.progress.done()) != before
     };
     if changed {
-        page.tell(Topic::Open);
+        page.notify(Topic::Open);
     }
 }
 

@@ -111,7 +111,8 @@ fn Pane(props: &PaneProps) -> Html {
             if let Some(scrolled) = scrolled {
                 pane.set_scroll_top(scrolled);
             }
-            // What was pressed to come here is gone, and the focus with it: Tab goes on in the pane.
+            // What was pressed to come here is gone, and the focus with it: Tab goes on in the
+            // pane.
             if !is_first.replace(false) && is_nowhere() {
                 let _ = pane.focus();
             }
@@ -342,7 +343,7 @@ fn look_at(page: &Page, focus: &[Focus]) {
         view.selected = bodies.into_iter().collect();
         view.pane = Shown::Map;
     });
-    page.tell(Topic::Scene);
+    page.notify(Topic::Scene);
 }
 
 /// A circle, with a check mark in it when something is done.

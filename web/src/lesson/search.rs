@@ -1,5 +1,5 @@
-//! The search over all lessons: words in titles, goals and texts, of the language that the page has, or
-//! else of the other one.
+//! The search over all lessons: words in titles, goals and texts, of the language that the page
+//! has, or else of the other one.
 
 use std::rc::Rc;
 
@@ -171,8 +171,8 @@ fn find<'a>(index: &'a Index, texts: &'a Texts, words: &Sought, locale: Locale) 
     }
 }
 
-/// Where the words occur in one language: in titles and goals first, then in the texts of steps. The
-/// lessons' titles are those of the page.
+/// Where the words occur in one language: in titles and goals first, then in the texts of steps.
+/// The lessons' titles are those of the page.
 fn find_in<'a>(
     language: Locale,
     index: &'a Index,

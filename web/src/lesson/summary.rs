@@ -1,5 +1,5 @@
-//! The summary of a chapter, for printing: each lesson with a picture of its World, its steps, what is
-//! typed, and what its questions taught.
+//! The summary of a chapter, for printing: each lesson with a picture of its World, its steps, what
+//! is typed, and what its questions taught.
 
 use std::rc::Rc;
 
@@ -82,7 +82,8 @@ pub(super) fn draw(page: &Page, summary: &Summary) -> Html {
 }
 
 fn one(page: &Page, locale: Locale, Part { lesson, picture }: &Part) -> Html {
-    // Waiting is for the test that plays a solution, and an empty line only agrees to what is proposed.
+    // Waiting is for the test that plays a solution, and an empty line only agrees to what is
+    // proposed.
     let says_something = |command: &&Command| match command {
         Command::Wait(_) => false,
         Command::Shell { line, .. } => !line.is_empty(),

@@ -1,7 +1,7 @@
 //! The text of a lesson, drawn from its tree.
 //!
-//! A line of code that begins with a prompt, such as `redis-1> get k` or `app-1$ ls`, says where it is
-//! typed: its prompt is a button that opens that terminal.
+//! A line of code that begins with a prompt, such as `redis-1> get k` or `app-1$ ls`, says where it
+//! is typed: its prompt is a button that opens that terminal.
 
 use limpid_core::lesson::{Block, Inline, Link};
 use limpid_core::sim::Action;
@@ -117,8 +117,8 @@ impl<'l> Prompt<'l> {
     fn place(&self, page: &Page) -> Option<Place> {
         if self.shell.is_none() {
             let (view, host) = (page.view(), self.name.split(':').next()?);
-            // The terminal of a server that has its host to itself is known by the host's name. With
-            // company it goes by its port, and a host's name means the usual one.
+            // The terminal of a server that has its host to itself is known by the host's name.
+            // With company it goes by its port, and a host's name means the usual one.
             let usual = format!("{}:6379", self.name);
             let mut bodies =
                 [self.name, host, &usual].into_iter().filter_map(|name| view.scene.named(name));
@@ -169,7 +169,8 @@ fn visit(page: &Page, name: &str) {
     }
 }
 
-/// Code. What begins with a colon and is done to the World can be clicked: a shell does not know it.
+/// Code. What begins with a colon and is done to the World can be clicked: a shell does not know
+/// it.
 fn code(page: &Page, text: &str) -> Html {
     let Some(action) = deed(text) else {
         return html! { <code>{ unbroken(text) }</code> };
@@ -227,8 +228,8 @@ enum Piece<'t> {
     Held { before: &'t str, button: &'t Inline, after: &'t str },
 }
 
-/// The parts of a paragraph. No line ends between a button and the mark or the ending behind it, or the
-/// bracket before it.
+/// The parts of a paragraph. No line ends between a button and the mark or the ending behind it, or
+/// the bracket before it.
 fn pieces(text: &[Inline]) -> Vec<Piece<'_>> {
     let is_button = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(is_button);
     let words = |at: Option<usize>| match at.and_then(|at| text.get(at)) {

@@ -10,7 +10,7 @@ use crate::figures;
 use crate::i18n::{Text, common};
 use crate::icon::{Icon, glyph};
 use crate::layout::Point;
-use crate::messages::{Fare, FlightKind};
+use crate::messages::{FlightKind, FlightState};
 use crate::page::{Page, Topic, use_page};
 use crate::units::BodyId;
 
@@ -50,11 +50,11 @@ pub(crate) fn Card() -> Html {
         FlightKind::Ballot => words::KIND_BALLOT,
         FlightKind::Transport => words::KIND_CONNECT,
     };
-    let due = match flight.fare {
-        Fare::Flying { due, .. } => figures::moment(due),
-        Fare::Held => locale.say(words::FARE_HELD).to_owned(),
-        Fare::Waiting => locale.say(words::FARE_WAITING).to_owned(),
-        Fare::Lost { .. } => locale.say(words::FARE_LOST).to_owned(),
+    let due = match flight.state {
+        FlightState::Flying { due, .. } => figures::moment(due),
+        FlightState::Held => locale.say(words::STATE_HELD).to_owned(),
+        FlightState::Waiting => locale.say(words::STATE_WAITING).to_owned(),
+        FlightState::Lost { .. } => locale.say(words::STATE_LOST).to_owned(),
     };
     let bytes = &flight.bytes[..flight.bytes.len().min(SHOWN)];
     let size = match flight.bytes.len() {
@@ -98,7 +98,7 @@ pub(crate) fn Card() -> Html {
             }
             if on_its_way && flight.kind != FlightKind::Transport {
                 <div class="foot">
-                    if flight.fare == Fare::Held {
+                    if flight.state == FlightState::Held {
                         { button(words::RELEASE, "message-release", |message| {
                             Action::Release { message }
                         }) }
@@ -173,9 +173,9 @@ mod words {
         KIND_VOTE: "question for a vote", "拉票";
         KIND_BALLOT: "vote", "投票";
         KIND_CONNECT: "transport (TCP)", "传输层（TCP）";
-        FARE_HELD: "held back", "被扣留";
-        FARE_WAITING: "arrived, waiting for one before it", "已到达，等待前一条";
-        FARE_LOST: "lost, to be sent again", "已丢失，将重发";
+        STATE_HELD: "held back", "被扣留";
+        STATE_WAITING: "arrived, waiting for one before it", "已到达，等待前一条";
+        STATE_LOST: "lost, to be sent again", "已丢失，将重发";
         HOLD: "Hold", "扣留";
         RELEASE: "Release", "放行";
         DELAY: "Delay 100 ms", "推迟 100 毫秒";

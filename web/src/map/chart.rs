@@ -138,8 +138,8 @@ fn picked(view: &View, a: BodyId, b: BodyId) -> bool {
     }
 }
 
-/// Whether a link only serves to watch: a Sentinel stands at one end, or two nodes of a cluster that
-/// gossip.
+/// Whether a link only serves to watch: a Sentinel stands at one end, or two nodes of a cluster
+/// that gossip.
 pub(super) fn watches(scene: &Scene, a: BodyId, b: BodyId) -> bool {
     let holds_data = |id| scene.body(id).is_some_and(|body| body.shard.is_some());
     if scene.circle.is_some() && holds_data(a) && holds_data(b) {

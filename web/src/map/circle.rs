@@ -112,8 +112,8 @@ fn summary(locale: Locale, shown: &Circle) -> String {
     )
 }
 
-/// The range of slots of one owner. It is pale while no node serves it; a second node that claims it
-/// as well has a thin arc inside.
+/// The range of slots of one owner. It is pale while no node serves it; a second node that claims
+/// it as well has a thin arc inside.
 fn arc(plan: &Plan<'_>, claim: &Claim, radius: f64) -> Html {
     let hue = |body| {
         let shard = plan.scene.body(body).and_then(|body| body.shard).unwrap_or_default();

@@ -33,7 +33,7 @@ pub(super) fn key_on_map(page: &Page, event: &KeyboardEvent) {
                         view.selected = [body].into();
                     }
                 });
-                page.tell(Topic::Scene);
+                page.notify(Topic::Scene);
             }
             Target::Link(..) => open_menu(page, target),
         },

@@ -24,8 +24,8 @@ pub(crate) struct Props {
     pub unit: f64,
 }
 
-/// On a shorter line, in pixels, a word would meet that of its neighbour. The replica says the same of
-/// itself.
+/// On a shorter line, in pixels, a word would meet that of its neighbour. The replica says the same
+/// of itself.
 const SHORT: f64 = 60.0;
 
 /// A replication link.
@@ -41,8 +41,8 @@ pub(super) fn draw(props: &Props) -> Html {
     let length = course.length();
     let outline = &server::KIND.outline;
     let (first, last) = course.seen(outline, outline);
-    // A little room between the line and the plates. A plate reaches further down than up, so what is
-    // seen of a short line need not be its middle.
+    // A little room between the line and the plates. A plate reaches further down than up, so what
+    // is seen of a short line need not be its middle.
     let room = (3.0 / length).min((last - first) / 4.0);
     let (first, last) = if last > first { (first + room, last - room) } else { (0.45, 0.55) };
     let end = course.at(last);

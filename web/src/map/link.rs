@@ -144,8 +144,8 @@ fn figures_of(link: &Link) -> String {
 
 impl Spot {
     /// Beside the middle of what is seen of a link: above the line, or beside a steep one, where no
-    /// message passes. If that place is taken, the nearest along the line that is free, on either side
-    /// of it, or else the one where it covers least.
+    /// message passes. If that place is taken, the nearest along the line that is free, on either
+    /// side of it, or else the one where it covers least.
     pub(super) fn find(
         link: &Link,
         course: &Course,

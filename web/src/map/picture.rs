@@ -1,5 +1,5 @@
-//! A still picture of a World, drawn with the parts of the map: for summaries that are printed, and for
-//! the posters of embedded labs.
+//! A still picture of a World, drawn with the parts of the map: for summaries that are printed, and
+//! for the posters of embedded labs.
 
 use limpid_core::sorted::SortedMap;
 use yew::prelude::*;

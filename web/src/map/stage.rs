@@ -54,7 +54,8 @@ pub(crate) fn Stage() -> Html {
                     return;
                 }
             }
-            // A message lies above everything else, but clicks inside a body are meant for the body.
+            // A message lies above everything else, but clicks inside a body are meant for the
+            // body.
             if event.button() == 0 && pick_message(&page, at) {
                 event.prevent_default();
                 *spent.borrow_mut() = true;
@@ -314,7 +315,7 @@ fn ended(page: &Page, gesture: &Gesture) {
         view.selected = inside;
         view.menu = None;
     });
-    page.tell(Topic::Scene);
+    page.notify(Topic::Scene);
 }
 
 /// Opens the card of the message at a point of the stage, if there is one.
@@ -325,7 +326,7 @@ fn pick_message(page: &Page, at: Point) -> bool {
         view.playing = false;
         view.menu = None;
     });
-    page.tell(Topic::Time);
+    page.notify(Topic::Time);
     true
 }
 

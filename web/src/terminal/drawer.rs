@@ -339,7 +339,8 @@ fn share_of(height: f64) -> u32 {
     (height / f64::from(whole.max(1)) * 100.0).clamp(0.0, 100.0).round() as u32
 }
 
-/// Gives the drawer a height, within its limits, and says what part of the page that is, in percent.
+/// Gives the drawer a height, within its limits, and says what part of the page that is, in
+/// percent.
 fn set_height(height: f64) -> u32 {
     let Some(page) = found(".page") else { return 0 };
     let whole = f64::from(page.client_height());

@@ -1,5 +1,5 @@
-//! What one key of a server holds, as plain data: elements of any type; for a stream its entries, its
-//! groups, and what each consumer has not acknowledged.
+//! What one key of a server holds, as plain data: elements of any type; for a stream its entries,
+//! its groups, and what each consumer has not acknowledged.
 
 use core::time::Duration;
 

@@ -74,8 +74,8 @@ fn grain(body: &Body) -> Html {
     html! { <path class="grain" d={path} /> }
 }
 
-/// What Sentinels hold of the server: down for some of them (SDOWN), or for enough (ODOWN); or what the
-/// other nodes of its cluster do: some cannot reach it (PFAIL), or enough agree (FAIL).
+/// What Sentinels hold of the server: down for some of them (SDOWN), or for enough (ODOWN); or what
+/// the other nodes of its cluster do: some cannot reach it (PFAIL), or enough agree (FAIL).
 fn badge(body: &Body) -> Html {
     let Some(judged) = body.judged.filter(|judged| judged.down_for > 0) else {
         return Html::default();

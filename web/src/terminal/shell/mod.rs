@@ -1,8 +1,8 @@
 //! Shells of hosts: terminals of the World with a screen of cells.
 //!
-//! The World has the terminal, its screen (kept by the `vt100` crate) and the programs; here is what
-//! draws it ([`view`], from the runs of [`cells`]) and what turns keys into bytes ([`keys`]). All
-//! that is typed is an action of the session, so it goes back in time with everything else.
+//! The World has the terminal, its screen (kept by the `vt100` crate) and the programs; here is
+//! what draws it ([`view`], from the runs of [`cells`]) and what turns keys into bytes ([`keys`]).
+//! All that is typed is an action of the session, so it goes back in time with everything else.
 
 mod cells;
 mod keys;
@@ -29,7 +29,8 @@ pub(super) fn open(page: &Page, host: &str) {
     super::focus_entry();
 }
 
-/// Shows the shell of a host with this number, counted from 1, after opening those that are missing.
+/// Shows the shell of a host with this number, counted from 1, after opening those that are
+/// missing.
 pub(super) fn show(page: &Page, host: &str, number: usize) {
     let shells = || -> Vec<usize> {
         let (lab, desk) = (page.lab(), page.desk());

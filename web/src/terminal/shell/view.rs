@@ -248,7 +248,7 @@ fn body_at(page: &Page, host: &str, name: &str, port: u16) -> Option<BodyId> {
 
 fn select(page: &Page, body: BodyId) {
     page.change(Topic::Open, |view| view.selected = [body].into_iter().collect());
-    page.tell(Topic::Scene);
+    page.notify(Topic::Scene);
 }
 
 /// The class and the style of a run.
