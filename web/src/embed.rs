@@ -17,7 +17,7 @@ use crate::lab::Topology;
 use crate::page::{Page, Pane, Topic};
 use crate::prefs::{Theme, parameter};
 use crate::saved::{Saved, Unreadable};
-use crate::terminal::{self, desk::Tab};
+use crate::terminal::{self, tabs::Tab};
 use crate::whole;
 
 /// The parameters of the address that serve an embedding page.
@@ -415,10 +415,10 @@ fn to_cli(page: &Page, at: &str, line: &str) -> Result<Asked, String> {
     let body = page.view().scene.named(at).filter(|body| body.has_terminal()).cloned();
     let body = body.ok_or_else(|| no_host(page, at))?;
     let (process, run) = page.lab().terminal_for(&body.name);
-    let known = page.desk().find(&body.name);
-    page.change_desk(|desk| match known {
-        Some(index) => desk.front = index,
-        None => desk.add(Tab::new(body.name.clone(), process.clone())),
+    let known = page.terminals().find(&body.name);
+    page.change_terminals(|terminals| match known {
+        Some(index) => terminals.front = index,
+        None => terminals.add(Tab::new(body.name.clone(), process.clone())),
     });
     let length = page.lab().console(&process).unwrap_or_default().length as f64;
     let is_new = run.is_some();

@@ -177,7 +177,7 @@ impl Engine {
         self.page.refresh_scene();
         let (events, lines, steps, at) = {
             let lab = self.page.lab();
-            (lab.event_count(), lab.line_count(&self.page.desk()), lab.steps(), lab.now())
+            (lab.event_count(), lab.line_count(&self.page.terminals()), lab.steps(), lab.now())
         };
         // After a jump in time equal counts may belong to different contents.
         let redraws = self.page.redraws();

@@ -10,7 +10,7 @@ use limpid_core::time::Mono;
 use crate::marks::Decisions;
 use crate::meter::Meter;
 use crate::share::{CORE, Difference, Shared};
-use crate::terminal::desk::Desk;
+use crate::terminal::tabs::Terminals;
 use crate::topology::SHELL;
 use crate::units::{BodyId, Unit, Units};
 
@@ -268,8 +268,8 @@ impl Lab {
     }
 
     /// A number that changes with the content of a terminal.
-    pub(crate) fn line_count(&self, desk: &Desk) -> u64 {
-        let front = desk.front().and_then(|tab| self.console(&tab.process));
+    pub(crate) fn line_count(&self, terminals: &Terminals) -> u64 {
+        let front = terminals.front().and_then(|tab| self.console(&tab.process));
         front.map_or(0, |shown| {
             let lines = shown.blocks.len() as u64 * 4 + u64::from(shown.waiting);
             lines.wrapping_mul(1 << 32) + shown.length * 256 + shown.prompt.len() as u64

@@ -21,7 +21,7 @@ use crate::questions::{self, Question};
 use crate::routes::Routes;
 use crate::scene::Scene;
 use crate::share::{CORE, Shared, Trouble};
-use crate::terminal::desk::Desk;
+use crate::terminal::tabs::Terminals;
 use crate::units::BodyId;
 use crate::whole;
 
@@ -62,7 +62,7 @@ pub(crate) struct Page(Rc<Inner>);
 struct Inner {
     lab: RefCell<Lab>,
     view: RefCell<View>,
-    desk: RefCell<Desk>,
+    terminals: RefCell<Terminals>,
     listeners: [RefCell<Vec<Listener>>; TOPICS],
     next_listener: Cell<u64>,
     /// How often all components have been redrawn at once.
@@ -80,7 +80,7 @@ impl Page {
     pub(crate) fn new(lab: Lab) -> Self {
         let view = View::new(lab.topology().speed());
         let page = Page(Rc::new(Inner {
-            desk: RefCell::new(Desk::new(&lab)),
+            terminals: RefCell::new(Terminals::new(&lab)),
             lab: RefCell::new(lab),
             view: RefCell::new(view),
             listeners: Default::default(),
@@ -149,13 +149,13 @@ impl Page {
     }
 
     /// Borrows the terminals.
-    pub(crate) fn desk(&self) -> Ref<'_, Desk> {
-        self.0.desk.borrow()
+    pub(crate) fn terminals(&self) -> Ref<'_, Terminals> {
+        self.0.terminals.borrow()
     }
 
     /// Changes the terminals, and redraws the components that show them.
-    pub(crate) fn change_desk<R>(&self, change: impl FnOnce(&mut Desk) -> R) -> R {
-        let result = change(&mut self.0.desk.borrow_mut());
+    pub(crate) fn change_terminals<R>(&self, change: impl FnOnce(&mut Terminals) -> R) -> R {
+        let result = change(&mut self.0.terminals.borrow_mut());
         self.notify(Topic::Terminals);
         result
     }
@@ -219,7 +219,8 @@ impl Page {
             return;
         }
         let ids = |scene: &Scene| scene.bodies.iter().map(|body| body.id).collect::<Vec<_>>();
-        let moved = ids(&scene) != ids(&view.scene) || scene.seats() != view.scene.seats();
+        let moved =
+            ids(&scene) != ids(&view.scene) || scene.layout_nodes() != view.scene.layout_nodes();
         view.scene = Rc::new(scene);
         let scene = Rc::clone(&view.scene);
         view.selected.retain(|&body| scene.body(body).is_some());
@@ -241,11 +242,11 @@ impl Page {
     fn arrange(&self) {
         let layout = self.lab().topology().layout();
         let mut view = self.0.view.borrow_mut();
-        let seats = view.scene.seats();
+        let nodes = view.scene.layout_nodes();
         let room = Room::of(view.stage.0, view.stage.1);
-        let places = layout::place(layout, &seats, room);
+        let places = layout::place(layout, &nodes, room);
         if !view.camera_held && view.stage.0 > 0.0 {
-            view.camera = Camera::fit(layout::bounds(&seats, &places), view.stage);
+            view.camera = Camera::fit(layout::bounds(&nodes, &places), view.stage);
         }
         view.routes = Rc::new(Routes::of(&view.scene, &places));
         let ids = view.scene.bodies.iter().map(|body| body.id);
@@ -295,7 +296,7 @@ impl Page {
     /// Opens a session.
     pub(crate) fn open_lab(&self, lab: Lab) {
         let speed = lab.topology().speed();
-        *self.0.desk.borrow_mut() = Desk::new(&lab);
+        *self.0.terminals.borrow_mut() = Terminals::new(&lab);
         *self.lab_mut() = lab;
         self.change(Topic::Time, |view| {
             view.speed = view.embedding.speed(speed);

@@ -14,10 +14,10 @@ impl Routes {
     /// Computes the routes of a scene; `places` are the positions of its bodies, in their order.
     pub(crate) fn of(scene: &Scene, places: &[Point]) -> Self {
         let index = |id: BodyId| scene.bodies.iter().position(|body| body.id == id);
-        let seats = scene.seats();
+        let nodes = scene.layout_nodes();
         let pairs = pairs(scene);
         let links = pairs.iter().filter_map(|&(a, b)| Some((index(a)?, index(b)?)));
-        let bends = layout::bends(&seats, places, links);
+        let bends = layout::bends(&nodes, places, links);
         let id = |index: usize| scene.bodies[index].id;
         Routes(bends.into_iter().map(|((a, b), bend)| ((id(a), id(b)), bend)).collect())
     }
@@ -50,7 +50,7 @@ mod tests {
 
     use super::*;
     use crate::lab::{Lab, Topology};
-    use crate::layout::{Part, Room, Seat};
+    use crate::layout::{Node, Part, Room};
 
     /// Every topology, and the World of every lesson.
     fn stages() -> Vec<Topology> {
@@ -69,9 +69,9 @@ mod tests {
 
     /// Whether there may be a link between two bodies: by the scenario, by a terminal, or because a
     /// server becomes the replica of another or is watched.
-    fn may_be_linked(a: &Seat, b: &Seat) -> bool {
-        let serves = |seat: &Seat| matches!(seat.part, Part::Server | Part::Sentinel | Part::Proxy);
-        let asks = |seat: &Seat| matches!(seat.part, Part::Shell | Part::Sentinel | Part::Proxy);
+    fn may_be_linked(a: &Node, b: &Node) -> bool {
+        let serves = |node: &Node| matches!(node.part, Part::Server | Part::Sentinel | Part::Proxy);
+        let asks = |node: &Node| matches!(node.part, Part::Shell | Part::Sentinel | Part::Proxy);
         let shared = a.machine.is_some() && a.machine == b.machine;
         let follows = a.part == Part::Server && b.part == Part::Server;
         !shared && (follows || asks(a) && serves(b) || asks(b) && serves(a))
@@ -86,38 +86,38 @@ mod tests {
         let mut through = Vec::new();
         for topology in stages() {
             let scene = Lab::open(topology, Lab::SEED).scene();
-            let seats = scene.seats();
-            if seats.len() > CROWD {
+            let nodes = scene.layout_nodes();
+            if nodes.len() > CROWD {
                 continue;
             }
-            let proxied = seats.iter().any(|seat| seat.part == Part::Proxy);
+            let proxied = nodes.iter().any(|node| node.part == Part::Proxy);
             let index = |id: BodyId| scene.bodies.iter().position(|body| body.id == id);
             let ends = |(a, b): (BodyId, BodyId)| Some((index(a)?, index(b)?));
             let mut links: Vec<(usize, usize)> =
                 pairs(&scene).iter().copied().filter_map(ends).collect();
-            for a in (0..seats.len()).filter(|_| seats.len() <= FEW) {
-                let others = (a + 1..seats.len()).filter(|b| may_be_linked(&seats[a], &seats[*b]));
+            for a in (0..nodes.len()).filter(|_| nodes.len() <= FEW) {
+                let others = (a + 1..nodes.len()).filter(|b| may_be_linked(&nodes[a], &nodes[*b]));
                 links.extend(others.map(|b| (a, b)));
             }
             for room in [Room::Wide, Room::Tall] {
-                let places = layout::place(topology.layout(), &seats, room);
+                let places = layout::place(topology.layout(), &nodes, room);
                 // On a narrow screen a row of servers behind a proxy leaves no gap for a line from
                 // a terminal to the row behind it.
                 let hidden = |a: usize, b: usize| {
                     let behind = |a: usize, b: usize| {
-                        seats[a].part == Part::Shell && seats[b].home.is_some()
+                        nodes[a].part == Part::Shell && nodes[b].home.is_some()
                     };
                     proxied && room == Room::Tall && (behind(a, b) || behind(b, a))
                 };
                 let bends = layout::bends(
-                    &seats,
+                    &nodes,
                     &places,
                     links.iter().copied().filter(|&(a, b)| !hidden(a, b)),
                 );
                 for ((a, b), bend) in bends.iter() {
                     let course = Course::bent(places[*a], places[*b], *bend);
-                    let crossed = (0..seats.len()).filter(|other| other != a && other != b).filter(
-                        |&other| course.crosses(layout::area(&seats[other], places[other])),
+                    let crossed = (0..nodes.len()).filter(|other| other != a && other != b).filter(
+                        |&other| course.crosses(layout::area(&nodes[other], places[other])),
                     );
                     let name = |i: usize| scene.bodies[i].name.clone();
                     through.extend(crossed.map(|other| {

@@ -14,7 +14,7 @@ use crate::kinds::KINDS;
 use crate::lab::Lab;
 use crate::page::{Page, Pane, Side, Topic};
 use crate::share::Shared;
-use crate::terminal::desk::Desk;
+use crate::terminal::tabs::Terminals;
 use crate::whole;
 
 /// The value of the field `limpid`, by which such a file is recognized.
@@ -88,7 +88,7 @@ impl Default for Arrangement {
             terminals: None,
             front: 0,
             beside: None,
-            text_size: Desk::TEXT_SIZE,
+            text_size: Terminals::TEXT_SIZE,
         }
     }
 }
@@ -175,7 +175,7 @@ fn open_lesson(saved: Saved, page: &Page) {
 
 impl Arrangement {
     fn of(page: &Page) -> Self {
-        let (view, desk) = (page.view(), page.desk());
+        let (view, terminals) = (page.view(), page.terminals());
         let name = |body| view.scene.name(body).to_owned();
         let tab = view.tab.map_or_else(String::new, |tab| tab.id.to_owned());
         let side = match view.side {
@@ -192,10 +192,10 @@ impl Arrangement {
             key: view.key.clone(),
             selected: view.selected.iter().map(|&body| name(body)).collect(),
             table: view.table,
-            terminals: Some(desk.tabs.iter().map(|tab| tab.process.clone()).collect()),
-            front: desk.front,
-            beside: desk.beside,
-            text_size: desk.text_size,
+            terminals: Some(terminals.tabs.iter().map(|tab| tab.process.clone()).collect()),
+            front: terminals.front,
+            beside: terminals.beside,
+            text_size: terminals.text_size,
         }
     }
 
@@ -212,13 +212,13 @@ impl Arrangement {
             (None, _) => Side::Closed,
         };
         let tab = inspected.and_then(|(_, tab)| tab_of(tab));
-        page.change_desk(|desk| {
-            if let Some(terminals) = &self.terminals {
-                desk.keep(terminals);
+        page.change_terminals(|terminals| {
+            if let Some(processes) = &self.terminals {
+                terminals.keep(processes);
             }
-            desk.front = self.front.min(desk.tabs.len().saturating_sub(1));
-            desk.beside = self.beside.filter(|&index| index < desk.tabs.len());
-            desk.set_text_size(self.text_size);
+            terminals.front = self.front.min(terminals.tabs.len().saturating_sub(1));
+            terminals.beside = self.beside.filter(|&index| index < terminals.tabs.len());
+            terminals.set_text_size(self.text_size);
         });
         page.change(Topic::Open, |view| {
             view.playing = self.playing;

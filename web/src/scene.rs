@@ -8,7 +8,7 @@ use limpid_core::sim::Action;
 use crate::cluster::Circle;
 use crate::i18n::{Locale, Text};
 use crate::kinds::{Kind, NodeView, Role};
-use crate::layout::{Part, Seat};
+use crate::layout::{Node, Part};
 use crate::units::BodyId;
 
 /// The scene. Unchanged parts keep their allocation, so that comparing is cheap.
@@ -173,12 +173,12 @@ impl Scene {
     }
 
     /// The bodies as the layout needs them, in the same order.
-    pub(crate) fn seats(&self) -> Vec<Seat> {
+    pub(crate) fn layout_nodes(&self) -> Vec<Node> {
         let index = |id: BodyId| self.bodies.iter().position(|body| body.id == id);
-        let mut seats: Vec<Seat> = self
+        let mut nodes: Vec<Node> = self
             .bodies
             .iter()
-            .map(|body| Seat {
+            .map(|body| Node {
                 part: body.kind.part,
                 outline: &body.kind.outline,
                 talks_to: Vec::new(),
@@ -188,18 +188,18 @@ impl Scene {
             .collect();
         for (number, machine) in self.machines.iter().enumerate() {
             for member in machine.members.iter().filter_map(|&member| index(member)) {
-                seats[member].machine = Some(number);
+                nodes[member].machine = Some(number);
             }
         }
         for link in &self.links {
             let (Some(a), Some(b)) = (index(link.a), index(link.b)) else { continue };
             for (from, to) in [(a, b), (b, a)] {
-                if seats[from].part == Part::Client && seats[to].part == Part::Server {
-                    seats[from].talks_to.push(to);
+                if nodes[from].part == Part::Client && nodes[to].part == Part::Server {
+                    nodes[from].talks_to.push(to);
                 }
             }
         }
-        seats
+        nodes
     }
 
     /// A body by its id.

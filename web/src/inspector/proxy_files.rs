@@ -23,7 +23,7 @@ struct Props {
     body: BodyId,
 }
 
-/// A file of a proxy's configuration: its path and what is in it.
+/// The files of a proxy's configuration, each with its path and text.
 fn files(lab: &Lab, body: BodyId) -> Option<Vec<(String, String)>> {
     let unit = lab.units().get(body)?;
     let host = lab.world().host(unit.host)?;

@@ -1,9 +1,9 @@
-//! The lesson that is open, in the page's address and in the browser's history.
+//! The open lesson in the page's address and in the browser's history.
 //!
-//! A lesson that is opened becomes an entry of the history, `?lesson=chapter/lesson`: a reload
-//! opens it again, and Back leads to where one came from. What stood in the sandbox is kept with
-//! the entry that one left it at. Inside another page the history is that page's, so no entry is
-//! added, and nothing is kept with one.
+//! Opening a lesson adds an entry to the history, `?lesson=chapter/lesson`: a reload opens the
+//! lesson again, and Back leads to where the person came from. The sandbox's session is kept with
+//! the entry that is left. Inside another page the history belongs to that page, so no entry is
+//! added, and nothing is kept.
 
 use wasm_bindgen::JsValue;
 use web_sys::{History, UrlSearchParams};

@@ -30,9 +30,9 @@ impl Picture {
     /// Draws a World as it stands.
     pub(crate) fn of(lab: &Lab, locale: Locale) -> Self {
         let scene = lab.scene();
-        let seats = scene.seats();
-        let places = layout::place(lab.topology().layout(), &seats, Room::Wide);
-        let (left, top, right, bottom) = layout::bounds(&seats, &places);
+        let nodes = scene.layout_nodes();
+        let places = layout::place(lab.topology().layout(), &nodes, Room::Wide);
+        let (left, top, right, bottom) = layout::bounds(&nodes, &places);
         let routes = Routes::of(&scene, &places);
         let ids = scene.bodies.iter().map(|body| body.id);
         let places: SortedMap<BodyId, Point> = ids.zip(places).collect();

@@ -12,9 +12,9 @@ use crate::page::{Page, Topic, use_page};
 use crate::scroll::into_view;
 use crate::topology::SHELL;
 
-use super::desk::Desk;
 use super::entry::Entry;
 use super::screen::Screen;
+use super::tabs::Terminals;
 
 /// The drawer.
 pub(crate) fn drawer() -> Html {
@@ -32,9 +32,9 @@ fn terminals() -> Html {
 }
 
 fn draw_terminals(page: &Page) -> Html {
-    let (desk, view) = (page.desk(), page.view());
+    let (terminals, view) = (page.terminals(), page.view());
     let locale = view.prefs.locale;
-    let front = desk.front;
+    let front = terminals.front;
     let onclick = Callback::from(|event: MouseEvent| {
         // A click into the terminal means the entry, unless something was marked to be copied.
         let selection = gloo::utils::window().get_selection().ok().flatten();
@@ -45,28 +45,29 @@ fn draw_terminals(page: &Page) -> Html {
             super::focus_entry();
         }
     });
-    let owned: Vec<String> = (0..desk.tabs.len()).map(|index| format!("tab-{index}")).collect();
+    let owned: Vec<String> =
+        (0..terminals.tabs.len()).map(|index| format!("tab-{index}")).collect();
     let owned = owned.join(" ");
     html! {
         <div class="terminals" id="terminals">
             <div class="tabs">
                 // The list owns the tabs; what closes and opens terminals stands between them.
-                if !desk.tabs.is_empty() {
+                if !terminals.tabs.is_empty() {
                     <span role="tablist" aria-label={locale.say(words::TERMINALS)}
                         aria-owns={owned}></span>
                 }
-                { for desk.tabs.iter().enumerate().map(|(index, tab)| {
+                { for terminals.tabs.iter().enumerate().map(|(index, tab)| {
                     let on = index == front;
                     let choose = {
                         let page = page.clone();
                         Callback::from(move |_: MouseEvent| {
-                            page.change_desk(|desk| desk.choose(index));
+                            page.change_terminals(|terminals| terminals.choose(index));
                             super::focus_entry();
                         })
                     };
                     let close = {
                         let page = page.clone();
-                        Callback::from(move |_: MouseEvent| page.change_desk(|desk| desk.close(index)))
+                        Callback::from(move |_: MouseEvent| page.change_terminals(|terminals| terminals.close(index)))
                     };
                     let shard = view.scene.named(&tab.server).and_then(|body| body.shard);
                     let label = tab.label();
@@ -93,11 +94,11 @@ fn draw_terminals(page: &Page) -> Html {
                 { new_shell(page) }
                 { tools(page) }
             </div>
-            if desk.tabs.is_empty() {
+            if terminals.tabs.is_empty() {
                 { none_open(page) }
             } else {
-                <div class="panels" style={format!("--size: {}px", desk.text_size)}>
-                    { for desk.shown().into_iter().map(|index| panel(page, index, index == front, &onclick)) }
+                <div class="panels" style={format!("--size: {}px", terminals.text_size)}>
+                    { for terminals.shown().into_iter().map(|index| panel(page, index, index == front, &onclick)) }
                 </div>
             }
         </div>
@@ -123,8 +124,9 @@ fn InFront() -> Html {
 /// A terminal that is shown: the one in front, or one beside it.
 fn panel(page: &Page, index: usize, front: bool, onclick: &Callback<MouseEvent>) -> Html {
     let (is_shell, key) = {
-        let desk = page.desk();
-        desk.tabs
+        let terminals = page.terminals();
+        terminals
+            .tabs
             .get(index)
             .map_or((false, String::new()), |tab| (tab.is_shell, tab.process.clone()))
     };
@@ -133,7 +135,7 @@ fn panel(page: &Page, index: usize, front: bool, onclick: &Callback<MouseEvent>)
     } else {
         let page = page.clone();
         Callback::from(move |_: MouseEvent| {
-            page.change_desk(|desk| desk.choose(index));
+            page.change_terminals(|terminals| terminals.choose(index));
             super::focus_entry();
         })
     };
@@ -181,10 +183,10 @@ fn new_shell(page: &Page) -> Html {
 }
 
 fn shell_host(page: &Page) -> String {
-    let (view, desk) = (page.view(), page.desk());
+    let (view, terminals) = (page.view(), page.terminals());
     let selected = view.selected.iter().find_map(|&body| view.scene.body(body));
     let front = || {
-        let tab = desk.front()?;
+        let tab = terminals.front()?;
         match tab.is_shell {
             true => Some(tab.server.clone()),
             false => view.scene.named(&tab.server).map(|body| body.host.clone()),
@@ -197,13 +199,13 @@ fn shell_host(page: &Page) -> String {
 /// What changes how terminals are shown.
 fn tools(page: &Page) -> Html {
     let (several, beside) = {
-        let desk = page.desk();
-        (desk.tabs.len() > 1, desk.beside.is_some())
+        let terminals = page.terminals();
+        (terminals.tabs.len() > 1, terminals.beside.is_some())
     };
-    let on = |act: fn(&mut Desk)| {
+    let on = |act: fn(&mut Terminals)| {
         let page = page.clone();
         Callback::from(move |_: MouseEvent| {
-            page.change_desk(act);
+            page.change_terminals(act);
             super::focus_entry();
         })
     };
@@ -213,14 +215,14 @@ fn tools(page: &Page) -> Html {
         <div class="terminal-tools">
             if several {
                 <button class="button" title={split} aria-label={split} data-testid="split"
-                    aria-pressed={beside.to_string()} onclick={on(Desk::split)}>
+                    aria-pressed={beside.to_string()} onclick={on(Terminals::split)}>
                     { glyph(Icon::Split) }
                 </button>
             }
             <button class="button" title={smaller} aria-label={format!("A−: {smaller}")} data-testid="text-smaller"
-                onclick={on(|desk| desk.enlarge(-1))}>{ "A−" }</button>
+                onclick={on(|terminals| terminals.enlarge(-1))}>{ "A−" }</button>
             <button class="button" title={larger} aria-label={format!("A+: {larger}")} data-testid="text-larger"
-                onclick={on(|desk| desk.enlarge(1))}>{ "A+" }</button>
+                onclick={on(|terminals| terminals.enlarge(1))}>{ "A+" }</button>
         </div>
     }
 }
@@ -251,11 +253,11 @@ fn new_terminal() -> Html {
 
 fn draw_new_terminal(page: &Page) -> Html {
     let next = {
-        let (view, desk) = (page.view(), page.desk());
+        let (view, terminals) = (page.view(), page.terminals());
         view.scene
             .bodies
             .iter()
-            .find(|body| body.has_terminal() && desk.find(&body.name).is_none())
+            .find(|body| body.has_terminal() && terminals.find(&body.name).is_none())
             .map(|body| body.id)
     };
     let Some(next) = next else { return Html::default() };

@@ -44,8 +44,8 @@ pub(crate) fn Entry(props: &Props) -> Html {
         Callback::from(move |event: InputEvent| {
             let input: HtmlInputElement = event.target_unchecked_into();
             offers.set(None);
-            page.change_desk(|desk| {
-                if let Some(tab) = desk.tabs.get_mut(index) {
+            page.change_terminals(|terminals| {
+                if let Some(tab) = terminals.tabs.get_mut(index) {
                     tab.history.search_for(&input.value());
                 }
             });
@@ -85,8 +85,8 @@ pub(crate) fn Entry(props: &Props) -> Html {
         })
     };
 
-    let desk = page.desk();
-    let Some(tab) = desk.tabs.get(index) else { return Html::default() };
+    let terminals = page.terminals();
+    let Some(tab) = terminals.tabs.get(index) else { return Html::default() };
     let locale = page.locale();
     let console = page.lab().console(&tab.process).unwrap_or_default();
     let searching = tab.history.search().is_some();
@@ -190,8 +190,8 @@ impl Keys<'_> {
             }
             "r" => {
                 let index = self.index;
-                self.page.change_desk(|desk| {
-                    if let Some(tab) = desk.tabs.get_mut(index) {
+                self.page.change_terminals(|terminals| {
+                    if let Some(tab) = terminals.tabs.get_mut(index) {
                         tab.history.search_older();
                     }
                 });
@@ -222,8 +222,8 @@ impl Keys<'_> {
             None => self.line(),
         };
         let index = self.index;
-        self.page.change_desk(|desk| {
-            if let Some(tab) = desk.tabs.get_mut(index) {
+        self.page.change_terminals(|terminals| {
+            if let Some(tab) = terminals.tabs.get_mut(index) {
                 tab.history.apply(edit, &mut line);
             }
         });
@@ -255,8 +255,8 @@ impl Keys<'_> {
     /// Ends a search; the line that it found, if one was under way.
     fn end_search(&self) -> Option<String> {
         let index = self.index;
-        self.page.change_desk(|desk| {
-            let history = &mut desk.tabs.get_mut(index)?.history;
+        self.page.change_terminals(|terminals| {
+            let history = &mut terminals.tabs.get_mut(index)?.history;
             history.search()?;
             Some(history.end_search().unwrap_or_default())
         })
@@ -278,11 +278,11 @@ impl Keys<'_> {
 
     fn clear_screen(&self) {
         let index = self.index;
-        let process = self.page.desk().tabs.get(index).map(|tab| tab.process.clone());
+        let process = self.page.terminals().tabs.get(index).map(|tab| tab.process.clone());
         let shown = process.and_then(|process| self.page.lab().console(&process));
         let shown = shown.map_or(0, |console| console.blocks.len());
-        self.page.change_desk(|desk| {
-            if let Some(tab) = desk.tabs.get_mut(index) {
+        self.page.change_terminals(|terminals| {
+            if let Some(tab) = terminals.tabs.get_mut(index) {
                 tab.cleared = shown;
                 tab.notes.clear();
             }

@@ -1,6 +1,5 @@
 //! Terminals: a redis-cli for each server, which runs in the World like everything else.
 
-pub(crate) mod desk;
 pub(crate) mod drawer;
 pub(crate) mod editor;
 pub(crate) mod entry;
@@ -8,6 +7,7 @@ pub(crate) mod meta;
 pub(crate) mod screen;
 #[cfg(feature = "whole")]
 mod shell;
+pub(crate) mod tabs;
 
 use limpid_core::sim::{Action, ActionError};
 
@@ -18,20 +18,22 @@ use crate::page::{Page, Pane, Topic};
 use crate::scene::Health;
 use crate::units::BodyId;
 
-use desk::{Note, Tab};
 use meta::Meta;
+use tabs::{Note, Tab};
 
 /// Opens the terminal of a body, or brings it to the front.
 pub(crate) fn open(page: &Page, body: BodyId) {
     let found = page.view().scene.body(body).cloned();
     let Some(body) = found else { return };
     if body.has_terminal() {
-        let known = page.desk().find(&body.name);
+        let known = page.terminals().find(&body.name);
         match known {
-            Some(index) => page.change_desk(|desk| desk.front = index),
+            Some(index) => page.change_terminals(|terminals| terminals.front = index),
             None => {
                 let (process, run) = page.lab().terminal_for(&body.name);
-                page.change_desk(|desk| desk.add(Tab::new(body.name.clone(), process)));
+                page.change_terminals(|terminals| {
+                    terminals.add(Tab::new(body.name.clone(), process))
+                });
                 if let Some(run) = run {
                     page.act(vec![run]);
                 }
@@ -77,8 +79,8 @@ pub(crate) fn focus_entry() {
 
 /// Takes a line that was typed and Enter.
 pub(crate) fn submit(page: &Page, index: usize, line: &str) {
-    let process = page.change_desk(|desk| {
-        desk.tabs.get_mut(index).map(|tab| {
+    let process = page.change_terminals(|terminals| {
+        terminals.tabs.get_mut(index).map(|tab| {
             tab.history.remember(line);
             tab.process.clone()
         })
@@ -95,8 +97,8 @@ pub(crate) fn submit(page: &Page, index: usize, line: &str) {
             Err(error) => (refusal(page.locale(), &error), true),
         };
         let typed = line.trim().to_owned();
-        page.change_desk(|desk| {
-            if let Some(tab) = desk.tabs.get_mut(index) {
+        page.change_terminals(|terminals| {
+            if let Some(tab) = terminals.tabs.get_mut(index) {
                 tab.notes.push(Note { after, prompt, typed, answer, refused });
             }
         });
@@ -112,7 +114,7 @@ pub(crate) fn submit(page: &Page, index: usize, line: &str) {
 
 /// Ctrl-C in a terminal.
 pub(crate) fn interrupt(page: &Page, index: usize) {
-    let process = page.desk().tabs.get(index).map(|tab| tab.process.clone());
+    let process = page.terminals().tabs.get(index).map(|tab| tab.process.clone());
     if let Some(process) = process {
         page.act(vec![Action::Interrupt { process }]);
     }

@@ -7,8 +7,8 @@ use yew::prelude::*;
 use crate::i18n::Locale;
 use crate::page::{Page, Topic, use_page};
 
-use super::desk::Tab;
 use super::submit;
+use super::tabs::Tab;
 
 #[derive(Properties, PartialEq)]
 pub(crate) struct Props {
@@ -20,8 +20,8 @@ pub(crate) struct Props {
 pub(crate) fn Screen(props: &Props) -> Html {
     let page = use_page(&[Topic::Prefs, Topic::Terminals]);
     let node = use_node_ref();
-    let desk = page.desk();
-    let Some(tab) = desk.tabs.get(props.index) else { return Html::default() };
+    let terminals = page.terminals();
+    let Some(tab) = terminals.tabs.get(props.index) else { return Html::default() };
     let console = page.lab().console(&tab.process).unwrap_or_default();
     let lines = console.blocks.len() + tab.notes.len();
     {

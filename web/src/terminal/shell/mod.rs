@@ -12,7 +12,7 @@ use limpid_core::sim::Action;
 
 use crate::page::{Page, Pane, Topic};
 
-use super::desk::Tab;
+use super::tabs::Tab;
 
 /// The size of a terminal until its place on the page has been measured.
 const SIZE: (u16, u16) = (80, 24);
@@ -20,7 +20,7 @@ const SIZE: (u16, u16) = (80, 24);
 /// Opens a new shell on a host, in a tab of its own.
 pub(super) fn open(page: &Page, host: &str) {
     let terminal = free_name(page, host);
-    page.change_desk(|desk| desk.add(Tab::shell(host.to_owned(), terminal.clone())));
+    page.change_terminals(|terminals| terminals.add(Tab::shell(host.to_owned(), terminal.clone())));
     page.change(Topic::Open, |view| {
         view.pane = Pane::Terminal;
         view.menu = None;
@@ -33,18 +33,18 @@ pub(super) fn open(page: &Page, host: &str) {
 /// missing.
 pub(super) fn show(page: &Page, host: &str, number: usize) {
     let shells = || -> Vec<usize> {
-        let (lab, desk) = (page.lab(), page.desk());
+        let (lab, terminals) = (page.lab(), page.terminals());
         let alive = |tab: &Tab| {
             lab.world().tty_named(&tab.process).is_some_and(limpid_core::sim::Tty::is_alive)
         };
         let of_host = |tab: &Tab| tab.is_shell && tab.server == host && alive(tab);
-        (0..desk.tabs.len()).filter(|&index| of_host(&desk.tabs[index])).collect()
+        (0..terminals.tabs.len()).filter(|&index| of_host(&terminals.tabs[index])).collect()
     };
     for _ in shells().len()..number {
         open(page, host);
     }
     if let Some(&index) = shells().get(number.saturating_sub(1)) {
-        page.change_desk(|desk| desk.choose(index));
+        page.change_terminals(|terminals| terminals.choose(index));
         page.change(Topic::Open, |view| {
             view.pane = Pane::Terminal;
             view.menu = None;
@@ -59,22 +59,24 @@ pub(super) fn type_line(page: &Page, host: &str, line: &str) {
         page.lab().world().tty_named(&tab.process).is_some_and(limpid_core::sim::Tty::is_alive)
     };
     let known = {
-        let desk = page.desk();
-        desk.tabs.iter().rposition(|tab| tab.is_shell && tab.server == host && alive(tab))
+        let terminals = page.terminals();
+        terminals.tabs.iter().rposition(|tab| tab.is_shell && tab.server == host && alive(tab))
     };
     let index = match known {
         Some(index) => {
-            page.change_desk(|desk| desk.choose(index));
+            page.change_terminals(|terminals| terminals.choose(index));
             index
         }
         None => {
             let terminal = free_name(page, host);
-            page.change_desk(|desk| desk.add(Tab::shell(host.to_owned(), terminal.clone())));
+            page.change_terminals(|terminals| {
+                terminals.add(Tab::shell(host.to_owned(), terminal.clone()))
+            });
             log_in(page, host, &terminal);
-            page.desk().front
+            page.terminals().front
         }
     };
-    let terminal = page.desk().tabs.get(index).map(|tab| tab.process.clone());
+    let terminal = page.terminals().tabs.get(index).map(|tab| tab.process.clone());
     if let Some(terminal) = terminal {
         press(page, &terminal, format!("{line}\r"));
     }
@@ -94,9 +96,10 @@ fn log_in(page: &Page, host: &str, terminal: &str) {
 
 /// A name that no terminal has, now or in a tab.
 fn free_name(page: &Page, host: &str) -> String {
-    let (lab, desk) = (page.lab(), page.desk());
+    let (lab, terminals) = (page.lab(), page.terminals());
     let taken = |name: &str| {
-        lab.world().tty_named(name).is_some() || desk.tabs.iter().any(|tab| tab.process == name)
+        lab.world().tty_named(name).is_some()
+            || terminals.tabs.iter().any(|tab| tab.process == name)
     };
     let mut number = 1;
     loop {

@@ -30,13 +30,16 @@ pub(crate) fn Shell(props: &Props) -> Html {
     let page = use_page(&[Topic::Prefs, Topic::Terminals]);
     let (frame, probe) = (use_node_ref(), use_node_ref());
     let field = use_node_ref();
-    let (desk_size, named) = {
-        let desk = page.desk();
-        let tab = desk.tabs.get(props.index);
-        (desk.text_size, tab.map(|tab| (tab.server.clone(), tab.process.clone(), tab.scrolled)))
+    let (text_size, named) = {
+        let terminals = page.terminals();
+        let tab = terminals.tabs.get(props.index);
+        (
+            terminals.text_size,
+            tab.map(|tab| (tab.server.clone(), tab.process.clone(), tab.scrolled)),
+        )
     };
     let terminal = named.as_ref().map(|(_, terminal, _)| terminal.clone()).unwrap_or_default();
-    use_size(&page, &terminal, desk_size, &frame, &probe);
+    use_size(&page, &terminal, text_size, &frame, &probe);
     let is_alive = page.lab().world().tty_named(&terminal).is_some_and(Tty::is_alive);
     use_composition(&page, &terminal, is_alive, &field);
     let spoken = use_spoken(&page, &terminal);
@@ -180,7 +183,7 @@ fn key_down(page: &Page, index: usize, terminal: &str, event: &KeyboardEvent) ->
     };
     let pressed = Pressed { key: &key, ctrl: event.ctrl_key(), alt: event.alt_key(), shift };
     let Some(bytes) = keys::bytes(pressed, application) else { return false };
-    page.change_desk(|desk| desk.scroll(index, 0));
+    page.change_terminals(|terminals| terminals.scroll(index, 0));
     press(page, terminal, bytes);
     true
 }
@@ -205,10 +208,10 @@ fn scroll(page: &Page, index: usize, terminal: &str, lines: i32) {
         tty.filter(|tty| !tty.screen().alternate_screen())
             .map_or(0, |tty| tty.screen().scrollback_len())
     };
-    let now = page.desk().tabs.get(index).map_or(0, |tab| tab.scrolled);
+    let now = page.terminals().tabs.get(index).map_or(0, |tab| tab.scrolled);
     let to = now.saturating_add_signed(lines as isize).min(most);
     if to != now {
-        page.change_desk(|desk| desk.scroll(index, to));
+        page.change_terminals(|terminals| terminals.scroll(index, to));
     }
 }
 

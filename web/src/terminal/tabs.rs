@@ -9,7 +9,7 @@ use crate::lab::Lab;
 use super::editor::History;
 
 /// The terminals.
-pub(crate) struct Desk {
+pub(crate) struct Terminals {
     /// One for each tab, in order.
     pub tabs: Vec<Tab>,
     /// Which tab is in front.
@@ -53,7 +53,7 @@ pub(crate) struct Note {
     pub refused: bool,
 }
 
-impl Desk {
+impl Terminals {
     /// The usual size of the text, in pixels.
     pub(crate) const TEXT_SIZE: u8 = 13;
     /// The smallest and the largest.
@@ -116,7 +116,7 @@ impl Desk {
         let tabs = lab.terminals().into_iter().map(|(server, process)| Tab::new(server, process));
         let shells = lab.shells().into_iter().map(|(host, terminal)| Tab::shell(host, terminal));
         let tabs = tabs.chain(shells).collect();
-        Desk { tabs, front: 0, beside: None, text_size: Self::TEXT_SIZE }
+        Terminals { tabs, front: 0, beside: None, text_size: Self::TEXT_SIZE }
     }
 
     /// The tab of a server.
