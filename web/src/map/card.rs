@@ -1,4 +1,4 @@
-//! The card of a message: from, to, kind, when, what it says, and its bytes.
+//! The card of a message: sender, receiver, kind, times, decoded text, and bytes.
 
 use core::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::messages::{FlightKind, FlightState};
 use crate::page::{Page, Topic, use_page};
 use crate::units::BodyId;
 
-/// How much later "Delay" lets a message arrive.
+/// By how much "Delay" delays a message.
 const DELAY: Duration = Duration::from_millis(100);
-/// Bytes that are shown; a long value shall not fill the page.
+/// The most bytes that are shown.
 const SHOWN: usize = 2_048;
 
 /// The card that is open, if one is.
@@ -118,7 +118,7 @@ pub(crate) fn Card() -> Html {
     }
 }
 
-/// Looks at the message of the open card again, which may fare otherwise by now.
+/// Reads the message of the open card again, since its state may have changed.
 pub(crate) fn refresh(page: &Page) {
     let Some(id) = page.view().card.as_ref().map(|(flight, _)| flight.id) else { return };
     let Some(flight) = page.lab().flight(id) else { return };
@@ -129,7 +129,7 @@ pub(crate) fn refresh(page: &Page) {
     });
 }
 
-/// Sixteen bytes a line, in hexadecimal and as text.
+/// A hex dump: sixteen bytes per line, in hexadecimal and as text.
 fn dump(bytes: &[u8]) -> String {
     let mut out = String::new();
     for (i, line) in bytes.chunks(16).enumerate() {
@@ -143,7 +143,7 @@ fn dump(bytes: &[u8]) -> String {
     out
 }
 
-/// Beside the message, inside the stage.
+/// Positions the card beside the message, inside the stage.
 fn put(element: &HtmlElement, at: Point, stage: (f64, f64)) {
     let (width, height) = (f64::from(element.offset_width()), f64::from(element.offset_height()));
     let x = if at.x + 20.0 + width < stage.0 { at.x + 20.0 } else { at.x - width - 20.0 };

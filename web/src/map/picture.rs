@@ -15,19 +15,19 @@ use crate::routes::Routes;
 use crate::scene::Scene;
 use crate::units::BodyId;
 
-/// Room around the map.
+/// The margin around the map.
 const MARGIN: f64 = 24.0;
 
-/// What is drawn of a World, and the area that it takes.
+/// The picture of a World, and its area.
 pub(crate) struct Picture {
     /// Left, top, width and height.
     pub area: (f64, f64, f64, f64),
-    /// Plain elements of an SVG, in the coordinates of that area: nothing in them listens.
+    /// Plain SVG elements without event listeners, in the coordinates of that area.
     pub drawing: Html,
 }
 
 impl Picture {
-    /// Draws a World as it stands.
+    /// Draws a World in its present state.
     pub(crate) fn of(lab: &Lab, locale: Locale) -> Self {
         let scene = lab.scene();
         let nodes = scene.layout_nodes();
@@ -47,7 +47,7 @@ impl Picture {
         }
     }
 
-    /// The area as an SVG has it.
+    /// The area in the form of an SVG's `viewBox`.
     pub(crate) fn view_box(&self) -> String {
         let (left, top, width, height) = self.area;
         format!("{left:.0} {top:.0} {width:.0} {height:.0}")

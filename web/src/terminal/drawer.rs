@@ -36,7 +36,7 @@ fn draw_terminals(page: &Page) -> Html {
     let locale = view.prefs.locale;
     let front = terminals.front;
     let onclick = Callback::from(|event: MouseEvent| {
-        // A click into the terminal means the entry, unless something was marked to be copied.
+        // A click into the terminal focuses its entry field, unless text was selected.
         let selection = gloo::utils::window().get_selection().ok().flatten();
         let marked = selection.is_some_and(|s| !String::from(s.to_string()).is_empty());
         let element = event.target().and_then(|t| t.dyn_into::<web_sys::Element>().ok());
@@ -51,7 +51,7 @@ fn draw_terminals(page: &Page) -> Html {
     html! {
         <div class="terminals" id="terminals">
             <div class="tabs">
-                // The list owns the tabs; what closes and opens terminals stands between them.
+                // The tab list owns the tabs by `aria-owns`, since other buttons are between them.
                 if !terminals.tabs.is_empty() {
                     <span role="tablist" aria-label={locale.say(words::TERMINALS)}
                         aria-owns={owned}></span>
@@ -105,7 +105,7 @@ fn draw_terminals(page: &Page) -> Html {
     }
 }
 
-/// Brings the tab that it stands in into view when that comes to the front.
+/// An invisible element that scrolls its tab into view when the tab comes to the front.
 #[component]
 fn InFront() -> Html {
     let place = use_node_ref();
@@ -121,7 +121,7 @@ fn InFront() -> Html {
     html! { <i hidden={true} ref={place}></i> }
 }
 
-/// A terminal that is shown: the one in front, or one beside it.
+/// The panel of a terminal: the one in front, or one beside it.
 fn panel(page: &Page, index: usize, front: bool, onclick: &Callback<MouseEvent>) -> Html {
     let (is_shell, key) = {
         let terminals = page.terminals();
@@ -165,7 +165,8 @@ fn shell(_: usize, _: bool) -> Html {
     Html::default()
 }
 
-/// Opens a shell: on the host of the selected body, else on that of the terminal in front.
+/// The button that opens a shell on the host of the selected body, or on that of the terminal in
+/// front.
 fn new_shell(page: &Page) -> Html {
     let text = page.say(common::OPEN_SHELL);
     let onclick = {
@@ -196,7 +197,7 @@ fn shell_host(page: &Page) -> String {
     host.unwrap_or_else(|| SHELL.to_owned())
 }
 
-/// What changes how terminals are shown.
+/// The buttons for splitting and text size.
 fn tools(page: &Page) -> Html {
     let (several, beside) = {
         let terminals = page.terminals();
@@ -227,7 +228,7 @@ fn tools(page: &Page) -> Html {
     }
 }
 
-/// Without a terminal, the servers to open one for.
+/// The list of servers to open a terminal for, shown while no terminal is open.
 fn none_open(page: &Page) -> Html {
     let view = page.view();
     let servers = view.scene.bodies.iter().filter(|body| body.has_terminal()).take(12);
@@ -246,7 +247,7 @@ fn none_open(page: &Page) -> Html {
     }
 }
 
-/// Opens a terminal for the next server that has none.
+/// The button that opens a terminal for the next server without one.
 fn new_terminal() -> Html {
     live(&[Topic::Prefs, Topic::Terminals, Topic::Scene], draw_new_terminal)
 }
@@ -273,12 +274,12 @@ fn draw_new_terminal(page: &Page) -> Html {
     }
 }
 
-/// The upper edge of the drawer, which can be dragged or moved with the arrow keys.
+/// The upper edge of the drawer, which resizes it by dragging or with the arrow keys.
 #[component]
 fn Grip() -> Html {
     let page = use_page(&[Topic::Prefs]);
     let dragging = use_state_eq(|| false);
-    // What part of the page the drawer takes, in percent.
+    // The height of the drawer in percent of the page.
     let share = use_state_eq(|| 0);
     {
         let share = share.clone();
@@ -335,14 +336,13 @@ fn drawer_height() -> Option<f64> {
     found(".drawer").map(|drawer| f64::from(drawer.client_height()))
 }
 
-/// What part of the page a height is, in percent.
+/// A height in percent of the page.
 fn share_of(height: f64) -> u32 {
     let whole = found(".page").map_or(0, |page| page.client_height());
     (height / f64::from(whole.max(1)) * 100.0).clamp(0.0, 100.0).round() as u32
 }
 
-/// Gives the drawer a height, within its limits, and says what part of the page that is, in
-/// percent.
+/// Sets the height of the drawer, within its limits. Returns it in percent of the page.
 fn set_height(height: f64) -> u32 {
     let Some(page) = found(".page") else { return 0 };
     let whole = f64::from(page.client_height());

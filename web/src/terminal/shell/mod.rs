@@ -1,8 +1,8 @@
 //! Shells of hosts: terminals of the World with a screen of cells.
 //!
-//! The World has the terminal, its screen (kept by the `vt100` crate) and the programs; here is
-//! what draws it ([`view`], from the runs of [`cells`]) and what turns keys into bytes ([`keys`]).
-//! All that is typed is an action of the session, so it goes back in time with everything else.
+//! The World has the terminal, its screen (by the `vt100` crate) and the programs. Here it is drawn
+//! ([`view`], from the runs of [`cells`]), and keys are converted to bytes ([`keys`]). Everything
+//! typed is an action of the session, so a rewind applies to it.
 
 mod cells;
 mod keys;
@@ -14,7 +14,7 @@ use crate::page::{Page, Pane, Topic};
 
 use super::tabs::Tab;
 
-/// The size of a terminal until its place on the page has been measured.
+/// The size of a terminal until the space for it on the page has been measured.
 const SIZE: (u16, u16) = (80, 24);
 
 /// Opens a new shell on a host, in a tab of its own.
@@ -29,8 +29,7 @@ pub(super) fn open(page: &Page, host: &str) {
     super::focus_entry();
 }
 
-/// Shows the shell of a host with this number, counted from 1, after opening those that are
-/// missing.
+/// Shows the shell of a host with this number, counted from 1. Opens the shells up to it.
 pub(super) fn show(page: &Page, host: &str, number: usize) {
     let shells = || -> Vec<usize> {
         let (lab, terminals) = (page.lab(), page.terminals());
@@ -53,7 +52,7 @@ pub(super) fn show(page: &Page, host: &str, number: usize) {
     }
 }
 
-/// Types a line into the shell of a host that was opened last, or into a new one.
+/// Types a line into the last opened shell of a host, or into a new one.
 pub(super) fn type_line(page: &Page, host: &str, line: &str) {
     let alive = |tab: &Tab| {
         page.lab().world().tty_named(&tab.process).is_some_and(limpid_core::sim::Tty::is_alive)
@@ -82,7 +81,7 @@ pub(super) fn type_line(page: &Page, host: &str, line: &str) {
     }
 }
 
-/// Logs in at a terminal.
+/// Logs in at a terminal, which starts its shell.
 fn log_in(page: &Page, host: &str, terminal: &str) {
     let (columns, rows) =
         page.lab().world().tty_named(terminal).map_or(SIZE, limpid_core::sim::Tty::size);
@@ -94,7 +93,7 @@ fn log_in(page: &Page, host: &str, terminal: &str) {
     }]);
 }
 
-/// A name that no terminal has, now or in a tab.
+/// A terminal name that is not in use, neither in the World nor in a tab.
 fn free_name(page: &Page, host: &str) -> String {
     let (lab, terminals) = (page.lab(), page.terminals());
     let taken = |name: &str| {
