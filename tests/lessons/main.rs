@@ -102,7 +102,8 @@ fn a_lesson_is_short_asks_something_helps_and_ends_with_something_left_to_break(
     }
 }
 
-/// Where words of the glossary are linked first, by their ids, in the order in which lessons are shown.
+/// Where words of the glossary are linked first, by their ids, in the order in which lessons are
+/// shown.
 fn first_links(language: &str) -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../static/lessons");
     let contents = std::fs::read_to_string(root.join("contents.yaml")).expect("the contents");

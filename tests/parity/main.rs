@@ -56,10 +56,12 @@ fn behind_a_proxy_every_reply_belongs_to_its_request_whatever_fails() {
     assert!(replies > 50_000 && errors > 0, "{replies} replies, {errors} errors");
 }
 
-/// Clusters of 6 to 40 nodes, whose slots move as a whole and key by key, with and without nodes that fail.
+/// Clusters of 6 to 40 nodes, whose slots move as a whole and key by key, with and without nodes
+/// that fail.
 #[test]
 fn a_cluster_comes_to_one_view_and_loses_no_write_that_was_confirmed() {
-    // In the later ones a slot was claimed by no node in the end, or two tools moved the same slots.
+    // In the later ones a slot was claimed by no node in the end, or two tools moved the same
+    // slots.
     let known = [428, 677, 721];
     let seeds: Vec<u64> = (1..=300).chain(known).collect();
     let run = |seed| clusters::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));

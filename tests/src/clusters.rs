@@ -1,5 +1,5 @@
-//! Worlds with a cluster of 6 to 40 nodes under traffic in which slots move and replicas take over while
-//! hosts, links, clocks and processes fail at random, and what must hold all the same.
+//! Worlds with a cluster of 6 to 40 nodes under traffic in which slots move and replicas take over
+//! while hosts, links, clocks and processes fail at random, and what must hold all the same.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use limpid_core::store::{StringRef, ValueRef};
 /// Things that go wrong, are mended, or are moved, one after the other.
 const STEPS: u64 = 24;
 
-/// How long two masters may both serve a slot: until the one that is cut off from the majority gives up
-/// (`cluster-node-timeout`, 3 s), and until those that can talk again have.
+/// How long two masters may both serve a slot: until the one that is cut off from the majority
+/// gives up (`cluster-node-timeout`, 3 s), and until those that can talk again have.
 const OVERLAP: Duration = Duration::from_secs(9);
 
 /// How often it is looked who serves what.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How long the world may take to agree when everything is mended: TCP gives up what was cut, votes are
-/// put off, and slots that were open are closed by the tool, which may have to be run again.
+/// How long the world may take to agree when everything is mended: TCP gives up what was cut, votes
+/// are put off, and slots that were open are closed by the tool, which may have to be run again.
 const RECOVERY: Duration = Duration::from_secs(180);
 
 /// How many replies each client must get in the end, and within which time.
@@ -56,8 +56,8 @@ struct Plan {
     nodes_fail: bool,
     /// Whether slots move key by key (MIGRATE), as between nodes of Redis, or as a whole.
     by_key: bool,
-    /// Whether a client takes a write for acknowledged when all replicas of the primary have it (WAIT),
-    /// and the nodes answer when it is on their disk (`appendfsync always`).
+    /// Whether a client takes a write for acknowledged when all replicas of the primary have it
+    /// (WAIT), and the nodes answer when it is on their disk (`appendfsync always`).
     confirms: bool,
 }
 
@@ -70,14 +70,14 @@ impl Plan {
             _ => (3, 1),
         };
         let (nodes_fail, by_key, confirms) = (rng.chance(0.7), rng.chance(0.3), rng.chance(0.5));
-        // MIGRATE deletes a key when the target has it, whether or not the target's replica does: what WAIT
-        // has promised would be lost with the target, here as in Redis.
+        // MIGRATE deletes a key when the target has it, whether or not the target's replica does:
+        // what WAIT has promised would be lost with the target, here as in Redis.
         let confirms = confirms && !(nodes_fail && by_key);
         Plan { primaries, replicas, nodes_fail, by_key, confirms }
     }
 
-    /// Whether a move is ended and mended before the next: a second one beside it might lose keys although
-    /// nothing else fails.
+    /// Whether a move is ended and mended before the next: a second one beside it might lose keys
+    /// although nothing else fails.
     fn is_tidy(self) -> bool {
         self.by_key && !self.nodes_fail
     }
@@ -106,18 +106,19 @@ impl Plan {
 
 /// Runs a world of this seed. The error says what did not hold.
 ///
-/// What must hold: two masters do not both serve a slot for longer than it takes to notice; no reply is
-/// wrong; in a world in which no node fails no acknowledged write is gone, wherever a resharding was
-/// interrupted, and in any world none that WAIT has confirmed; and when everything is mended, all nodes
-/// agree on one owner of every slot, no other node holds keys of it, replicas follow, and the clients
-/// are served.
+/// What must hold: two masters do not both serve a slot for longer than it takes to notice; no
+/// reply is wrong; in a world in which no node fails no acknowledged write is gone, wherever a
+/// resharding was interrupted, and in any world none that WAIT has confirmed; and when everything
+/// is mended, all nodes agree on one owner of every slot, no other node holds keys of it, replicas
+/// follow, and the clients are served.
 ///
-/// In most worlds several tools may move slots at the same time, in opposite directions too, which nobody
-/// should do where slots move key by key. As with Redis, it can happen that then no node claims a slot:
-/// the target of a move has it from `SETSLOT` without a new epoch, since its epoch is the largest that it
-/// knows, while the source has got a larger one by another move and takes the slot back until it, too,
-/// is told. So in the end somebody runs `fix` and agrees to what it proposes. Where no node fails and
-/// slots move key by key, that is done after each move that was interrupted.
+/// In most worlds several tools may move slots at the same time, in opposite directions too, which
+/// nobody should do where slots move key by key. As with Redis, it can happen that then no node
+/// claims a slot: the target of a move has it from `SETSLOT` without a new epoch, since its epoch
+/// is the largest that it knows, while the source has got a larger one by another move and takes
+/// the slot back until it, too, is told. So in the end somebody runs `fix` and agrees to what it
+/// proposes. Where no node fails and slots move key by key, that is done after each move that was
+/// interrupted.
 pub fn run(seed: u64) -> Result<Outcome, String> {
     play(seed, false)
 }
@@ -373,8 +374,8 @@ impl Trial {
         Ok(())
     }
 
-    /// Waits until all agree. What stays open is closed, and what nobody serves is given to a node, by the
-    /// tool for it, with somebody at its terminal.
+    /// Waits until all agree. What stays open is closed, and what nobody serves is given to a node,
+    /// by the tool for it, with somebody at its terminal.
     fn agree(&mut self) -> Result<(), String> {
         let end = self.world.now() + RECOVERY;
         let mut next_fix = self.world.now() + Duration::from_secs(20);
@@ -397,8 +398,8 @@ impl Trial {
         self.act(&format!("login app-1 {terminal}"))?;
         self.run_for(LOOK)?;
         self.act(&format!("type {terminal} redis-trib.rb fix {at}:6379; echo fixed"))?;
-        // It asks whether slots without keys, with keys at one node, and with keys at several are to be given
-        // to a node, and waits for each answer.
+        // It asks whether slots without keys, with keys at one node, and with keys at several are
+        // to be given to a node, and waits for each answer.
         for _ in 0..60 {
             self.run_for(Duration::from_millis(200))?;
             let tty = self.world.tty_named(&terminal).ok_or("nobody can log in")?;

@@ -1,8 +1,8 @@
 //! A server that is killed again and again under load keeps what it said it would keep.
 //!
-//! What a process has handed to the operating system outlives the process, so whatever the policy is,
-//! everything that was acknowledged must be there: also while the file is written anew, and when
-//! values are too long to be written between two requests.
+//! What a process has handed to the operating system outlives the process, so whatever the policy
+//! is, everything that was acknowledged must be there: also while the file is written anew, and
+//! when values are too long to be written between two requests.
 
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,4 +1,5 @@
-//! A `limpid` process (or a peer of it) that a test starts, watches and leaves behind with nothing running.
+//! A `limpid` process (or a peer of it) that a test starts, watches and leaves behind with nothing
+//! running.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
@@ -151,7 +152,8 @@ impl Process {
         self.restart(true);
     }
 
-    /// Ends a node of a cluster, and starts one of this kind on its port with the files that it has left.
+    /// Ends a node of a cluster, and starts one of this kind on its port with the files that it has
+    /// left.
     pub fn become_node(&mut self, kind: Kind) {
         self.terminate();
         let (_, args) = &self.command;
@@ -191,8 +193,8 @@ impl Process {
         }
     }
 
-    /// Starts a program that ends by itself once more, with the same arguments in the same directory,
-    /// and waits for its end, which must be a success.
+    /// Starts a program that ends by itself once more, with the same arguments in the same
+    /// directory, and waits for its end, which must be a success.
     pub fn restart_to_its_end(&mut self) {
         let (program, args) = self.command.clone();
         (self.child, self.output) = spawn(Command::new(&program).args(&args), self.dir.path());

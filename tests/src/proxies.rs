@@ -1,5 +1,5 @@
-//! Worlds with proxies in which links, servers and hosts fail, primaries are replaced and slots move:
-//! no reply is lost, doubled, or given to another client.
+//! Worlds with proxies in which links, servers and hosts fail, primaries are replaced and slots
+//! move: no reply is lost, doubled, or given to another client.
 //!
 //! Every value tells its key and every key its client, so a reply shows by itself whether it is the
 //! one that was asked for; and each client counts with INCR, so that a request that was carried out
@@ -38,8 +38,8 @@ pub struct Outcome {
     pub errors: u64,
 }
 
-/// Runs a world of this seed: behind twemproxy, or behind predixy with fixed servers, with Sentinels,
-/// or with a Cluster. The error says what did not hold.
+/// Runs a world of this seed: behind twemproxy, or behind predixy with fixed servers, with
+/// Sentinels, or with a Cluster. The error says what did not hold.
 pub fn run(seed: u64) -> Result<Outcome, String> {
     let mut rng = Rng::new(seed ^ 0x9_0c1e5);
     let behind = [Behind::Twemproxy, Behind::Fixed, Behind::Sentinels, Behind::Cluster];
@@ -68,8 +68,8 @@ pub fn run(seed: u64) -> Result<Outcome, String> {
         if !client.wrong.is_empty() {
             return fails(format!("wrong: {:?}", client.wrong));
         }
-        // Slots that were moved half-way stay open: what a request for them gets is an error, but it
-        // gets it in time.
+        // Slots that were moved half-way stay open: what a request for them gets is an error, but
+        // it gets it in time.
         if !client.up || world.now().since(client.heard_at) > PATIENCE {
             return fails(format!("not served in the end: {} wait", client.asked.len()));
         }
@@ -173,7 +173,8 @@ impl Behind {
     }
 }
 
-/// Moves the slot of a client's key from one primary of a Cluster to another, as far as they take it.
+/// Moves the slot of a client's key from one primary of a Cluster to another, as far as they take
+/// it.
 fn reshard(world: &mut World, rng: &mut Rng) -> Result<String, String> {
     let key = format!("asks-{}:{}", 1 + rng.below(3), rng.below(KEYS));
     let slot = Slot::of(key.as_bytes());
@@ -256,12 +257,12 @@ enum Question {
     Incr,
 }
 
-/// How long it waits for an answer: longer than predixy holds a request back. A proxy that has given
-/// a client up while the link between them was cut has no way to tell it.
+/// How long it waits for an answer: longer than predixy holds a request back. A proxy that has
+/// given a client up while the link between them was cut has no way to tell it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The time between two batches of questions. Where faults last longer a client asks less often, for the
-/// tests to take no longer.
+/// The time between two batches of questions. Where faults last longer a client asks less often,
+/// for the tests to take no longer.
 const EVERY: Duration = Duration::from_millis(20);
 const SELDOM: Duration = Duration::from_millis(50);
 
@@ -305,8 +306,8 @@ impl Inquirer {
         self.outputs.push_back(Output::Connect { conn, to: self.to.clone().into(), from: None });
     }
 
-    /// How many of the questions that are not answered raise its counter. Behind several connections
-    /// to one server a later one may come first.
+    /// How many of the questions that are not answered raise its counter. Behind several
+    /// connections to one server a later one may come first.
     fn incrs(&self) -> i64 {
         self.asked.iter().filter(|question| matches!(question, Question::Incr)).count() as i64
     }
@@ -523,8 +524,8 @@ fn scenario(proxy: &str) -> Scenario {
     asked(scenario, EVERY)
 }
 
-/// The scenario with clients that look at their replies, instead of those that it has; each asks this
-/// often.
+/// The scenario with clients that look at their replies, instead of those that it has; each asks
+/// this often.
 fn asked(mut scenario: Scenario, every: Duration) -> Scenario {
     scenario.hosts.retain(|host| !host.name.starts_with("client"));
     let predixy = |process: &ProcessSpec| process.program == PREDIXY;

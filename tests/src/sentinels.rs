@@ -1,5 +1,5 @@
-//! A world of servers and Sentinels in which hosts, links, clocks and disks fail at random, and what
-//! must hold all the same.
+//! A world of servers and Sentinels in which hosts, links, clocks and disks fail at random, and
+//! what must hold all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use limpid_core::time::Mono;
 /// Things that go wrong, or are mended, one after the other.
 const STEPS: u64 = 60;
 
-/// How long the world may take to agree: TILT, a failover that is put off because of the one before,
-/// one that ends by its timeout, and the patience of TCP.
+/// How long the world may take to agree: TILT, a failover that is put off because of the one
+/// before, one that ends by its timeout, and the patience of TCP.
 const RECOVERY: Duration = Duration::from_secs(300);
 
 /// What came of one seed.
@@ -34,8 +34,8 @@ pub struct Outcome {
     pub confirmed: u64,
 }
 
-/// How many replicas have to have a write before the writer counts it as safe: both of the two, which
-/// is the least that is a majority of them.
+/// How many replicas have to have a write before the writer counts it as safe: both of the two,
+/// which is the least that is a majority of them.
 const MAJORITY: u32 = 2;
 
 /// Runs a world of this seed. The error says what did not hold, and how to see it in the page.
@@ -122,8 +122,8 @@ impl Trial {
     }
 
     fn play(&mut self, rng: &mut Rng) -> Result<Outcome, String> {
-        // A master is asked for its replicas every ten seconds; one that no Sentinel has ever heard of
-        // cannot be reconfigured by any.
+        // A master is asked for its replicas every ten seconds; one that no Sentinel has ever heard
+        // of cannot be reconfigured by any.
         self.run_for(Duration::from_secs(15))?;
         self.keep_what_is_acknowledged()?;
         for _ in 0..STEPS {
@@ -140,8 +140,8 @@ impl Trial {
         Ok(Outcome { virtual_time, elected, confirmed })
     }
 
-    /// Has every server sync what it writes before it acknowledges it, also after a restart, and the
-    /// writer wait for its replicas.
+    /// Has every server sync what it writes before it acknowledges it, also after a restart, and
+    /// the writer wait for its replicas.
     fn keep_what_is_acknowledged(&mut self) -> Result<(), String> {
         for id in self.servers.clone() {
             let host = self.world.proc(id).and_then(|proc| self.world.host(proc.host));

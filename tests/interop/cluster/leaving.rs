@@ -1,5 +1,5 @@
-//! What becomes of clients that wait, watch or listen when their slot leaves the node: the same with a
-//! node of Limpid as with one of Redis.
+//! What becomes of clients that wait, watch or listen when their slot leaves the node: the same
+//! with a node of Limpid as with one of Redis.
 
 use limpid_core::resp::value::Value;
 use limpid_tests::client::Client;

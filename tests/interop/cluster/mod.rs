@@ -376,8 +376,8 @@ fn clients_are_not_told_of_a_replica_that_loads_a_copy() {
             items.flatten().filter_map(Value::items).any(|node| node.contains(&port))
         };
         assert!(told());
-        // It loses its link, what it misses is more than the backlog holds, and it loads the copy at ten
-        // keys a second, looking after its connections in between.
+        // It loses its link, what it misses is more than the backlog holds, and it loads the copy
+        // at ten keys a second, looking after its connections in between.
         let key = cluster.key_of(index);
         let ok = Value::Simple(b"OK".to_vec());
         assert_eq!(call(replica, "CONFIG SET loading-process-events-interval-bytes 1024"), ok);

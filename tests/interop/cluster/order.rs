@@ -1,5 +1,6 @@
-//! In which order a node checks what is asked of it: whose keys they are comes before what no node of a
-//! cluster does. The same with a node of Limpid as with one of Redis, in every state of a slot.
+//! In which order a node checks what is asked of it: whose keys they are comes before what no node
+//! of a cluster does. The same with a node of Limpid as with one of Redis, in every state of a
+//! slot.
 
 use limpid_core::resp::value::Value;
 use limpid_tests::client::Client;
@@ -9,7 +10,8 @@ use limpid_tests::wait::until;
 
 use super::{call, text};
 
-/// The slot of "b", which the first of two nodes has; "a" and "foo" are the other's, "hello" the first's.
+/// The slot of "b", which the first of two nodes has; "a" and "foo" are the other's, "hello" the
+/// first's.
 const SLOT: &str = "3300";
 
 /// What is asked in each state; lines between MULTI and EXEC on one connection.

@@ -2,8 +2,8 @@
 //! Limpid's: they print the same, line for line.
 //!
 //! Names of nodes, ports and times differ from run to run, and so does the order in which a node
-//! lists the others: the first are given other names here, and lines about different nodes that follow
-//! each other are sorted.
+//! lists the others: the first are given other names here, and lines about different nodes that
+//! follow each other are sorted.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -39,8 +39,8 @@ impl Desk {
         Desk { tool, nodes, ids, apart, dir, told: String::new() }
     }
 
-    /// Runs a tool with these words, among which `@1` is the address of a node, `#1` its name, `@a` the
-    /// server apart and `%` a directory. What is typed comes from `input`.
+    /// Runs a tool with these words, among which `@1` is the address of a node, `#1` its name, `@a`
+    /// the server apart and `%` a directory. What is typed comes from `input`.
     fn run(&mut self, line: &str, input: &str) {
         let words = line.split(' ').map(|word| self.meant(word));
         let mut command = match self.tool {
@@ -149,8 +149,8 @@ impl Desk {
     }
 }
 
-/// What a line that may change places with its neighbours is about: lines that follow each other and
-/// are of one sort are sorted. `None` if its place counts.
+/// What a line that may change places with its neighbours is about: lines that follow each other
+/// and are of one sort are sorted. `None` if its place counts.
 fn sort_of(line: &str) -> Option<&'static str> {
     // `@1 (#1...) -> 0 keys`, `127.0.0.1:7000: OK`
     let is_about_node = |line: &str| {
@@ -228,7 +228,8 @@ fn both_print_the_same(script: impl Fn(&mut Desk) + Sync) {
 fn slots_are_rebalanced() {
     const REBALANCE: &str = "rebalance @0 --cluster-use-empty-masters";
     // A slot takes a node some writes of its nodes.conf, so few are to move. Sums of weights that
-    // divide the slots leave no rest, which the tool would give to whichever node it has seen first.
+    // divide the slots leave no rest, which the tool would give to whichever node it has seen
+    // first.
     const WEIGHTS: &str = "--cluster-weight #0=42 #1=43 #2=42 #3=1";
     both_print_the_same(|desk| {
         desk.run("create @0 @1 @2 --cluster-yes", "");

@@ -1,5 +1,5 @@
-//! Slots that move as a whole (`CLUSTER MIGRATESLOTS`), and what Debian's `redis-benchmark --cluster`
-//! makes of a cluster of Limpid.
+//! Slots that move as a whole (`CLUSTER MIGRATESLOTS`), and what Debian's `redis-benchmark
+//! --cluster` makes of a cluster of Limpid.
 
 use std::process::Command;
 use std::thread;

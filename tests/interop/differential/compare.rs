@@ -28,7 +28,8 @@ pub(crate) enum Compare {
     UnorderedNumbers,
     /// The name of an encoding, which for collections is another one in Redis 7.2 than in 7.0.
     Encoding,
-    /// What DUMP gave: Redis 7.0 keeps small sets in another form than 7.2, and tables in any order.
+    /// What DUMP gave: Redis 7.0 keeps small sets in another form than 7.2, and tables in any
+    /// order.
     Payload,
     /// What XINFO GROUPS gave, apart from how many consumers a group has.
     Groups,

@@ -496,7 +496,8 @@ pub(crate) const GROUPS: &[Group] = &[
                     "GET key",
                 ],
             ),
-            // The libraries, their functions and their flags come in the order of a table of each server.
+            // The libraries, their functions and their flags come in the order of a table of each
+            // server.
             (Unordered, &["FUNCTION LIST [LIBRARYNAME libname] [WITHCODE]", "FUNCTION STATS"]),
         ],
     },

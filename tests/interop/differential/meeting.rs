@@ -129,9 +129,9 @@ const BLOCKING: Meeting = Meeting {
 
 /// Streams that are read with a group have keys of their own, which stay: when such a key or its
 /// group goes, 7.2 says so in other words than 7.0. And each waits for one stream: if several get
-/// entries within a transaction, 7.2 gives all of them, and 7.0 one. Streams that are read without a
-/// group are never left without the entry that was added last: 7.0 then answers a waiting XREAD with
-/// no entries, and 7.2 lets it wait on.
+/// entries within a transaction, 7.2 gives all of them, and 7.0 one. Streams that are read without
+/// a group are never left without the entry that was added last: 7.0 then answers a waiting XREAD
+/// with no entries, and 7.2 lets it wait on.
 const READING: Meeting = Meeting {
     name: "reading",
     first: &[(0, "XGROUP CREATE l1 g $ MKSTREAM"), (0, "XGROUP CREATE l2 g $ MKSTREAM")],

@@ -134,9 +134,9 @@ fn the_server_answers_as_redis_does() {
 fn compare(group: &str) {
     let named = |g: &&Group| g.name == group;
     let own: Vec<Shape> = GROUPS.iter().filter(named).flat_map(shapes).collect();
-    // Between operations on bits a HyperLogLog is soon a broken one, of which redis-server has changed
-    // a part before it refuses the rest; Limpid leaves it alone.
-    // Scripts hand on what has no order, such as the members of a set, so they stay among themselves.
+    // Between operations on bits a HyperLogLog is soon a broken one, of which redis-server has
+    // changed a part before it refuses the rest; Limpid leaves it alone. Scripts hand on what has
+    // no order, such as the members of a set, so they stay among themselves.
     let mixes = |g: &&Group| {
         !(group == "bitmap" && g.name == "hyperloglog")
             && (g.name != "scripting" || group == "scripting")

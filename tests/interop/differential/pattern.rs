@@ -2,8 +2,8 @@
 //!
 //! `SET key value [NX|XX] [GET] [EX secs|KEEPTTL]` reads as in Redis's documentation: words in
 //! capitals stand for themselves (as does any word after `=`), words in small letters are kinds
-//! of values (see [`Kind`](super::values::Kind)), `[…]` may be left out, `(…)` groups, `|` chooses, and `+` or
-//! `*` after a word or a group repeats it, at least once or not.
+//! of values (see [`Kind`](super::values::Kind)), `[…]` may be left out, `(…)` groups, `|` chooses,
+//! and `+` or `*` after a word or a group repeats it, at least once or not.
 
 use limpid_core::rng::Rng;
 

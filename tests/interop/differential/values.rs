@@ -66,7 +66,8 @@ const KINDS: &[(&str, Generator)] = &[
     ("client", |rng| pick(rng, &["@0", "@1", "@2", "@3", "@0", "@1", "0", "x"])),
 ];
 
-/// Kinds of what scripts and functions take, which stand in no other command's place: `any` makes none.
+/// Kinds of what scripts and functions take, which stand in no other command's place: `any` makes
+/// none.
 const OF_SCRIPTS: &[(&str, Generator)] = &[
     ("script", script),
     ("sha", |rng| {

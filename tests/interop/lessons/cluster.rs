@@ -18,7 +18,8 @@ use crate::cluster::tools::sorted;
 /// A directory in which commands are typed, and the servers that these start.
 struct Desk {
     dir: TempDir,
-    /// The addresses of the notes, where these are here, and the name that the node has in its cluster.
+    /// The addresses of the notes, where these are here, and the name that the node has in its
+    /// cluster.
     hosts: Vec<Host>,
     password: Option<&'static str>,
 }
@@ -386,8 +387,8 @@ S: #5 127.0.0.1:30006
     );
     assert!(told.contains("slots:[0-1999],[5461-10922] (7462 slots) master"), "{told}");
 
-    // A master is killed, and its replica takes over; then it is a replica. One that has no copy of the
-    // data yet could not take over.
+    // A master is killed, and its replica takes over; then it is a replica. One that has no copy of
+    // the data yet could not take over.
     for port in 30001..=30006 {
         desk.until(&format!("redis-cli -p {port} info replication"), |told| {
             told.contains("role:master") || told.contains("master_link_status:up")

@@ -37,8 +37,8 @@ fn twemproxy_shards_over_two_servers_and_refuses_what_it_cannot_shard() {
     let args = ["-c", "nutcracker.yml", "-s", &stats, "-a", "127.0.0.1"];
     let (proxy, _link) = named("nutcracker", &args, &[("nutcracker.yml", &config)], listen);
     let mut typed = proxy.client();
-    // Keys that differ in their first letters: FNV-1a puts keys that differ only in the last one side
-    // by side on the ring, so that all of them may lie on one arc.
+    // Keys that differ in their first letters: FNV-1a puts keys that differ only in the last one
+    // side by side on the ring, so that all of them may lie on one arc.
     for i in 1..=100 {
         let (key, value) = (format!("{i}k"), format!("sss{i}"));
         assert_eq!(text(&typed.call(&["set", &key, &value])), "OK");

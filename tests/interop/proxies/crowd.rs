@@ -1,5 +1,6 @@
-//! Clients that see by themselves whether a reply is theirs: every value tells its client, its key and
-//! when it was written, and each client counts, so that what is carried out twice shows as well.
+//! Clients that see by themselves whether a reply is theirs: every value tells its client, its key
+//! and when it was written, and each client counts, so that what is carried out twice shows as
+//! well.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,8 +19,8 @@ const CLIENTS: u64 = 8;
 /// Keys of each client.
 const KEYS: u64 = 12;
 
-/// How long a client waits after each round, so that the servers and Sentinels of a small machine have
-/// time for each other.
+/// How long a client waits after each round, so that the servers and Sentinels of a small machine
+/// have time for each other.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// What a proxy tells its clients while a server is gone, in the words of the originals.
@@ -85,7 +86,8 @@ impl Crowd {
         self.shared.forgetful.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until each client has been served all that it asked for in a round that begins from now on.
+    /// Waits until each client has been served all that it asked for in a round that begins from
+    /// now on.
     pub(super) fn is_served(&self) {
         self.has("served", |progress| &progress.served);
     }

@@ -1,5 +1,5 @@
-//! What stands behind a proxy is cut off, stands still, dies, changes its role or moves, while clients
-//! look whether every reply is theirs.
+//! What stands behind a proxy is cut off, stands still, dies, changes its role or moves, while
+//! clients look whether every reply is theirs.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -18,9 +18,9 @@ fn signal(program: &Program, name: &str) {
     assert!(status.is_ok_and(|status| status.success()), "kill {name}");
 }
 
-/// Fixed servers: their connections are cut, one stands still, one dies and comes back. The proxy waits
-/// longer for a reply than a server of a busy machine takes: a request that it gives up, the server may
-/// still carry out, behind the next one.
+/// Fixed servers: their connections are cut, one stands still, one dies and comes back. The proxy
+/// waits longer for a reply than a server of a busy machine takes: a request that it gives up, the
+/// server may still carry out, behind the next one.
 fn fixed_servers_fail(proxy: impl Fn(u16, &[Program]) -> Program) {
     let [listen] = ports();
     let mut servers: Vec<Program> = ports::<3>().map(|port| redis(port, &[])).into();
@@ -34,8 +34,8 @@ fn fixed_servers_fail(proxy: impl Fn(u16, &[Program]) -> Program) {
             crowd.is_served();
         }
     }
-    // What a server that stood still was told before, it carries out afterwards, perhaps behind what
-    // it was told later.
+    // What a server that stood still was told before, it carries out afterwards, perhaps behind
+    // what it was told later.
     crowd.may_forget();
     signal(&servers[0], "-STOP");
     crowd.is_refused();
@@ -165,8 +165,8 @@ fn clients_of_predixy_do_not_notice_that_slots_move_and_roles_are_exchanged() {
     assert_eq!(seen.errors, 0, "of {}", seen.replies);
 }
 
-/// Has a replica become a primary. A manual failover is given up after five seconds, which may pass on a
-/// busy machine; then it is asked for again, as a person would.
+/// Has a replica become a primary. A manual failover is given up after five seconds, which may pass
+/// on a busy machine; then it is asked for again, as a person would.
 fn takes_over(replica: &Process, how: &str) {
     const GIVEN_UP: Duration = Duration::from_secs(6);
     let ask = || {

@@ -344,8 +344,8 @@ fn a_server_that_stands_still_is_told_in_the_same_words() {
         }
     };
     signal("-STOP");
-    // What waits behind it on the same connection is told the same, and what the proxy answers by itself
-    // keeps its place.
+    // What waits behind it on the same connection is told the same, and what the proxy answers by
+    // itself keeps its place.
     let answers = both.each_ref().map(|side| {
         let mut client = side.proxy.client();
         client.send(&["GET", &key]);

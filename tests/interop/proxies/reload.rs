@@ -1,5 +1,5 @@
-//! Configuration files that are checked before they are used, and taken over by SIGHUP while clients
-//! stay connected.
+//! Configuration files that are checked before they are used, and taken over by SIGHUP while
+//! clients stay connected.
 
 use std::process::{Command, Output};
 

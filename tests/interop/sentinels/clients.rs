@@ -19,8 +19,8 @@ fn group() -> Group {
     Group::new([Limpid; 3], [(Limpid, LINES); 3], &[])
 }
 
-/// Runs a scenario that prints "writing" when it has written through the first master and "done" when
-/// it has written through the next; between these the master is killed.
+/// Runs a scenario that prints "writing" when it has written through the first master and "done"
+/// when it has written through the next; between these the master is killed.
 fn goes_on(mut interpreter: Command, scenario: &str) {
     let mut group = group();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/sentinels").join(scenario);

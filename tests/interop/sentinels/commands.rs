@@ -1,5 +1,5 @@
-//! What Sentinels answer, and what they keep in their files: one of Redis and one of Limpid in the same
-//! state.
+//! What Sentinels answer, and what they keep in their files: one of Redis and one of Limpid in the
+//! same state.
 
 use limpid_core::resp::value::Value;
 use limpid_tests::client::Client;

@@ -10,8 +10,8 @@ use limpid_tests::process::{binary, free_port};
 use limpid_tests::wait::{until, until_some};
 use tempfile::TempDir;
 
-/// A machine of the notes: a home directory, Redis's programs in PATH, and ports that stand for those
-/// of the notes, in what is typed as in what is printed.
+/// A machine of the notes: a home directory, Redis's programs in PATH, and ports that stand for
+/// those of the notes, in what is typed as in what is printed.
 struct Machine {
     home: TempDir,
     /// A port of the notes, and the one that is free here.
@@ -113,8 +113,8 @@ impl Machine {
         sentinel
     }
 
-    /// The notes wait for 30 s, or 5 s, until a master counts as down. An election in which the votes
-    /// are split is repeated after twice the failover's timeout, which is minutes there.
+    /// The notes wait for 30 s, or 5 s, until a master counts as down. An election in which the
+    /// votes are split is repeated after twice the failover's timeout, which is minutes there.
     fn impatient(&self, sentinels: &[u16], master: &str) {
         let set =
             format!("SENTINEL SET {master} down-after-milliseconds 1000 failover-timeout 10000");

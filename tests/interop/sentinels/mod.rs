@@ -18,8 +18,8 @@ struct Group {
     sentinels: Vec<Process>,
 }
 
-/// Directives of a Sentinel for `mymaster` that all tests share: what takes seconds by default takes
-/// tenths of them.
+/// Directives of a Sentinel for `mymaster` that all tests share: what takes seconds by default
+/// takes tenths of them.
 const QUICK: &str = "sentinel failover-timeout mymaster 5000\n";
 
 impl Group {

@@ -7,11 +7,10 @@
 //! fails, it is killed, and its disk fails.
 //! `measure sentinels [seeds] [first seed]`: whether Sentinels agree on one master after hosts,
 //! links, clocks and disks failed.
-//! `measure proxies [seeds] [first seed]`: whether behind a proxy every reply belongs to its request,
-//! whatever fails, while primaries are replaced and slots move.
-//! `measure clusters [seeds] [first seed]`: whether a cluster comes to one view after slots moved while
-//! hosts, links and clocks failed; and how fast a world with a hundred nodes runs. Of one seed, what
-//! happens in it.
+//! `measure proxies [seeds] [first seed]`: whether behind a proxy every reply belongs to its
+//! request, whatever fails, while primaries are replaced and slots move. `measure clusters [seeds]
+//! [first seed]`: whether a cluster comes to one view after slots moved while hosts, links and
+//! clocks failed; and how fast a world with a hundred nodes runs. Of one seed, what happens in it.
 //! `measure turns [keys]`: the longest turn of a server, in microseconds of processor time, while
 //! keys are added.
 
