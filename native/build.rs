@@ -1,7 +1,7 @@
-//! Sees to it that the page in `dist/` is embedded anew when it has changed.
+//! Rebuilds the binary when the page in `dist/`, which it embeds, has changed.
 
 fn main() {
-    // The folder is there even if no page was built, so that cargo can watch it.
+    // Created even if no page was built: cargo can only watch a folder that exists.
     let dist = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist");
     if let Err(error) = std::fs::create_dir_all(&dist) {
         println!("cargo::warning=cannot make {}: {error}", dist.display());

@@ -1,8 +1,8 @@
-// Between this page and the one that it is embedded in: the messages of docs/embedding.md, the
-// conventions of LTI, H5P and edX, and xAPI statements. Loaded only inside a frame.
+// Communication with the embedding page: the messages of docs/embedding.md, the conventions of LTI,
+// H5P and edX, and xAPI statements. Loaded only inside a frame.
 //
-// What comes in is believed if it comes from the parent window and from its origin, and if it has
-// the shape that is expected. All other messages change nothing and are not answered.
+// A message is accepted if it comes from the parent window and its origin, and has the expected
+// shape. All other messages are ignored and not answered.
 
 const VERSION = 1;
 
@@ -10,11 +10,11 @@ const query = new URLSearchParams(location.search);
 const host = originOfHost();
 const lab = () => window.wasmBindings;
 
-/** The origin of the page around this one. */
+/** The origin of the embedding page. */
 function originOfHost() {
   const told = query.get("origin");
   const known = location.ancestorOrigins?.[0] ?? originOf(document.referrer);
-  // Where the browser knows it, it cannot be told otherwise.
+  // What the browser reports comes before the parameter.
   return known ?? originOf(told) ?? null;
 }
 
@@ -27,14 +27,14 @@ function originOf(url) {
 }
 
 function post(message) {
-  // A sandboxed host has no origin that could be named.
+  // A sandboxed embedding page has an opaque origin, which cannot be named.
   const to = host && host !== "null" ? host : "*";
   window.parent.postMessage(message, to);
 }
 
 const send = (type, fields) => post({ limpid: VERSION, type, ...fields });
 
-// Looking at the lab -------------------------------------------------------------------------
+// State of the lab ---------------------------------------------------------------------------
 
 let status = null;
 let told = 0;
@@ -53,7 +53,7 @@ function look() {
   }
   goals(before?.lesson, status.lesson);
   events();
-  // While it runs, time alone is told of once a second.
+  // While time runs and nothing else changes, the state is sent once a second.
   if (shape(status) !== shape(before) || performance.now() - told > 1000) {
     told = performance.now();
     send("state", { state: status });
@@ -78,7 +78,7 @@ function goals(before, now) {
 }
 
 function events() {
-  // Back in time, the same may happen again.
+  // After a rewind, events are reported again.
   if (status.now < seen) seen = status.now;
   for (const event of JSON.parse(lab().limpid_events(seen))) {
     seen = Math.max(seen, event.at);
@@ -98,7 +98,7 @@ function grade() {
   return { lesson: lesson.id, done: raw, of: max, score: scaled, complete: lesson.complete };
 }
 
-/** A statement as xAPI has it, but for the actor, whom only the host knows. */
+/** Sends an xAPI statement without the actor, which only the embedding page knows. */
 function statement(verb, id, name, result) {
   const display = status.locale;
   send("xapi", {
@@ -118,12 +118,12 @@ function statement(verb, id, name, result) {
   });
 }
 
-// Being asked --------------------------------------------------------------------------------
+// Requests -----------------------------------------------------------------------------------
 
 const text = (value, most = 4096) => typeof value === "string" && value.length <= most;
 const optional = (value) => value === undefined || text(value);
 
-/** What may be asked: whether the fields have the expected shape, and what is done. */
+/** The requests by type: `suits` checks the shape of the fields, `act` carries the request out. */
 const requests = {
   load: {
     suits: (m) => (text(m.lesson) || text(m.scenario)) && optional(m.locale) && optional(m.theme),
@@ -155,7 +155,7 @@ const requests = {
   getGrade: { suits: () => true, act: grade },
 };
 
-/** Types a line. The promise holds what came of it, once the prompt is back. */
+/** Types a line. The promise resolves to its output once the prompt is back. */
 function execute(at, line, shell) {
   const asked = JSON.parse(lab().limpid_exec(at, line, shell));
   if (!asked) return undefined;
@@ -193,9 +193,9 @@ addEventListener("message", ({ data, source, origin }) => {
   if (data.limpid === VERSION && isNamed) request(data);
 });
 
-// How high it would like to be ---------------------------------------------------------------
+// Height -------------------------------------------------------------------------------------
 
-/** Pixels in which everything that is shown can be used. */
+/** The height in pixels in which all visible parts can be used. */
 function height() {
   const asked = Number(query.get("height"));
   if (asked > 0) return Math.min(asked, 4000);
@@ -205,7 +205,7 @@ function height() {
   const bars = (controls === "full" ? 48 : 0) + (controls === "none" ? 0 : narrow ? 88 : 56);
   const map = panes.includes("map") ? 360 : 0;
   const drawer = panes.includes("terminal") || panes.includes("log") ? 240 : 0;
-  // In a narrow frame there is one pane at a time, and a line to choose.
+  // A narrow frame shows one pane at a time, and a line of tabs.
   if (narrow) return bars + 48 + Math.max(map, drawer, 400);
   return bars + Math.max(map + drawer, panes.includes("lesson") ? 480 : 0);
 }
@@ -233,7 +233,7 @@ const JS_INPUT = {
   getGrade: () => JSON.stringify(grade()),
   getState: () => lab().limpid_state(),
   setState: (state) => {
-    // At first edX has none.
+    // At first edX has no state to set.
     if (text(state, 32_000_000) && state !== "") lab().limpid_set_state(state);
     return "";
   },
@@ -261,7 +261,7 @@ function channel(data) {
   }
 }
 
-// Out of sight the World stands still --------------------------------------------------------
+// Out of view the World is paused ------------------------------------------------------------
 
 let inSight = true;
 
@@ -272,7 +272,7 @@ new IntersectionObserver((entries) => {
 
 addEventListener("limpid-change", look);
 addEventListener("resize", resize);
-// Also when the first program gives place to the whole one.
+// Also fires when the whole program takes over from the first one.
 addEventListener("TrunkApplicationStarted", begin);
 
 function begin() {

@@ -1,10 +1,10 @@
-// Runs before the first paint, from a file of its own, since the content-security policy allows
-// no script inside the document.
+// Runs before the first paint. A file of its own, since the Content-Security-Policy allows no inline
+// script.
 (function () {
   var root = document.documentElement;
   root.className = "scripted";
 
-  // The theme is known at once, so that nobody is dazzled while the rest loads.
+  // Sets the theme at once, so that a dark page does not flash white while it loads.
   var theme = /[?&]theme=(dark|light)\b/.exec(location.search);
   try {
     theme = theme ? theme[1] : localStorage.getItem("limpid.theme");
@@ -13,7 +13,7 @@
   }
   if (theme === "dark" || theme === "light") root.setAttribute("data-theme", theme);
 
-  // Browsers without these never reach the loader, which would tell otherwise.
+  // Browsers without these never run the loader, which would report the failure.
   var modules = "noModule" in document.createElement("script");
   if (typeof WebAssembly !== "object" || !modules) root.className = "scripted failed";
 })();

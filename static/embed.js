@@ -1,14 +1,14 @@
-// <limpid-lab>: a running lab inside another page. One script, no dependencies; docs/embedding.md
-// describes attributes, methods and events.
+// The custom element <limpid-lab>: a running lab inside another page. One script, no dependencies;
+// docs/embedding.md describes attributes, methods and events.
 //
 //   <script async src="https://…/embed.js"></script>
 //   <limpid-lab lesson="server/first-server" locale="zh"></limpid-lab>
 (() => {
   const VERSION = 1;
-  // Where this script is, the page is too.
+  // The page is served from the same folder as this script.
   const base = new URL("./", document.currentScript.src);
 
-  // Attributes that become parameters of the page's address.
+  // Attributes that are passed on as parameters of the page's address.
   const PARAMETERS = [
     "lesson", "scenario", "locale", "theme", "panes", "controls", "autoplay", "speed", "at", "readonly",
   ];
@@ -52,7 +52,7 @@
     constructor() {
       super();
       const root = this.attachShadow({ mode: "open" });
-      // A sheet of its own, so that a page without inline styles takes it as well.
+      // A constructed style sheet also works where a policy forbids inline styles.
       const sheet = new CSSStyleSheet();
       sheet.replaceSync(STYLE);
       root.adoptedStyleSheets = [sheet];
@@ -76,7 +76,7 @@
       this.connectedCallback();
     }
 
-    /** Starts the lab, if a poster still stands for it. */
+    /** Starts the lab, replacing its poster. */
     start() {
       if (this.#frame) return;
       this.#clear();
@@ -84,7 +84,7 @@
       frame.title = this.getAttribute("title") || this.#words().lab;
       frame.allow = "clipboard-read; clipboard-write; fullscreen";
       frame.referrerPolicy = "no-referrer";
-      // Labs further down are fetched when one comes near; all share what the first one fetched.
+      // Labs further down load when scrolled near; all share the files that the first one loaded.
       frame.loading = "lazy";
       if (this.hasAttribute("sandbox")) frame.setAttribute("sandbox", "allow-scripts allow-downloads");
       frame.src = this.#address();
@@ -97,7 +97,7 @@
     pause() { return this.#ask("pause"); }
     /** Goes to a moment such as "1.5s". */
     seek(to) { return this.#ask("seek", { to }); }
-    /** Types a line at a server; the promise holds `{ output }`. With `shell` it is a host's shell. */
+    /** Types a line into a server's redis-cli, or with `shell` into a host's shell; resolves to `{ output }`. */
     exec(at, line, { shell } = {}) { return this.#ask("exec", { at, line, shell }); }
     /** Opens a lesson or a scenario: `{ lesson }` or `{ scenario }`. */
     load(what) { return this.#ask("load", what); }
@@ -106,7 +106,7 @@
     getState() { return this.#ask("getState"); }
     setState(state) { return this.#ask("setState", { state }); }
 
-    /** What the lab said of itself last. */
+    /** The last state that the lab reported. */
     get status() { return this.#status; }
 
     #words() {
@@ -134,7 +134,7 @@
       element.style.height = `${asked > 0 ? asked : 560}px`;
     }
 
-    /** The first moment as a picture, until somebody wants more. */
+    /** Shows the poster, a picture of the first moment, with a button that starts the lab. */
     #show() {
       const button = document.createElement("button");
       const image = document.createElement("img");
@@ -168,7 +168,7 @@
     #ask(type, fields = {}) {
       if (!this.#frame) this.start();
       const message = { limpid: VERSION, type, id: ++this.#number, ...fields };
-      // What is undefined is left out, so that the other side sees no such field.
+      // Undefined fields are removed, since a structured clone would keep them.
       for (const [key, value] of Object.entries(message)) if (value === undefined) delete message[key];
       return new Promise((resolve, reject) => {
         this.#asked.set(message.id, { resolve, reject, message });
@@ -177,7 +177,7 @@
     }
 
     #post(message) {
-      // A sandboxed frame has no origin that could be named.
+      // A sandboxed frame has an opaque origin, which cannot be named.
       this.#frame.contentWindow.postMessage(message, this.hasAttribute("sandbox") ? "*" : base.origin);
     }
 
@@ -194,7 +194,7 @@
           return;
         }
         case "ready":
-          // Once more after the frame has loaded itself again.
+          // Arrives again after the frame was reloaded.
           this.#ready = data;
           this.#status = data.state;
           this.#resume().finally(() => {
@@ -221,7 +221,7 @@
       this.dispatchEvent(new CustomEvent(`limpid-${type}`, { detail, bubbles: true, composed: true }));
     }
 
-    /** With `keep="name"` the host page remembers the session under that name. */
+    /** The storage key: with `keep="name"` the embedding page saves the session under that name. */
     #key() {
       const name = this.getAttribute("keep");
       return name ? `limpid-lab:${name}` : null;
@@ -251,7 +251,7 @@
         try {
           localStorage.setItem(key, await this.getState());
         } catch {
-          // A page without storage forgets.
+          // Without storage the session is not saved.
         }
       }, 500);
     }

@@ -1,10 +1,10 @@
-// Long links, packed: `#z=` and the fragment of a session, deflated, in base64url. Browsers have
-// deflate, so the page's program needs none.
+// Compressed links: `#z=` and the fragment of a session, deflated, in base64url. Uses the browser's
+// deflate, so that the page's program needs none.
 
-// What a packed link may hold, in bytes. A session that long would not fit into a link anyway.
+// The largest unpacked fragment, in bytes. A session that long would not fit into a link anyway.
 const MOST = 4_000_000;
 
-/** The packed form of a fragment without `#`. */
+/** Compresses a fragment, given without `#`. */
 export async function pack(fragment) {
   const bytes = new TextEncoder().encode(fragment);
   const packed = await through(new CompressionStream("deflate-raw"), bytes);
@@ -13,7 +13,7 @@ export async function pack(fragment) {
   return "z=" + btoa(text).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 
-/** Puts the unpacked fragment into the address bar, before the page's program reads it. */
+/** Replaces the fragment in the address bar by the unpacked one, before the program reads it. */
 export async function unpackAddress() {
   let fragment;
   try {
@@ -22,7 +22,7 @@ export async function unpackAddress() {
     const bytes = await through(new DecompressionStream("deflate-raw"), packed);
     fragment = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    fragment = "v=1&broken=1"; // The page says so.
+    fragment = "v=1&broken=1"; // The page shows an error.
   }
   history.replaceState(null, "", "#" + fragment);
 }
@@ -30,7 +30,7 @@ export async function unpackAddress() {
 async function through(stream, bytes) {
   const writer = stream.writable.getWriter();
   const written = writer.write(bytes).then(() => writer.close());
-  written.catch(() => {}); // Reading fails as well, and tells.
+  written.catch(() => {}); // Reading fails as well, and reports the error.
   const pieces = [];
   let length = 0;
   for (const reader = stream.readable.getReader(); ; ) {

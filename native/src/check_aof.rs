@@ -1,7 +1,7 @@
-//! `limpid check-aof`, also as `redis-check-aof`: whether an append-only file is in order, and how
-//! far. With `--fix` a torn end is cut off, with `--truncate-to-timestamp` what came after a moment.
+//! `limpid check-aof`, also as `redis-check-aof`: checks an append-only file. `--fix` cuts off an
+//! incomplete end, `--truncate-to-timestamp` everything that was written after that time.
 //!
-//! It says what Redis's program says, since scripts read that.
+//! The output is that of Redis's program, since scripts read it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -11,18 +11,18 @@ use std::process::ExitCode;
 use limpid_core::persist::aof::{MAX_LINE, Manifest, RDB_MAGIC, TIMESTAMP};
 use limpid_core::persist::rdb::{ReadOptions, Reader};
 
-/// The longest line that tells a number: the buffer of Redis's program, without its end.
+/// The longest line that holds a number, in bytes: the buffer of Redis's program without the NUL.
 const NUMBER_LINE: u64 = 127;
 
 /// What the program was told to do.
 #[derive(Clone, Copy, Default)]
 struct Task {
     fix: bool,
-    /// Seconds since 1970 behind which the file is to end; 0 for never.
+    /// Unix time in seconds after which the file is cut off; 0 means that it is not.
     to_timestamp: i64,
 }
 
-/// How a file is.
+/// The result of checking a file.
 enum Verdict {
     Valid,
     Empty,
@@ -30,10 +30,10 @@ enum Verdict {
     TimestampTruncated,
 }
 
-/// What ends the program: it has been printed.
+/// A failure that ends the program. Its message has been printed.
 struct Failed;
 
-/// Runs the program with the arguments behind its name.
+/// Runs the program with the arguments that follow its name.
 pub(crate) fn main(program: &str, args: &[String]) -> ExitCode {
     let (task, path) = match args {
         [path] => (Task::default(), path),
@@ -116,7 +116,7 @@ fn tell(verdict: &Verdict, name: &str, kind: &str, task: Task) {
     }
 }
 
-/// A manifest consists of comments and of lines that begin with `file`.
+/// Whether a file is a manifest: comments and lines that begin with `file`.
 fn is_manifest(path: &Path) -> Result<bool, Failed> {
     let file = File::open(path).map_err(|e| cannot_open(path, &e))?;
     let mut lines = BufReader::new(file);
@@ -144,31 +144,31 @@ fn is_rdb(path: &Path) -> Result<bool, Failed> {
 }
 
 fn cannot_open(path: &Path, error: &io::Error) -> Failed {
-    println!("Cannot open file {}: {}", path.display(), words(error));
+    println!("Cannot open file {}: {}", path.display(), strerror(error));
     Failed
 }
 
-/// The words of `strerror` alone.
-fn words(error: &io::Error) -> String {
+/// The text that `strerror` has for an error, without the error number.
+fn strerror(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-/// One file.
+/// A file to check: one of those that a manifest names, or an append-only file by itself.
 struct Part<'a> {
     task: Task,
     name: &'a str,
     path: &'a Path,
-    /// Whether it is the last, which alone may be cut.
+    /// Whether it is the last file. Only that one may be truncated.
     last: bool,
-    /// Whether it begins as RDB.
+    /// Whether it begins with an RDB preamble.
     rdb: bool,
 }
 
 impl Part<'_> {
     fn check(&self) -> Result<Verdict, Failed> {
         let file = OpenOptions::new().read(true).write(true).open(self.path).map_err(|e| {
-            println!("Cannot open file {}: {}, aborting...", self.path.display(), words(&e));
+            println!("Cannot open file {}: {}, aborting...", self.path.display(), strerror(&e));
             Failed
         })?;
         let size = file.metadata().map_err(|_| self.failed("Cannot stat file:"))?.len();
@@ -261,7 +261,7 @@ impl Part<'_> {
         })
     }
 
-    /// Checks the RDB that the file begins with. Returns where it ends.
+    /// Checks the RDB preamble. Returns the offset at which it ends.
     fn check_preamble(&self) -> Result<u64, Failed> {
         println!("[offset 0] Checking RDB file {}", self.path.display());
         let insane = |offset: u64, reason: &str| {
@@ -291,7 +291,7 @@ impl Part<'_> {
         Ok(reader.offset())
     }
 
-    /// Reads an annotation. Returns where it begins, if the file is to be cut there.
+    /// Reads a timestamp annotation. Returns its offset if the file is to be cut there.
     fn annotation(&self, scan: &mut Scan<'_>) -> Result<Option<u64>, Failed> {
         let start = scan.position;
         let line = scan
@@ -337,16 +337,16 @@ fn confirmed() -> bool {
     io::stdin().read_line(&mut answer).is_ok() && answer.to_ascii_lowercase().starts_with('y')
 }
 
-/// A walk through the records of a file.
+/// Reads the records of a file one after another.
 struct Scan<'a> {
     input: BufReader<&'a File>,
     position: u64,
     line: u64,
-    /// Where the read at hand began.
+    /// The offset at which the current read began, for error messages.
     began: u64,
     error: String,
     ended: bool,
-    /// Where the transaction begins that has not ended.
+    /// The offset of a MULTI that no EXEC has ended yet: the file is sane up to there.
     sane: Option<u64>,
 }
 
@@ -376,7 +376,7 @@ impl<'a> Scan<'a> {
         Ok(line)
     }
 
-    /// Reads a command; `None` if there is none.
+    /// Reads a command; `None` at the end of the file or after an error.
     fn record(&mut self, path: &Path) -> io::Result<Option<()>> {
         let start = self.position;
         let Some(count) = self.number(b'*')? else { return Ok(None) };
@@ -423,7 +423,7 @@ impl<'a> Scan<'a> {
         false
     }
 
-    /// Reads an argument; of a long one only the beginning comes back.
+    /// Reads an argument. Returns only the beginning of a long one.
     fn string(&mut self) -> io::Result<Option<Vec<u8>>> {
         let Some(len) = self.number(b'$')? else { return Ok(None) };
         let Ok(whole) = u64::try_from(len).map(|len| len.saturating_add(2)) else {

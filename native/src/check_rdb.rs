@@ -1,4 +1,4 @@
-//! The program `limpid check-rdb`, also as `redis-check-rdb`: is a file a good RDB file?
+//! `limpid check-rdb`, also as `redis-check-rdb`: checks that a file is a valid RDB file.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -10,10 +10,10 @@ use std::time::SystemTime;
 use limpid_core::persist::rdb::Checker;
 use limpid_core::server::VERSION;
 
-/// How much of the file is read at once.
+/// Bytes of the file that are read at once.
 const PIECE: usize = 1 << 20;
 
-/// Checks the file that the arguments name, without the program's own name in front.
+/// Runs the program with the arguments that follow its name.
 pub(crate) fn main(program: &str, args: &[OsString]) -> ExitCode {
     let [file] = args else {
         eprintln!("Usage: {program} <rdb-file-name>");

@@ -1,14 +1,14 @@
 //! `create-cluster`: starts, joins and stops the nodes of a small cluster in the current directory.
 //!
-//! It is the script that the hosts of a World have, run by the system's shell, so that a `config.sh`
-//! is what it is for Redis's own script. The nodes and redis-cli are this binary.
+//! Runs the same script that the hosts of a World have, by the system's shell, so that a
+//! `config.sh` works as with Redis's own script. The nodes and redis-cli are this binary.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use limpid_core::lab::CREATE_CLUSTER;
 
-/// Becomes the shell that runs the script. `name` is what the script calls itself.
+/// Replaces this process by a shell that runs the script. `name` is what the script calls itself.
 pub(crate) fn main(name: &str, args: &[String]) -> ExitCode {
     let limpid = match std::env::current_exe() {
         Ok(path) => path,

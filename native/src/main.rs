@@ -1,7 +1,7 @@
 //! Limpid: a Redis-compatible server, its client, and a playground, in one binary.
 //!
-//! The first argument says which program it is; started under the name of one (`redis-server`),
-//! it is that program.
+//! The first argument says which program to run; a binary that is started under a program's name
+//! (`redis-server`) runs that one.
 
 mod check_aof;
 mod check_rdb;
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Its pages are given back and its small objects packed well, and it is quick.
+/// mimalloc: fast, packs small objects well, and gives pages back to the operating system.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,12 +1,11 @@
-//! `limpid shard`: reads the files of keys and writes the drawing. What it finds out is the core's
-//! business.
+//! `limpid shard`: reads files of keys and writes the drawing. The result is computed in the core.
 
 use std::io::Read;
 use std::process::ExitCode;
 
 use limpid_core::sharding::tool::{Request, USAGE};
 
-/// Runs the program with the arguments behind its name.
+/// Runs the program with the arguments that follow its name.
 pub(crate) fn main(args: Vec<String>) -> ExitCode {
     match run(args) {
         Ok(text) => {

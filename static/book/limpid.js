@@ -1,5 +1,5 @@
-// mdBook puts this script into every chapter. The labs' own script comes from where the page is
-// served; put that address here.
+// mdBook adds this script to every chapter. It loads the script of the labs: put the address at which
+// the page is served here.
 document.head.append(
   Object.assign(document.createElement("script"), { src: "https://limpid.example/embed.js" }),
 );

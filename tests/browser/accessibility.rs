@@ -1,5 +1,4 @@
-//! What axe-core finds wrong with the page for people who use a screen reader, a keyboard, or more
-//! contrast: nothing serious, in no pane, language or theme.
+//! Accessibility: axe-core finds no serious violation in any pane, language or theme.
 
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
@@ -7,7 +6,7 @@ use serde_json::Value;
 use crate::page::{Page, in_browser};
 use crate::visit::{begin, terminal};
 
-/// What axe-core finds of serious or critical things, as text.
+/// The serious and critical violations that axe-core finds, as text.
 async fn serious(page: &Page) -> Result<Vec<String>> {
     if page.eval("typeof window.axe").await? != "object" {
         let test = std::env::current_exe()?;
@@ -30,7 +29,7 @@ async fn serious(page: &Page) -> Result<Vec<String>> {
     Ok(found.iter().map(|one| one.as_str().unwrap_or_default().to_owned()).collect())
 }
 
-/// Looks at the page as it is now, and keeps what was found with where that was.
+/// Checks the page in its present state, and adds the violations to `found`, with the place `at`.
 async fn look(page: &Page, at: &str, found: &mut Vec<String>) -> Result<()> {
     for one in serious(page).await? {
         found.push(format!("{at}: {one}"));
@@ -113,8 +112,8 @@ async fn visit(page: &Page, locale: &str, theme: &str, found: &mut Vec<String>) 
     page.resize(1280, 800).await
 }
 
-/// How the one thing begins that is left out: axe joins the texts of a drawing without a space between
-/// them, so the name of a body on the map, which says each of them, never seems to hold them.
+/// The beginning of the one violation that is ignored: axe joins the texts of a drawing without
+/// spaces, so the label of a body on the map never seems to contain them.
 const DRAWN: &str = ": label-content-name-mismatch (serious): #body-";
 
 /// The test of a language, in both themes.

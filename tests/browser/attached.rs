@@ -18,7 +18,7 @@ fn attach(to: &Process) -> (Process, String) {
     (process, format!("http://127.0.0.1:{http}/?attached"))
 }
 
-/// Waits until a node of the map has such an attribute.
+/// Waits until a node of the map has an attribute with this value.
 async fn is(page: &Page, node: &Process, attribute: &str, value: &str) -> Result<()> {
     let css = json!(format!("[data-testid='node-{}']", node.address()));
     let expression =
@@ -48,14 +48,14 @@ fn a_real_failover_is_seen_in_the_page() {
         let node = format!("[data-testid='node-{}']", primary.address());
         page.wait_for_text(&node, "1 key").await?;
 
-        // What it says of itself, and what the Sentinel says of it.
+        // What the node reports about itself, and what the Sentinel reports about it.
         page.click(&node).await?;
         let panel = "[data-testid=attached-node]";
         page.wait_for_text(panel, "redis_version").await?;
         page.wait_for_text("[data-testid=attached-judges]", "mymaster: master").await?;
         page.screenshot("attached-en").await?;
 
-        // INFO shows the replica to the Sentinel every ten seconds.
+        // The Sentinel finds the replica by INFO, every ten seconds.
         page.wait_for_text(panel, "replicas: 1").await?;
         primary.kill();
         is(page, &primary, "state", "crashed").await?;

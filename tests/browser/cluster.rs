@@ -1,5 +1,5 @@
-//! A cluster, as a person meets it in the page: built by typing, with its circle of slots; an election;
-//! slots that move under traffic; a minority that gives up; a hundred nodes.
+//! Clusters in the page: built by typing, with the circle of slots; an election; resharding under
+//! traffic; a minority that stops serving; a hundred nodes.
 
 use anyhow::{Result, ensure};
 use limpid_core::sharding::Slot;
@@ -25,7 +25,7 @@ async fn back_to_shell(page: &Page, host: &str) -> Result<()> {
     page.wait_for("the cursor", "document.activeElement.id === 'entry'").await
 }
 
-/// Types what the World is to do into the terminal of the server that the page began with.
+/// Types an action of the World into the first terminal.
 async fn orders(page: &Page, line: &str) -> Result<()> {
     page.click("[data-testid=tab-node-1]").await?;
     page.click("[data-testid=entry]").await?;
@@ -53,7 +53,7 @@ async fn run(page: &Page, host: &str, line: &str, answer: &str) -> Result<()> {
     prompt(page, host).await
 }
 
-/// Waits until the circle says something of itself, as in `("served", ">", 0)`.
+/// Waits until a number of the circle compares as given, as in `("served", ">", 0)`.
 async fn circle(page: &Page, what: &str, relation: &str, number: u32) -> Result<()> {
     let found = format!(
         "+document.querySelector('[data-testid=circle]').dataset.{what} {relation} {number}"
@@ -70,7 +70,7 @@ async fn has_role(page: &Page, node: &str, role: &str) -> Result<()> {
     becomes(page, &format!("\"node-{node}\""), "role", role).await
 }
 
-/// What a client has counted: a field of its INFO, in the open inspector.
+/// A counter of a client: a field of its INFO in the open inspector.
 async fn figure(page: &Page, field: &str) -> Result<i64> {
     let value = page
         .eval(&format!("document.querySelector('.pairs dt[title={field}] + dd').textContent"))
@@ -122,7 +122,7 @@ fn nodes_that_have_not_met_are_made_a_cluster_by_typing() {
         prompt(page, "node-1").await?;
         run(page, "node-1", "redis-cli -c set k1 a", "OK").await?;
         page.screenshot("cluster-created").await?;
-        // What the nodes know stands in a file that the host's tab of files shows.
+        // The nodes' knowledge is in `nodes.conf`, which the Files tab shows.
         orders(page, ":inspect node-1").await?;
         page.click("[data-testid=inspect-files]").await?;
         page.click("[data-testid=\"file-nodes.conf\"]").await?;
@@ -140,8 +140,8 @@ async fn go(page: &Page, moment: i64) -> Result<()> {
     page.wait_for("the moment", &there).await
 }
 
-/// Goes to the first moment between two at which something holds, which holds from then on, and gives
-/// that moment, to two milliseconds.
+/// Goes to the first moment of an interval at which a condition holds (from then on), and returns
+/// it, with a precision of two milliseconds. A binary search.
 async fn go_to_first(page: &Page, between: (i64, i64), holds: &str) -> Result<i64> {
     const PRECISION: i64 = 2_000;
     let (mut before, mut then) = between;
@@ -178,8 +178,8 @@ fn a_master_that_dies_is_replaced_by_the_votes_of_the_others() {
         page.line(":stop").await?;
         let elected = now(page).await?;
         page.screenshot("cluster-elected").await?;
-        // Back to the moment at which a first node could not reach it, which none of the others confirms
-        // as yet, and to that at which enough of them agreed.
+        // Back to the moment of the first PFAIL, which no other node confirms yet, and to the
+        // moment of FAIL.
         let judged = "document.querySelector('[data-testid=judged-node-1]')?.dataset.judged";
         let suspected =
             go_to_first(page, (crashed, elected), &format!("{judged} !== undefined")).await?;
@@ -192,7 +192,7 @@ fn a_master_that_dies_is_replaced_by_the_votes_of_the_others() {
         page.line(&format!(":go {elected}us")).await?;
         has_role(page, "node-4", "primary").await?;
         page.line(":play").await?;
-        // All that run agree on it, and the new master says so in its log.
+        // All running nodes agree on FAIL, and the new master logs it.
         page.line(":inspect node-4").await?;
         page.click("[data-testid=inspect-matrix]").await?;
         becomes(page, "matrix", "disputed", "0").await?;
@@ -212,7 +212,7 @@ fn a_master_that_dies_is_replaced_by_the_votes_of_the_others() {
     });
 }
 
-/// How far the cell of a slot has come, at the moments between two at which it is elsewhere than before.
+/// The positions of a slot's cell at moments of an interval, each different from the one before.
 async fn travels(page: &Page, slot: u16, between: (i64, i64)) -> Result<Vec<f64>> {
     const MOMENTS: i64 = 20;
     let cell = format!("document.querySelector('[data-testid=moving-{slot}]')");
@@ -282,8 +282,8 @@ fn slots_move_as_cells_while_clients_write_without_an_error() {
             }
         }
         page.screenshot("cluster-moved-client").await?;
-        // Looked at again, moment by moment, until the owner of the first slots changed: the cell of the
-        // slot with many keys went along the circle as they did.
+        // Replayed moment by moment, until the owner of the first slots changes: the cell of the
+        // slot with many keys moved along the circle as its keys did.
         page.click("[data-testid=tab-node-1]").await?;
         page.click("[data-testid=entry]").await?;
         let owned = "document.querySelector('[data-testid=circle] .arc title').textContent.endsWith('node-2')";
@@ -327,7 +327,7 @@ fn of_three_nodes_cut_off_from_four_the_three_give_up() {
         run(page, "node-1", "redis-cli set k2 a", "OK").await?;
         orders(page, ":partition node-1,node-5,node-6,plain-1 | node-2,node-3,node-4,app-1")
             .await?;
-        // The four elect another for the slots of the one master that is on the other side.
+        // The four nodes elect another master for the slots of the one on the other side.
         page.wait_for(
             "the heir",
             "['node-4:6379', 'node-4:6380'].some(name =>
@@ -335,7 +335,8 @@ fn of_three_nodes_cut_off_from_four_the_three_give_up() {
         )
         .await?;
         page.screenshot("cluster-minority").await?;
-        // The three have one of three masters, and stop serving: it says so, and refuses what it owns.
+        // The three nodes have one of three masters and stop serving: it refuses even its own
+        // slots.
         orders(page, ":inspect node-1").await?;
         page.click("[data-testid=inspect-slots]").await?;
         page.wait_for(
@@ -359,7 +360,7 @@ fn of_three_nodes_cut_off_from_four_the_three_give_up() {
             "\"c\"",
         )
         .await?;
-        // When they meet again, the former master follows, and all agree.
+        // When the partition ends, the old master becomes a replica, and all agree.
         orders(page, ":heal").await?;
         has_role(page, "node-1", "replica").await?;
         orders(page, ":inspect node-1").await?;
@@ -403,7 +404,7 @@ fn a_hundred_nodes_are_drawn_and_a_cut_between_them_is_seen() {
         page.line(":heal").await?;
         page.wait_for("no link", "!document.querySelector('[data-testid=link-node-3-node-40]')")
             .await?;
-        // Frames are counted, not judged: machines differ.
+        // Frames are counted without a limit, since machines differ.
         let measured = page
             .driver
             .execute_async(

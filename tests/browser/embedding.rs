@@ -1,4 +1,4 @@
-//! Labs inside pages of another origin, and what these can ask of them.
+//! Labs embedded in pages of another origin, and the messages of these pages.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ async fn awaited(page: &Page, expression: &str) -> Result<Value> {
     Ok(value[1].clone())
 }
 
-/// Waits until a lab has told of something that a JavaScript expression finds in `e`, its event.
+/// Waits until a lab has fired an event `e` for which a JavaScript expression is true.
 async fn told(page: &Page, lab: &str, type_: &str, what: &str) -> Result<()> {
     page.wait_for(
         &format!("{type_} of {lab}: {what}"),
@@ -27,7 +27,7 @@ async fn told(page: &Page, lab: &str, type_: &str, what: &str) -> Result<()> {
     .await
 }
 
-/// A page that embeds labs as `docs/embedding.md` says, and writes down what they tell.
+/// A page that embeds labs as in `docs/embedding.md`, and records their events.
 fn host(lab: &str, labs: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>A course</title>
@@ -36,7 +36,8 @@ fn host(lab: &str, labs: &str) -> String {
     )
 }
 
-/// What the host page runs, from a file of its own: its policy allows no script inside.
+/// The script of the embedding page, in a file of its own, since its policy allows no inline
+/// script.
 const HOST_SCRIPT: &str = "
     window.told = [];
     for (const type of ['ready', 'state', 'event', 'goal', 'resize', 'xapi']) {
@@ -54,12 +55,12 @@ fn a_course_page_of_another_origin_drives_two_labs_reads_a_grade_and_resumes() {
         let course = Host::serve(&[("", &host(&page.url(), labs)), ("host.js", HOST_SCRIPT)]);
         page.driver.goto(course.url()).await?;
         told(page, "one", "ready", "e.state.scenario === '3'").await?;
-        // It is as high as it would like to be.
+        // The lab has the height that it asked for.
         told(page, "one", "resize", "e.height > 500").await?;
         page.wait_for("the height of the frame",
             "lab('one').shadowRoot.querySelector('iframe').clientHeight === told.findLast(([l, t]) => l === 'one' && t === 'resize')[2].height").await?;
         page.screenshot("embedded").await?;
-        // In a narrow window it would like to have another height, and gets it.
+        // In a narrow window it asks for another height, and gets it.
         let high = "lab('one').shadowRoot.querySelector('iframe').clientHeight";
         let wide = page.eval(high).await?.as_i64().context("a height")?;
         page.resize(500, 900).await?;
@@ -109,7 +110,7 @@ fn a_course_page_of_another_origin_drives_two_labs_reads_a_grade_and_resumes() {
         let state = awaited(page, "lab('two').getState()").await?;
         ensure!(state.as_str().is_some_and(|s| s.contains("replication/cut-link")), "{state}");
 
-        // Reloaded, both go on: one by what this page keeps, the other by what the lab keeps.
+        // After a reload, both continue: one by this page's storage, the other by the lab's own.
         page.wait_for(
             "the session to be kept",
             "localStorage.getItem('limpid-lab:one')?.includes('crash')",
@@ -124,7 +125,7 @@ fn a_course_page_of_another_origin_drives_two_labs_reads_a_grade_and_resumes() {
         page.eval("lab('two').scrollIntoView()").await?;
         told(page, "two", "state", "e.state.lesson?.done === 1").await?;
 
-        // Another lesson is no entry in the course's history.
+        // Another lesson adds no entry to the course's history.
         let entries = page.eval("history.length").await?;
         awaited(page, "lab('one').load({ lesson: 'server/first-server' })").await?;
         told(page, "one", "state", "e.state.lesson?.id === 'server/first-server'").await?;
@@ -142,7 +143,7 @@ fn messages_that_are_not_understood_change_nothing() {
         let other = Host::serve(&[("", "<script src=\"s.js\"></script>"), ("s.js", stranger)]);
         page.driver.goto(course.url()).await?;
         told(page, "one", "ready", "true").await?;
-        // Of a shape that nobody expects, from the right window.
+        // Messages of an unexpected shape, from the right window.
         page.eval(
             "(() => {
                 const frame = lab('one').shadowRoot.querySelector('iframe').contentWindow;
@@ -154,7 +155,7 @@ fn messages_that_are_not_understood_change_nothing() {
             })()",
         )
         .await?;
-        // From a window that is not around the lab: another frame of the same page.
+        // Messages from a window that is not the lab's parent: another frame of the same page.
         page.eval(&format!(
             "(() => {{ const f = document.createElement('iframe'); f.id = 'other'; f.src = '{}'; document.body.append(f); return true; }})()",
             other.url()
@@ -179,7 +180,7 @@ fn a_sandboxed_lab_runs_without_an_origin_and_remembers_nothing() {
         told(page, "one", "ready", "true").await?;
         let answer = awaited(page, "lab('one').exec('redis-1', 'incr n')").await?;
         ensure!(answer["output"] == "(integer) 1", "{answer}");
-        // The whole program comes as well.
+        // The whole program is loaded, too.
         awaited(page, "lab('one').exec('redis-1', 'redis-cli incr n', { shell: true })").await?;
         let entries = page.eval("history.length").await?;
         awaited(page, "lab('one').load({ lesson: 'server/first-server' })").await?;
@@ -209,7 +210,7 @@ fn a_poster_stands_for_a_lab_until_it_is_wanted_and_labs_share_one_download() {
         told(page, "two", "ready", "e.state.locale === 'zh-CN'").await?;
         ensure!(page.site().loads_of(".wasm") == loaded + 1, "the program was fetched twice");
 
-        // Out of sight its World stands still.
+        // Out of view its World is paused.
         page.eval("(lab('two').style.marginTop = '4000px', scrollTo(0, 0))").await?;
         page.wait_for(
             "the second lab to be out of sight",
@@ -241,7 +242,7 @@ fn a_poster_stands_for_a_lab_until_it_is_wanted_and_labs_share_one_download() {
 fn course_platforms_are_spoken_to_by_their_own_conventions() {
     in_browser("platforms", async |page| {
         let lab = page.url();
-        // As edX, LTI tools and H5P frame a page: without the custom element.
+        // Framed as by edX, LTI tools and H5P, without the custom element.
         let script = "
             window.raw = [];
             addEventListener('message', ({ data, source }) => {

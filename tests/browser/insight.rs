@@ -1,5 +1,5 @@
-//! What a server holds and does, as a person looks into it: streams with their groups, the steps of
-//! scripts, invalidations of a client's cache.
+//! The inspector's views of data: streams with their groups, values of other types, the steps of
+//! scripts, and invalidation messages.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
@@ -8,7 +8,7 @@ use thirtyfour::Key;
 use crate::page::{Page, in_browser};
 use crate::visit::{SCREEN, begin, step_to_message};
 
-/// The languages, themes and widths in which a panel is looked at.
+/// The window sizes, languages and themes in which panels are checked.
 const LOOKS: [(u32, u32, &str, &str); 4] = [
     (1280, 800, "en", "dark"),
     (1280, 800, "zh", "light"),
@@ -16,13 +16,13 @@ const LOOKS: [(u32, u32, &str, &str); 4] = [
     (390, 844, "en", "light"),
 ];
 
-/// Types a command and waits for what the terminal then shows.
+/// Types a command and waits until the terminal shows the answer.
 async fn say(page: &Page, line: &str, answer: &str) -> Result<()> {
     page.line(line).await?;
     page.wait_for_text(SCREEN, answer).await
 }
 
-/// Opens a look at the page, in the terminal of the first server.
+/// Opens the page with a size, language and theme, with the cursor in the first server's terminal.
 async fn look(page: &Page, (width, height, locale, theme): (u32, u32, &str, &str)) -> Result<()> {
     page.resize(width, height).await?;
     page.open(&format!("?program=whole&locale={locale}&theme={theme}")).await?;
@@ -32,7 +32,7 @@ async fn look(page: &Page, (width, height, locale, theme): (u32, u32, &str, &str
     page.click("[data-testid=entry]").await
 }
 
-/// Stops time, so that no row moves under the pointer, and opens a tab of the inspector of redis-1.
+/// Pauses time, so that no row moves under the pointer, and opens a tab of redis-1's inspector.
 async fn inspect(page: &Page, tab: &str) -> Result<()> {
     page.line(":stop").await?;
     page.line(":inspect redis-1").await?;
@@ -81,7 +81,7 @@ fn a_stream_its_groups_and_what_each_consumer_owes_can_be_looked_into() {
         inspect(page, "keys").await?;
         page.wait_for_text("[data-testid=keys]", "stream · 4").await?;
         page.click("[data-testid=key-readings]").await?;
-        // The newest entry is at the top; what was delivered names the consumer that owes an XACK.
+        // The newest entry is at the top; a pending entry names its consumer.
         page.wait_for_text("[data-testid=entries] tbody tr:first-child", "4-1").await?;
         page.wait_for_text("[data-testid=entries] tbody tr:first-child", "later").await?;
         page.wait_for_text("[data-testid=entries] tbody tr:nth-child(2)", "alarms › bob").await?;
@@ -135,7 +135,7 @@ fn values_of_every_type_can_be_looked_into() {
             page.wait_for_text("[data-testid=key]", shown).await?;
             page.click("[data-testid=keys-back]").await?;
         }
-        // A key that goes while it is open is said to be gone.
+        // The inspector says so when the open key is deleted.
         page.click("[data-testid=key-greeting]").await?;
         page.click("[data-testid=entry]").await?;
         page.line(":play").await?;
@@ -155,7 +155,7 @@ fn the_steps_of_a_script_are_the_commands_that_it_calls() {
         say(page, &format!("EVAL \"{script}\" 1 stock 2"), "(integer) 3").await?;
         say(page, "EVAL \"return redis.call('INCR', 'orders')\" 0", "WRONGTYPE").await?;
         inspect(page, "scripts").await?;
-        // The latest stands first.
+        // The latest script is first.
         let first = "[data-testid=scripts] li:nth-child(1)";
         page.wait_for_text(&format!("{first} .steps"), "INCR orders").await?;
         page.wait_for_text(&format!("{first} .steps"), "(error) WRONGTYPE").await?;
@@ -193,7 +193,7 @@ fn an_invalidation_travels_to_the_client_that_caches_the_key() {
             let title = text(page, "[data-testid=message-card] h2").await?;
             ensure!(title == "invalidate price", "{title}");
             page.screenshot(&format!("insight-invalidation-{locale}")).await?;
-            // redis-cli tells it before the next reply.
+            // redis-cli prints the invalidation before the next reply.
             page.keys(Key::Escape.value().to_string()).await?;
             page.click("[data-testid=entry]").await?;
             page.line(":play").await?;

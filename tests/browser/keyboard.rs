@@ -5,7 +5,7 @@ use thirtyfour::Key;
 
 use crate::page::{Page, in_browser};
 
-/// Moves the focus with Tab until an element that a selector names has it.
+/// Moves the focus with Tab until it is on an element that matches a selector.
 async fn reach(page: &Page, css: &str) -> Result<()> {
     for _ in 0..600 {
         if page.eval(&format!("document.activeElement.matches({})", serde_json::json!(css))).await?
@@ -23,7 +23,7 @@ async fn press(page: &Page, css: &str) -> Result<()> {
     page.keys(Key::Enter.value().to_string()).await
 }
 
-/// Types a line, and waits until the shell's screen ends like this.
+/// Types a line, and waits until the shell's screen ends with `ends`.
 async fn line(page: &Page, line: &str, ends: &str) -> Result<()> {
     page.line(line).await?;
     page.wait_for(
@@ -51,7 +51,7 @@ fn a_whole_lesson_is_done_without_a_mouse() {
         page.wait_for_text("[data-testid=lessons]", "A first server").await?;
         press(page, "[data-testid='lesson-server/first-server']").await?;
         done(page, 0).await?;
-        // The prompt before a command of the text opens the shell that it is typed at.
+        // The prompt before a command in the text opens the shell for it.
         press(page, "[data-testid=step-start] .prompt").await?;
         page.wait_for("the cursor", "document.activeElement.id === 'entry'").await?;
         let server = "redis-server --port 6379 --save \"\" --daemonize yes";

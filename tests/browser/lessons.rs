@@ -1,4 +1,4 @@
-//! Lessons, as a person does them in the page.
+//! Lessons in the page.
 
 use anyhow::{Result, ensure};
 use limpid_core::rng::Rng;
@@ -7,14 +7,14 @@ use thirtyfour::Key;
 use crate::page::{Page, in_browser};
 use crate::visit::{SCREEN, begin, now, terminal};
 
-/// Waits until so many steps of the open lesson are done.
+/// Waits until this many steps of the open lesson are done.
 async fn done(page: &Page, steps: usize) -> Result<()> {
     let progress = "document.querySelector('[data-testid=lesson-progress]')";
     page.wait_for(&format!("{steps} steps"), &format!("{progress}.dataset.done === '{steps}'"))
         .await
 }
 
-/// Puts the keyboard's focus on a button, as often as it takes with Tab, and presses Enter.
+/// Moves the focus to a button with Tab, and presses Enter.
 async fn press(page: &Page, test_id: &str) -> Result<()> {
     for _ in 0..600 {
         if page.eval("document.activeElement.dataset.testid || ''").await? == test_id {
@@ -54,12 +54,12 @@ fn a_lesson_is_done_by_keyboard_goes_back_with_time_and_goes_on_after_a_reload()
         page.line("keys *").await?;
         done(page, 2).await?;
 
-        // Back to before the second step: its tick goes, and comes again with the time.
+        // Back to before the second step: its tick disappears, and returns as time runs again.
         page.line(&format!(":go {after_first}us")).await?;
         done(page, 1).await?;
         page.line(":play").await?;
         done(page, 2).await?;
-        // What is typed in the past is asked about first.
+        // Typing in the past first asks what to do with the future.
         page.wait_for(
             "the present",
             "(() => { const bar = document.querySelector('[role=slider]');
@@ -141,7 +141,7 @@ fn lessons_are_searched_words_explained_and_a_chapter_summed_up() {
 #[test]
 fn a_question_opens_its_world_and_says_what_to_watch_for() {
     in_browser("question", async |page| {
-        // The page's first program can open this one, and needs the whole program for the other.
+        // The first program can open this question, and needs the whole program for the other.
         page.open("?locale=en&question=primary-stalls").await?;
         page.wait_for_text("[data-testid=question]", "silence is death").await?;
         let state = "document.querySelector('[data-testid=node-redis-1]').dataset.state";
@@ -201,7 +201,7 @@ fn a_step_opens_its_shell_where_many_worlds_run_inside_one() {
             &format!("document.querySelector('{shell} pre').innerText.includes('--count 10')"),
         )
         .await?;
-        // The page draws on while Worlds run inside its own.
+        // The page keeps drawing while Worlds run inside its own.
         let before = now(page).await?;
         page.wait_for(
             "time to pass",
@@ -248,7 +248,7 @@ fn the_address_names_the_lesson_and_back_leads_to_where_one_came_from() {
         done(page, 0).await?;
         address("lesson=replication/cut-link", "topology=").await?;
 
-        // The sandbox as it was left, and the contents where they were.
+        // The sandbox is as it was left, and the contents keep their scroll position.
         page.driver.back().await?;
         topology("replicas-2").await?;
         page.wait_for_text(SCREEN, "set here yes").await?;
@@ -316,7 +316,7 @@ fn no_line_of_a_lesson_begins_with_the_mark_that_ends_a_term() {
         page.open("?locale=zh&lesson=hashing/ring").await?;
         page.wait_for("the terms", "document.querySelectorAll('.lessons .term').length > 1")
             .await?;
-        // At every width of the panel: what stands behind a term ends at the height of the term.
+        // At every width of the panel, punctuation after a term is on the same line as the term.
         let torn = page
             .eval(
                 "(() => {

@@ -1,4 +1,4 @@
-//! How long a person waits until the page can be used, over a slow network and with nothing cached.
+//! Loading time: how long it takes until the page can be used, on a slow network without a cache.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::page::{Page, in_browser_alone};
 const THROUGHPUT: u32 = 10_000_000 / 8;
 /// The time of a round trip.
 const LATENCY: Duration = Duration::from_millis(40);
-/// What the page is to reach.
+/// The goal for the loading time.
 const GOAL: Duration = Duration::from_millis(1_500);
-/// The best of so many visits counts: the others may have shared the processor.
+/// The number of visits, of which the best counts, since others may have shared the processor.
 const VISITS: usize = 3;
 
 /// Clicks the first node as soon as the map is drawn, and notes when its actions have appeared.
@@ -65,7 +65,7 @@ fn the_page_can_be_used_soon_after_its_address_was_typed() {
     });
 }
 
-/// Opens the page and gives the time from the request to the answered click.
+/// Opens the page. Returns the time from the request to the answered click.
 async fn visit(page: &Page, at: &str) -> Result<Duration> {
     page.driver.goto("about:blank").await?;
     page.driver.goto(at).await?;

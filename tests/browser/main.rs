@@ -1,4 +1,4 @@
-//! What a person sees and does in the page, in a real Chromium.
+//! Tests of the page in a real Chromium.
 
 mod accessibility;
 mod attached;
@@ -41,7 +41,7 @@ fn the_page_opens_without_errors() {
 fn what_a_person_does_arrives_in_the_page() {
     in_browser("arrives", async |page| {
         page.open("?x=1#y").await?;
-        // Something of our own, above whatever the page shows.
+        // An element of the test, on top of the page.
         page.eval(
             "document.body.append(Object.assign(document.createElement('input'), {id: 'probe'})), \
              document.querySelector('#probe').style = 'position: fixed; inset: 0 auto auto 0; z-index: 99999'",

@@ -1,4 +1,4 @@
-//! A tab of a real browser with the page in it, and what a person does with it.
+//! The harness of browser tests: a browser tab with the page, and actions on it.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -16,10 +16,10 @@ use tokio::sync::Semaphore;
 
 use crate::site::Site;
 
-/// How many browsers run at a time, if there are processors for them.
+/// The most browsers that run at a time, if there are enough processors.
 const MOST_BROWSERS: u32 = 4;
 
-/// A permit for each browser that may run beside others.
+/// The semaphore that limits the number of browsers.
 static BROWSERS: LazyLock<(Semaphore, u32)> = LazyLock::new(|| {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let count = u32::try_from(processors).unwrap_or(u32::MAX).min(MOST_BROWSERS);
@@ -29,20 +29,20 @@ static BROWSERS: LazyLock<(Semaphore, u32)> = LazyLock::new(|| {
 /// The page in a browser.
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// For what has no word of its own here.
+    /// The WebDriver session, for what has no method here.
     pub(crate) driver: WebDriver,
     site: Site,
 }
 
 /// Runs a test in a browser of its own, with an empty profile and a window of 1280 × 800.
 ///
-/// The test fails if it says so, and also if the page reported an error on the console. A failed
-/// test leaves a screenshot under its name.
+/// The test also fails if the page reported an error on the console. A failed test leaves a
+/// screenshot under its name.
 pub(crate) fn in_browser(name: &str, test: impl AsyncFnOnce(&Page) -> Result<()>) {
     beside_others(name, 1, test);
 }
 
-/// The same for a test that measures, and so wants the processor for itself.
+/// The same for a test that measures time, and runs without other browsers.
 pub(crate) fn in_browser_alone(name: &str, test: impl AsyncFnOnce(&Page) -> Result<()>) {
     beside_others(name, BROWSERS.1, test);
 }
@@ -91,14 +91,14 @@ impl Page {
         &self.site
     }
 
-    /// The value of a JavaScript expression.
+    /// Evaluates a JavaScript expression.
     pub(crate) async fn eval(&self, expression: &str) -> Result<Value> {
         let script = format!("return ({expression});");
         let value = self.driver.execute(script, Vec::new()).await.context(expression.to_owned())?;
         Ok(value.json().clone())
     }
 
-    /// Waits until a JavaScript expression is true, looking once a frame.
+    /// Waits until a JavaScript expression is true, checking once per frame.
     pub(crate) async fn wait_for(&self, what: &str, expression: &str) -> Result<()> {
         let script = format!(
             r"const done = arguments[arguments.length - 1], end = Date.now() + arguments[0];
@@ -116,7 +116,7 @@ impl Page {
         Ok(())
     }
 
-    /// Waits until an element with this text (or a part of it) is there.
+    /// Waits until there is an element that contains this text.
     pub(crate) async fn wait_for_text(&self, css: &str, text: &str) -> Result<()> {
         let (css, text) = (json!(css), json!(text));
         let found = format!(
@@ -125,7 +125,7 @@ impl Page {
         self.wait_for(&format!("{text} in {css}"), &found).await
     }
 
-    /// The first element that a CSS selector finds, once it is there.
+    /// Waits for the first element that matches a CSS selector.
     pub(crate) async fn element(&self, css: &str) -> Result<WebElement> {
         self.wait_for(css, &format!("document.querySelector({})", json!(css))).await?;
         Ok(self.driver.find(By::Css(css)).await?)
@@ -136,7 +136,7 @@ impl Page {
         self.element(css).await?.click().await.with_context(|| format!("cannot click {css}"))
     }
 
-    /// Presses keys, one after the other, wherever the focus is. [`Key`] names the special ones.
+    /// Presses keys one after the other at the focus. [`Key`] has the special ones.
     pub(crate) async fn keys(&self, keys: impl AsRef<str>) -> Result<()> {
         Ok(self.driver.action_chain().send_keys(keys.as_ref()).perform().await?)
     }
@@ -146,34 +146,34 @@ impl Page {
         self.keys(format!("{line}{}", Key::Enter.value())).await
     }
 
-    /// Makes the page believe in a screen of this size.
+    /// Emulates a screen of this size.
     pub(crate) async fn resize(&self, width: u32, height: u32) -> Result<()> {
         let metrics =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await
     }
 
-    /// Makes the page believe in a preference, as in `("prefers-color-scheme", "light")`.
+    /// Emulates a media feature, as in `("prefers-color-scheme", "light")`.
     pub(crate) async fn prefer(&self, feature: &str, value: &str) -> Result<()> {
         let features = json!({"features": [{"name": feature, "value": value}]});
         self.devtools("Emulation.setEmulatedMedia", features).await
     }
 
-    /// Saves what is seen as `target/screenshots/<name>.png`.
+    /// Saves a screenshot as `target/screenshots/<name>.png`.
     pub(crate) async fn screenshot(&self, name: &str) -> Result<PathBuf> {
         let file = screenshots()?.join(format!("{name}.png"));
         self.driver.screenshot(&file).await?;
         Ok(file)
     }
 
-    /// Fails if the page has reported an error on the console since the last look.
+    /// Fails if the page has reported an error on the console since the last call.
     pub(crate) async fn no_errors(&self) -> Result<()> {
         let console = self.console().await?;
         ensure!(console.is_empty(), "the page reported errors:{console}");
         Ok(())
     }
 
-    /// Errors on the console since the last look, each on a line of its own.
+    /// Errors on the console since the last call, one per line.
     async fn console(&self) -> Result<String> {
         let answer = self
             .driver
@@ -185,7 +185,7 @@ impl Page {
         Ok(severe.map(|e| format!("\n  {}", e["message"].as_str().unwrap_or("?"))).collect())
     }
 
-    /// Gives a command to Chromium's developer tools.
+    /// Sends a command of the Chrome DevTools Protocol.
     pub(crate) async fn devtools(&self, command: &str, parameters: Value) -> Result<()> {
         let tools = ChromeDevTools::new(self.driver.handle.clone());
         tools.execute_cdp_with_params(command, parameters).await?;
@@ -193,7 +193,7 @@ impl Page {
     }
 }
 
-/// Chromedriver's own command for what was written to the console.
+/// Chromedriver's command that returns the console's log.
 #[derive(Debug)]
 struct ConsoleLog;
 
@@ -265,7 +265,7 @@ async fn session(chromedriver: &Chromedriver, profile: &str) -> Result<WebDriver
     wanted.set_base_capability("goog:loggingPrefs", json!({"browser": "ALL"}))?;
     let driver =
         WebDriver::new(&chromedriver.url, wanted).await.context("cannot start Chromium")?;
-    // Longer than `wait_for` waits, so that it is that which tells what was missing.
+    // Longer than the timeout of `wait_for`, whose error says what was missing.
     driver.set_script_timeout(PATIENCE * 2).await?;
     Ok(driver)
 }

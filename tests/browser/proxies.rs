@@ -1,4 +1,4 @@
-//! Proxies and clients that shard, as a person meets them in the page.
+//! Proxies and clients that shard in the page.
 
 use anyhow::{Context, Result, ensure};
 use thirtyfour::Key;
@@ -112,7 +112,7 @@ fn a_master_fails_over_behind_predixy_and_a_reader_sees_no_error() {
     });
 }
 
-/// Waits until this proxy's host has the address that the two share, and the other one has not.
+/// Waits until this proxy's host has the virtual address, and the other one does not.
 async fn has_the_address(page: &Page, proxy: &str, other: &str) -> Result<()> {
     let text =
         |proxy: &str| format!("document.querySelector('[data-testid=node-{proxy}]').textContent");
@@ -136,7 +136,7 @@ fn the_address_moves_to_the_second_proxy_when_the_host_of_the_first_dies() {
         page.line(":crash proxy-1").await?;
         page.line(":play").await?;
         has_the_address(page, "proxy-2", "proxy-1").await?;
-        // The clients, who know nothing but the address, are served again.
+        // The clients, which only know the virtual address, are served again.
         let before = figure(page, "replies").await?;
         let more = |than: i64| {
             format!(
@@ -146,7 +146,7 @@ fn the_address_moves_to_the_second_proxy_when_the_host_of_the_first_dies() {
         };
         page.wait_for("replies of the second proxy", &more(before + 20)).await?;
         page.screenshot("address-second").await?;
-        // The first one has the higher priority, and takes the address back.
+        // The first proxy has the higher priority, and takes the address back.
         page.line(":restart proxy-1").await?;
         has_the_address(page, "proxy-1", "proxy-2").await?;
         let before = figure(page, "replies").await?;
@@ -166,7 +166,7 @@ fn a_request_for_several_keys_is_seen_to_split_and_its_replies_to_join() {
         page.wait_for("the proxy", "document.querySelector('[data-role=proxy]')").await?;
         page.line(":speed 500ms").await?;
         page.line(":play").await?;
-        // Only the person is to speak.
+        // The other clients are stopped.
         for client in ["client-1", "client-2", "client-3"] {
             page.line(&format!(":crash {client}")).await?;
             becomes(page, &format!("node-{client}"), "state", "crashed").await?;
@@ -178,7 +178,7 @@ fn a_request_for_several_keys_is_seen_to_split_and_its_replies_to_join() {
         let request = step_to_message(page, "you", "proxy-1", "mget").await?;
         ensure!(keys(&request).len() == 6, "one request for all: {request}");
         page.screenshot("split-request").await?;
-        // When the first part sets out, the others do so as well.
+        // All parts of the request are sent at the same time.
         let mut asked = keys(&step_to_message(page, "proxy-1", "redis-1", "mget").await?);
         for server in ["redis-2", "redis-3"] {
             let part = message(page, "proxy-1", server, "mget").await?;
@@ -200,7 +200,7 @@ fn a_request_for_several_keys_is_seen_to_split_and_its_replies_to_join() {
     });
 }
 
-/// Replaces the text of a file in the open editor of a proxy's configuration, and lets it be read.
+/// Edits a file in the open editor of a proxy's configuration, and applies it.
 async fn edit(page: &Page, file: &str, change: &str) -> Result<()> {
     page.click("[data-testid=inspect-proxy-files]").await?;
     let area = format!("[data-testid=\"edit-{file}\"]");
@@ -227,7 +227,7 @@ fn the_inspector_of_a_proxy_shows_its_queues_and_figures_and_reads_an_edited_fil
             page.line(":speed 500ms").await?;
             page.line(":inspect proxy-1").await?;
             page.line(":play").await?;
-            // Its pool: name and address, and a line for each server with its queues and requests.
+            // The pool: name and address, and a line for each server with its queues and requests.
             page.wait_for_text("[data-testid=pools] h3", "alpha · 0.0.0.0:22121").await?;
             for server in ["redis-1", "redis-2", "redis-3"] {
                 in_use(page, server, true).await?;
@@ -238,7 +238,7 @@ fn the_inspector_of_a_proxy_shows_its_queues_and_figures_and_reads_an_edited_fil
                 )
             };
             page.wait_for("requests", &format!("{} > 3", number(2))).await?;
-            // A server that is cut off does not answer: what it was asked for waits in the queue.
+            // A server that is cut off does not answer: its requests wait in the queue.
             page.line(":partition proxy-1 | redis-1").await?;
             page.wait_for("a queue", &format!("{} + {} > 0", number(0), number(1))).await?;
             page.screenshot(&format!("inspector-pools-{locale}")).await?;
@@ -254,13 +254,13 @@ fn the_inspector_of_a_proxy_shows_its_queues_and_figures_and_reads_an_edited_fil
             )
             .await?;
             page.screenshot(&format!("inspector-figures-{locale}")).await?;
-            // A file that is wrong changes nothing, and the log says why.
+            // A file with an error changes nothing, and the log says why.
             edit(page, "nutcracker.yml", "text.replace('murmur', 'sheriff')").await?;
             page.click("[data-testid=inspect-log]").await?;
             page.wait_for_text("[data-testid=inspector]", "is not a valid hash").await?;
             page.click("[data-testid=inspect-pools]").await?;
             in_use(page, "redis-3", true).await?;
-            // One more server, without a client being disconnected.
+            // Adds a server without disconnecting clients.
             edit(
                 page,
                 "nutcracker.yml",

@@ -1,4 +1,4 @@
-//! Replication, persistence and the ledger of writes, as a person meets them in the page.
+//! Replication, persistence and the ledger of writes in the page.
 
 use anyhow::{Result, ensure};
 
@@ -66,7 +66,7 @@ fn a_cut_link_lags_and_a_mended_one_catches_up_from_the_backlog() {
         )
         .await?;
         page.screenshot("lag").await?;
-        // After repl-timeout the replica knows it, too.
+        // After repl-timeout the replica notices it, too.
         follows(page, "redis-1-redis-3", "down").await?;
         page.screenshot("link-down").await?;
         page.line(":heal").await?;
@@ -162,7 +162,7 @@ fn the_ledger_tells_which_acknowledged_writes_a_crash_took() {
         let lost = count(page, "lost").await?;
         ensure!(lost > 0, "nothing is lost");
         page.screenshot("ledger-lost").await?;
-        // The past is as it was.
+        // A rewind restores the past.
         page.line(":go 3.5s").await?;
         page.wait_for(
             "nothing lost in the past",

@@ -1,4 +1,4 @@
-//! The sandbox: commands, faults, time, languages and themes, as a person meets them.
+//! The sandbox of the page: commands, faults, time, languages and themes.
 
 use anyhow::{Result, ensure};
 use thirtyfour::Key;
@@ -19,7 +19,7 @@ fn a_command_is_answered_and_its_messages_can_be_opened() {
         page.line("hello").await?;
         page.wait_for_text(SCREEN, "OK").await?;
         page.line("get greeting").await?;
-        // Request and reply take their time over the link. One look tries one place on it.
+        // Messages move along the link, so each check clicks at another point of it.
         page.wait_for(
             "a message that can be clicked",
             "(() => {
@@ -113,7 +113,7 @@ fn rewinding_shows_the_past_and_acting_there_asks() {
 fn the_same_reply_shows_again_after_rewinding() {
     in_browser("again", async |page| {
         begin(page, "").await?;
-        // So fast that the reply is there before the screen is drawn without it.
+        // At such a speed that the reply is back before the screen is drawn without it.
         page.line(":speed 10s").await?;
         page.line("set k 1").await?;
         page.wait_for_text(SCREEN, "OK").await?;
@@ -289,7 +289,7 @@ fn two_fingers_zoom_the_map() {
             })()",
         )
         .await?;
-        // The gesture begins with the next drawing.
+        // The gesture starts with the next drawing.
         page.wait_for(
             "the map twice as large",
             &format!("(touch('pointermove', 11, 250), touch('pointermove', 12, 450), {scale} > {before} * 1.8)"),

@@ -1,4 +1,4 @@
-//! Sentinels, as a person meets them in the page: who decides that a master is gone, and when not.
+//! Sentinels in the page: when they decide that a master is down, and when they do not.
 
 use anyhow::{Result, bail, ensure};
 use thirtyfour::prelude::*;
@@ -6,7 +6,7 @@ use thirtyfour::prelude::*;
 use crate::page::{Page, in_browser};
 use crate::visit::{SCREEN, all_on_stage, becomes, begin, now};
 
-/// Virtual microseconds in which three Sentinels that can act have acted.
+/// Virtual time in microseconds after which three Sentinels have certainly acted if they can.
 const LONG_ENOUGH: i64 = 20_000_000;
 
 async fn has_role(page: &Page, node: &str, role: &str) -> Result<()> {
@@ -18,8 +18,7 @@ async fn is_marked(page: &Page, kind: &str) -> Result<()> {
     page.wait_for(kind, &format!("document.querySelector('[data-testid=rail] .{kind}')")).await
 }
 
-/// Steps to the next change of state, again and again, until an element of the map says this of
-/// itself.
+/// Steps to the next change of state repeatedly, until an element of the map has this value.
 async fn changes_until(page: &Page, id: &str, what: &str, value: &str) -> Result<()> {
     const MOST: usize = 200;
     let there =
@@ -42,7 +41,7 @@ fn a_master_that_dies_is_voted_out_and_without_a_majority_it_is_not() {
         let calm = now(page).await?;
         page.line(":speed 500ms").await?;
         page.line(":crash redis-1").await?;
-        // A first one suspects it, enough of them agree, one is elected, a replica is promoted.
+        // SDOWN, ODOWN, a leader is elected, a replica is promoted.
         page.wait_for(
             "the master to be down for somebody",
             "document.querySelector('[data-testid=judged-redis-1]')",
@@ -71,8 +70,8 @@ fn a_master_that_dies_is_voted_out_and_without_a_majority_it_is_not() {
         page.wait_for_text("[data-testid=watched]", "mymaster").await?;
         page.screenshot("sentinels-watched").await?;
 
-        // Back again, and from one change of state to the next: first one Sentinel suspects it alone,
-        // then enough of them agree, one asks for votes and leads, and there is a new master.
+        // Back again, and step by step through the changes of state: one Sentinel reports SDOWN,
+        // then ODOWN, one asks for votes and leads, and there is a new master.
         page.click("[data-testid=entry]").await?;
         page.line(&format!(":go {calm}us")).await?;
         has_role(page, "redis-1", "primary").await?;
@@ -88,7 +87,8 @@ fn a_master_that_dies_is_voted_out_and_without_a_majority_it_is_not() {
         )
         .await?;
 
-        // Before it died, with two of the three cut off: the one that is left may not decide.
+        // Back to before the crash, with two of the three cut off: the remaining one must not
+        // decide.
         page.click("[data-testid=entry]").await?;
         page.line(&format!(":go {calm}us")).await?;
         has_role(page, "redis-1", "primary").await?;
@@ -165,13 +165,13 @@ fn an_old_master_that_is_cut_off_takes_writes_that_vanish_unless_it_may_not() {
             let calm = now(page).await?;
             page.click("[data-testid=entry]").await?;
 
-            // The client that was cut off with it is told that its writes are done.
+            // The old master still acknowledges the writes of the client on its side.
             cut_off(page).await?;
             page.line("SET city split").await?;
             page.wait_for_text("[data-testid=ledger-rows]", "SET city split").await?;
             ensure!(lost(page).await? == 0, "somebody has them, as yet");
             page.screenshot(&format!("split-brain-{locale}")).await?;
-            // The old master takes the new one's data, and the ledger names what is gone.
+            // The old master takes the new one's data, and the ledger shows the lost writes.
             rejoin(page).await?;
             page.wait_for(
                 "the write among the lost",
@@ -183,7 +183,7 @@ fn an_old_master_that_is_cut_off_takes_writes_that_vanish_unless_it_may_not() {
             page.line(":stop").await?;
             page.screenshot(&format!("split-brain-lost-{locale}")).await?;
 
-            // The same again, but the master wants a replica that listens.
+            // The same with `min-replicas-to-write`.
             page.line(&format!(":go {calm}us")).await?;
             has_role(page, "redis-1", "primary").await?;
             has_role(page, "redis-2", "replica").await?;

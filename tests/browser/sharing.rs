@@ -28,7 +28,7 @@ fn a_session_is_saved_to_a_file_and_opened_from_it_with_all_that_is_open() {
         page.line("set k1 hello").await?;
         page.wait_for_text(SCREEN, "OK").await?;
         page.click("[data-testid=text-larger]").await?;
-        // The browser would ask where to; the file itself is what counts.
+        // The download is intercepted, since the browser would ask where to save the file.
         page.eval(
             "(HTMLAnchorElement.prototype.click = function () {
                 window.saved = { name: this.download, text: decodeURIComponent(this.href.split(',').slice(1).join(',')) };
@@ -45,7 +45,7 @@ fn a_session_is_saved_to_a_file_and_opened_from_it_with_all_that_is_open() {
         let text = text.as_str().unwrap_or_default().to_owned();
         ensure!(text.contains("\"lesson\":{\"id\":\"replication/cut-link\""), "{text}");
 
-        // A browser that knows nothing of it; the first program hands the file to the whole one.
+        // Without storage; the first program hands the file over to the whole one.
         page.eval("localStorage.clear() ?? true").await?;
         begin(page, "&x=2").await?;
         let give = |text: &str| {

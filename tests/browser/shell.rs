@@ -1,4 +1,4 @@
-//! Shells of hosts in the page: what a person types, sees and takes back.
+//! Shells of hosts in the page.
 
 use thirtyfour::Key;
 
@@ -69,7 +69,7 @@ fn full_screen_programs_and_signals_work_and_the_screen_goes_back_in_time() {
         page.click("[data-testid=text-larger]").await?;
         page.screenshot("shell-beside").await?;
 
-        // Back to before the file was written: the screen is the one of then.
+        // Back to before the file was written: the screen shows that moment.
         let chord = page.driver.action_chain().key_down(Key::Shift);
         chord.send_keys(Key::Escape).key_up(Key::Shift).perform().await?;
         page.click("[data-testid=tab-redis-1]").await?;
@@ -104,7 +104,7 @@ fn what_was_printed_and_typed_stays_readable_in_a_narrow_window_and_a_wide_one_a
         page.wait_for("the line that is typed", &in_rows(typed)).await?;
 
         page.resize(390, 844).await?;
-        // The output is broken into rows; the line editor shows the end of its line on one row.
+        // Output wraps into rows; the line editor shows the end of its line on one row.
         let end = "longer than a phone is wide";
         let broken = format!(
             "!{text}.some(row => row.includes('{printed}')) && {text}.join('').includes('{printed}')

@@ -1,19 +1,20 @@
-//! The folder `dist/` behind a plain web server, in a folder of its own as on a course's web site.
+//! Web servers for the tests: `dist/` in a subfolder of a plain web server, as on a course's web
+//! site, and pages of other origins.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// Where on the server the page lies. Not at the top, so that an absolute URL in it finds nothing.
+/// The folder of the page on the server: not the root, so that absolute URLs in it would fail.
 const FOLDER: &str = "/some/folder/";
 
-/// As strict as what `limpid playground` sends.
+/// A Content-Security-Policy as strict as that of `limpid playground`.
 const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
      style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'";
 
-/// A strict policy of a course's page, as `docs/embedding.md` gives it: scripts, pictures and frames of
-/// the lab's web site, and nothing inline.
+/// A strict policy of a course's page, as `docs/embedding.md` gives it: scripts, pictures and
+/// frames of the lab's web site, and nothing inline.
 const HOST_POLICY: &str = "default-src 'none'; script-src 'self' http://127.0.0.1:*; \
      img-src http://127.0.0.1:*; frame-src http://127.0.0.1:*";
 
@@ -21,12 +22,12 @@ const HOST_POLICY: &str = "default-src 'none'; script-src 'self' http://127.0.0.
 #[derive(Debug)]
 pub(crate) struct Site {
     address: SocketAddr,
-    /// The paths that were asked for.
+    /// The paths that were requested.
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Site {
-    /// Serves what `cargo xtask web` has built.
+    /// Serves the page as built by `cargo xtask web`.
     pub(crate) fn serve() -> Self {
         let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist");
         assert!(
@@ -49,27 +50,27 @@ impl Site {
         format!("http://{}{FOLDER}", self.address)
     }
 
-    /// How many files with such an ending were asked for.
+    /// How many files with this suffix were requested.
     pub(crate) fn loads_of(&self, ending: &str) -> usize {
         let asked = self.asked.lock().expect("no test panics here");
         asked.iter().filter(|path| path.ends_with(ending)).count()
     }
 }
 
-/// Another web site, so of another origin: a course, or a course platform.
+/// A web site of another origin: a course, or a course platform.
 #[derive(Debug)]
 pub(crate) struct Host {
     address: SocketAddr,
 }
 
 impl Host {
-    /// Serves these files, by their names. The one without a name is the page.
+    /// Serves files by their names. The one with an empty name is the page.
     pub(crate) fn serve(files: &[(&str, &str)]) -> Self {
         let files: Vec<(String, String)> =
             files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
         let address = listen(HOST_POLICY, move |path| {
             let name = path.trim_start_matches('/');
-            // Browsers ask for it, and tell on the console if it is missing.
+            // Browsers request the icon, and report an error on the console if it is missing.
             if name == "favicon.ico" {
                 return Some(("image/x-icon", Vec::new()));
             }
@@ -86,10 +87,10 @@ impl Host {
     }
 }
 
-/// What is served at a path: its type and its bytes.
+/// A response: media type and bytes.
 type Served = (&'static str, Vec<u8>);
 
-/// Answers requests by what a function gives for their paths, and gives the address.
+/// Starts a web server that calls a function for each path. Returns its address.
 fn listen(
     policy: &'static str,
     answer: impl Fn(&str) -> Option<Served> + Clone + Send + 'static,
@@ -99,7 +100,7 @@ fn listen(
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let answer = answer.clone();
-            // A browser that goes away in the middle of an answer is no failure.
+            // A browser that disconnects during an answer is no failure.
             std::thread::spawn(move || drop(respond(&stream, policy, &answer)));
         }
     });
@@ -119,8 +120,8 @@ fn respond(
     let path = path.split(['?', '#']).next().unwrap_or_default();
     match answer(path) {
         Some((mime, body)) => {
-            // As `limpid playground` does: files with a hash in their names are kept, and pages of
-            // other origins may load them.
+            // As `limpid playground` does: files with a hash in their names are cached, and pages
+            // of other origins may load them.
             let is_hashed = path.rsplit('-').next().is_some_and(|end| end.len() > 18);
             let cache = if is_hashed { "max-age=31536000, immutable" } else { "no-cache" };
             write!(

@@ -1,5 +1,4 @@
-//! Keys of a shell beyond the typing of lines: jobs, the search in what was typed, programs that draw
-//! anew, and what is pasted.
+//! Keys of a shell beyond typing lines: job control, history search, full-screen programs, pasting.
 
 use anyhow::{Result, ensure};
 use thirtyfour::Key;
@@ -13,7 +12,7 @@ async fn ctrl(page: &Page, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// Waits until what the shell shows makes a JavaScript expression of `text` true.
+/// Waits until a JavaScript expression of `text`, the shell's screen, is true.
 async fn shows(page: &Page, what: &str) -> Result<()> {
     let text = format!("document.querySelector('{CELLS} pre').innerText.trimEnd()");
     page.wait_for(what, &format!("(text => {what})({text})")).await

@@ -1,11 +1,11 @@
-//! Users and their rules, as a person meets them in the page.
+//! ACL users and their rules in the page.
 
 use anyhow::{Result, ensure};
 
 use crate::page::{Page, in_browser};
 use crate::visit::{SCREEN, begin};
 
-/// Types a command and waits for what the terminal then shows.
+/// Types a command and waits until the terminal shows the answer.
 async fn say(page: &Page, line: &str, answer: &str) -> Result<()> {
     page.line(line).await?;
     page.wait_for_text(SCREEN, answer).await
@@ -26,7 +26,7 @@ fn a_refused_command_is_explained_with_the_rule_that_is_missing() {
         page.wait_for_text(denials, "ACL SETUSER ada ~other").await?;
         page.wait_for_text("[data-testid=user-ada]", "~mine:*").await?;
         page.screenshot("users-en").await?;
-        // What was told to be missing is enough.
+        // Granting the missing rule suffices.
         page.click("[data-testid=entry]").await?;
         page.line(":play").await?;
         say(page, "AUTH default x", "OK").await?;

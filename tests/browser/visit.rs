@@ -1,4 +1,4 @@
-//! What every visit to the page begins with, and what a person looks for on the map.
+//! Helpers of browser tests: opening the page, terminals, and reading the map.
 
 use anyhow::{Result, bail};
 use serde_json::json;
@@ -8,14 +8,13 @@ use crate::page::Page;
 /// The terminal of the first server.
 pub(crate) const SCREEN: &str = "[data-testid=screen-redis-1]";
 
-/// Opens the page in English, with what else its address holds, and puts the cursor into the
-/// terminal.
+/// Opens the page in English, with further parameters, and puts the cursor into the terminal.
 pub(crate) async fn begin(page: &Page, more: &str) -> Result<()> {
     page.open(&format!("?locale=en{more}")).await?;
     page.click("[data-testid=entry]").await
 }
 
-/// The terminal of a node comes to the front, with the cursor in it.
+/// Brings the terminal of a node to the front, with the cursor in it.
 pub(crate) async fn terminal(page: &Page, node: &str) -> Result<()> {
     page.eval(&format!("document.querySelector('[data-testid=node-{node}]').focus()")).await?;
     page.keys("t").await?;
@@ -23,7 +22,7 @@ pub(crate) async fn terminal(page: &Page, node: &str) -> Result<()> {
     page.wait_for("the cursor", "document.activeElement.id === 'entry'").await
 }
 
-/// Waits until an element of the map, by its test id, says something of itself, as in
+/// Waits until a data attribute of an element, found by its test id, has a value, as in
 /// `("node-redis-2", "state", "crashed")`.
 pub(crate) async fn becomes(page: &Page, id: &str, what: &str, value: &str) -> Result<()> {
     let found =
@@ -31,7 +30,7 @@ pub(crate) async fn becomes(page: &Page, id: &str, what: &str, value: &str) -> R
     page.wait_for(&format!("{id}: {what} {value}"), &found).await
 }
 
-/// Waits until everything that is to be seen of the bodies lies on the stage.
+/// Waits until all bodies are completely on the stage.
 pub(crate) async fn all_on_stage(page: &Page) -> Result<()> {
     page.wait_for(
         "all bodies to be on the stage",
@@ -82,8 +81,9 @@ pub(crate) async fn run(page: &Page, line: &str) -> Result<()> {
     prompt(page).await
 }
 
-/// What the card of a message on its way says, if a message from one node to another can be clicked whose
-/// text contains this in any case. Time stands still meanwhile: every place along the line is tried.
+/// The text of the card of a message in flight from one node to another whose text contains `text`
+/// (ignoring case), if one can be clicked. Time is paused meanwhile, and every point along the line
+/// is tried.
 pub(crate) async fn message(
     page: &Page,
     from: &str,
@@ -112,7 +112,7 @@ pub(crate) async fn message(
                     clientY: a[1] + (b[1] - a[1]) * way / length, bubbles: true, pointerId: 1 };
                 stage.dispatchEvent(new PointerEvent('pointerdown', press));
                 stage.dispatchEvent(new PointerEvent('pointerup', press));
-                // The card is drawn after what is running now.
+                // The card is drawn after the present task.
                 await new Promise(resolve => setTimeout(resolve));
                 if (said() !== null) break;
             }
@@ -123,7 +123,7 @@ pub(crate) async fn message(
     Ok(found.json().as_str().map(str::to_owned))
 }
 
-/// Steps from event to event until such a message is on its way, and gives what its card says.
+/// Steps from event to event until such a message is in flight. Returns the text of its card.
 pub(crate) async fn step_to_message(
     page: &Page,
     from: &str,

@@ -1,4 +1,5 @@
-//! The page's program in two builds: the first gives place to the whole one, and nothing is lost.
+//! The two builds of the page's program: the handover from the first to the whole one loses
+//! nothing.
 
 use crate::page::in_browser;
 use crate::visit::{SCREEN, begin, now};
@@ -20,7 +21,7 @@ fn the_whole_program_goes_on_where_the_first_one_was() {
         let before = now(page).await?;
         page.line("eval \"return redis.call('get', KEYS[1])\" 1 greeting").await?;
         page.wait_for("the whole program", IS_WHOLE).await?;
-        // Its terminal shows what was done before, and time stands where it stood.
+        // The terminal shows the earlier commands, and time is at the same moment.
         page.wait_for_text(SCREEN, "set greeting hello").await?;
         let after = now(page).await?;
         anyhow::ensure!(after >= before, "time went back from {before} to {after}");

@@ -1,5 +1,5 @@
-//! Some cases of hostile bytes for every parser; `cargo xtask fuzz` runs more. One test, since it
-//! measures the memory of the whole program.
+//! Runs some cases of hostile bytes for every parser; `cargo xtask fuzz` runs more. A single test,
+//! since it measures the memory of the whole process.
 
 use limpid_tests::hostile::{TARGETS, run};
 use peak_alloc::PeakAlloc;

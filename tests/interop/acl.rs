@@ -1,4 +1,4 @@
-//! Users in files, which Limpid and Redis read of each other.
+//! ACL files: Limpid and Redis read each other's.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use limpid_tests::client::Client;
 use limpid_tests::process::{Kind, Process, free_port};
 use tempfile::TempDir;
 
-/// Users of every kind, as either program writes them.
+/// Users with rules of every kind.
 const USERS: &[&str] = &[
     "reader on >secret ~cached:* %R~all:* resetchannels &news.* -@all +@read +acl|whoami",
     "writer on >one >two ~* &* +@all -@dangerous -@admin",
@@ -15,7 +15,7 @@ const USERS: &[&str] = &[
     "closed off ~x allchannels +@all",
 ];
 
-/// Questions about each user, which must be answered alike whichever server wrote the file.
+/// ACL DRYRUN probes for each user, whose replies must not depend on which server wrote the file.
 const PROBES: &[&str] = &[
     "GET cached:1",
     "SET cached:1 v",
@@ -38,16 +38,16 @@ fn call(client: &mut Client, line: &str) -> Value {
     client.call(&line.split(' ').collect::<Vec<_>>())
 }
 
-/// Makes the users, rule by rule.
+/// Creates the users, rule by rule.
 fn make_users(client: &mut Client) {
     for user in USERS {
-        // Selectors come as one argument as well as in pieces.
+        // A selector may be one argument or several.
         let reply = call(client, &format!("ACL SETUSER {user}"));
         assert_eq!(reply, Value::Simple(b"OK".to_vec()), "{user}");
     }
 }
 
-/// Which of the probes each user may do.
+/// Which of the probes each user is allowed.
 fn rights(client: &mut Client) -> Vec<String> {
     let names = USERS.iter().map(|user| user.split(' ').next().unwrap_or_default());
     names
@@ -85,7 +85,7 @@ fn a_file_of_users_goes_from_one_to_the_other_and_back() {
         }
         call(&mut client, "AUTH default x");
         assert_eq!(call(&mut client, "ACL SAVE"), Value::Simple(b"OK".to_vec()));
-        // And back, into a server that runs.
+        // And back, with ACL LOAD into a running server.
         let mut client = Client::new(writer.connect());
         call(&mut client, "ACL DELUSER reader writer split closed");
         assert_eq!(call(&mut client, "ACL LOAD"), Value::Simple(b"OK".to_vec()));

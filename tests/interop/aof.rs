@@ -1,4 +1,4 @@
-//! Append-only files: from Redis and for Redis, and what a process that was killed leaves.
+//! Append-only files: exchanged with Redis in both directions, and after kills.
 
 use std::ops::Range;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn digest(client: &mut Client) -> Value {
     client.call(&["DEBUG", "DIGEST"])
 }
 
-/// Waits until no rewrite is under way.
+/// Waits until no rewrite is in progress.
 fn rewritten(client: &mut Client) {
     let begun = client.call(&["BGREWRITEAOF"]);
     assert!(!begun.is_error(), "{begun:?}");
@@ -69,15 +69,15 @@ fn fill(client: &mut Client, round: u64) {
     }
 }
 
-/// Starts a server of one kind in a directory, with these directives besides.
+/// Starts a server of one kind in a directory, with further directives.
 type Start = fn(&Path, &[&str]) -> Process;
 
-/// With the base as RDB and as commands.
+/// Directives for a base file in RDB format, and for one with commands.
 fn both_preambles() -> [[&'static str; 4]; 2] {
     ["yes", "no"].map(|on| ["--aof-use-rdb-preamble", on, "--aof-timestamp-enabled", "yes"])
 }
 
-/// Lets a server write a base, and these rounds behind it. Gives the digest of what it leaves.
+/// Lets a server write a base, and `rounds` of writes after it. Returns the digest of its data.
 fn leave(start: Start, dir: &Path, options: &[&str], rounds: Range<u64>) -> Value {
     let mut server = start(dir, options);
     let mut client = Client::new(server.connect());
@@ -89,7 +89,7 @@ fn leave(start: Start, dir: &Path, options: &[&str], rounds: Range<u64>) -> Valu
     left
 }
 
-/// Lets a server open what another has left.
+/// Starts a server on the files that another has left.
 fn take_over(start: Start, dir: &Path, options: &[&str], left: &Value) -> (Process, Client) {
     let server = start(dir, options);
     let mut client = Client::new(server.connect());
@@ -97,7 +97,7 @@ fn take_over(start: Start, dir: &Path, options: &[&str], left: &Value) -> (Proce
     (server, client)
 }
 
-/// Data goes from one server to the other: what one leaves the other reads, and goes on with.
+/// One server writes the files, the other reads them and continues writing.
 fn hand_over(first: Start, then: Start) {
     for options in both_preambles() {
         let dir = TempDir::new().expect("a directory");
@@ -122,8 +122,8 @@ fn files_go_from_limpid_to_redis_and_back() {
     hand_over(limpid, redis);
 }
 
-/// Cuts the last incremental file of a directory into three, as several rewrites that failed would
-/// have left them.
+/// Splits the last incremental file of a directory into three, as several failed rewrites leave
+/// them.
 fn cut_in_three(dir: &Path) {
     let dir = dir.join("appendonlydir");
     let path = dir.join("appendonly.aof.manifest");
@@ -132,7 +132,7 @@ fn cut_in_three(dir: &Path) {
     let name = last.split(' ').nth(1).expect("a name");
     let number: u64 = last.split(' ').nth(3).and_then(|n| n.parse().ok()).expect("a number");
     let bytes = std::fs::read(dir.join(name)).expect("commands");
-    // Each begins with a database, as a new file does; the annotation of the time goes along.
+    // Each begins with SELECT, as a new file does, and with its timestamp annotation.
     let select = b"*2\r\n$6\r\nSELECT\r\n";
     let starts: Vec<usize> =
         (1..bytes.len()).filter(|at| bytes[*at..].starts_with(select)).collect();
@@ -189,12 +189,12 @@ fn what_redis_wrote_goes_on_here_and_back_and_an_unknown_command_is_refused() {
     assert_eq!(client.call(&["XLEN", "stream"]), Value::Integer(1));
     assert_eq!(client.call(&["FCALL", "f", "0"]), Value::bulk("found"));
     assert_eq!(client.call(&["GET", "k"]), Value::bulk("w"));
-    // Behind the base they are commands.
+    // After the base there are commands.
     client.call(&["XADD", "stream", "2-1", "c", "d"]);
     assert!(server.terminate().success());
     let port = limpid_tests::process::free_port().to_string();
     let name = dir.path().to_str().expect("a name");
-    // A command that was taken away is one that a program does not know.
+    // A renamed command stands for one that a program does not know.
     let args = ["server", "--port", &port, "--bind", "127.0.0.1", "--appendonly", "yes"];
     let args = [&args[..], &["--rename-command", "XADD", ""]].concat();
     let mut refused = Process::start(&[&args[..], &["--dir", name]].concat(), &[], 0);
@@ -202,13 +202,13 @@ fn what_redis_wrote_goes_on_here_and_back_and_an_unknown_command_is_refused() {
     let output = refused.output();
     assert!(output.contains("Unknown command 'XADD' reading the append only file"), "{output}");
     assert!(output.contains("let it rewrite them by BGREWRITEAOF"), "{output}");
-    // Nothing was lost by the attempt.
+    // The attempt has lost nothing.
     let server = redis(dir.path(), &[]);
     let mut client = Client::new(server.connect());
     assert_eq!(client.call(&["XLEN", "stream"]), Value::Integer(2));
 }
 
-/// What a program that checks append-only files prints, and whether it is content.
+/// The output of a program that checks append-only files, and whether it succeeds.
 fn check(program: &mut Command, args: &[&str], dir: &Path) -> (String, bool) {
     use std::io::Write as _;
     let mut child = program
@@ -218,7 +218,7 @@ fn check(program: &mut Command, args: &[&str], dir: &Path) -> (String, bool) {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program runs");
-    // One that does not ask has gone before it is answered.
+    // A program that does not ask may end before the answer is written.
     let _ = child.stdin.take().expect("a pipe").write_all(b"y\n");
     let out = child.wait_with_output().expect("its output");
     (String::from_utf8_lossy(&out.stdout).into_owned(), out.status.success())
@@ -254,7 +254,8 @@ fn torn_files_are_judged_and_mended_as_redis_does_it() {
                     } else {
                         check(&mut Command::new("redis-check-aof"), &args, dir.path())
                     };
-                    // Behind the end of a torn line Redis's program shows what it finds in memory.
+                    // After the end of a truncated line Redis's program prints uninitialized
+                    // memory.
                     let out: Vec<String> = out
                         .lines()
                         .map(|line| line.split(", got: ").next().unwrap_or_default().to_owned())
@@ -293,7 +294,7 @@ fn a_whole_directory_is_checked_as_redis_does_it() {
     assert!(server.terminate().success());
 }
 
-/// Writes until the connection breaks; the numbers that were acknowledged.
+/// Writes until the connection breaks. Returns how many writes were acknowledged.
 fn write_until_killed(mut client: Client, writer: u64) -> u64 {
     let mut acknowledged = 0;
     loop {
@@ -329,7 +330,8 @@ fn a_process_that_is_killed_has_written_what_it_acknowledged() {
                 std::thread::spawn(move || write_until_killed(client, writer))
             })
             .collect();
-        // The moment is counted in writes, so that a slow machine kills as much as a fast one.
+        // The moment of the kill is a number of writes, so that it does not depend on the machine's
+        // speed.
         let (mut watcher, until) = (Client::new(server.connect()), 1 + rng.below(2_000));
         while !matches!(watcher.call(&["HLEN", "writer:0"]), Value::Integer(n) if n as u64 * 8 >= until)
         {
@@ -345,8 +347,8 @@ fn a_process_that_is_killed_has_written_what_it_acknowledged() {
             let key = format!("writer:{writer}");
             let Value::Integer(held) = client.call(&["HLEN", &key]) else { panic!("no length") };
             let held = held as u64;
-            // With `everysec` what came while an fsync was under way may be gone, which the World's
-            // tests put a limit to; but nothing is there without what came before it.
+            // With `everysec`, writes during an fsync may be lost (the World's tests limit how
+            // many), but no write may be there without those before it.
             let durable = fsync == "always";
             assert!(held >= acknowledged || !durable, "round {round}: {held} of {acknowledged}");
             let last = client.call(&["HEXISTS", &key, &held.to_string()]);

@@ -1,5 +1,5 @@
-//! `limpid cli` beside Redis's own redis-cli: the same words on the same server print the same
-//! bytes; and what a person at a terminal sees.
+//! Compares `limpid cli` with Redis's redis-cli: the same input on the same server must print the
+//! same bytes. Also tests `limpid cli` at a terminal.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use limpid_tests::process::{Process, binary, free_port};
 use rexpect::session::{PtySession, spawn_command};
 
-/// What a run of a client left behind.
+/// The result of a run of a client.
 #[derive(Debug, PartialEq)]
 struct Run {
     stdout: String,
@@ -15,7 +15,7 @@ struct Run {
     code: Option<i32>,
 }
 
-/// Runs a client. `tty` makes it believe that a person reads its output.
+/// Runs a client. `tty` makes it print as to a terminal.
 fn run(mut client: Command, port: u16, args: &[&str], input: &[u8], tty: bool) -> Run {
     client.args(["-p", &port.to_string()]).args(args);
     client.env_remove("REDISCLI_AUTH").env("TERM", "dumb");
@@ -24,7 +24,7 @@ fn run(mut client: Command, port: u16, args: &[&str], input: &[u8], tty: bool) -
     }
     client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = client.spawn().expect("the client starts");
-    // A client that reads no input may be gone before all was written.
+    // A client that reads no input may end before all was written.
     let _ = child.stdin.take().expect("piped").write_all(input);
     let output = child.wait_with_output().expect("its output");
     Run {
@@ -44,7 +44,7 @@ fn limpid() -> Command {
     command
 }
 
-/// Runs both clients and compares all that they left behind.
+/// Runs both clients and compares their results.
 fn same(port: u16, args: &[&str], input: &[u8], tty: bool) {
     let theirs = run(Command::new("redis-cli"), port, args, input, tty);
     let ours = run(limpid(), port, args, input, tty);
@@ -146,7 +146,7 @@ fn what_goes_wrong_is_told_as_in_redis_cli() {
     ] {
         same(port, args, b"input", false);
     }
-    // Lines go on being read after every one that fails.
+    // Reading continues after a line that fails.
     same(nobody, &[], b"ping\nset a b\n", true);
 }
 

@@ -1,5 +1,5 @@
-//! Long runs under load: what was acknowledged is kept, and copies agree. Short here;
-//! `LIMPID_KILLS` and `LIMPID_SOAK_SECONDS` make them longer, `LIMPID_SEED` makes them others.
+//! Runs under load: acknowledged writes are kept, and replicas agree. Short by default;
+//! `LIMPID_KILLS` and `LIMPID_SOAK_SECONDS` make them longer, `LIMPID_SEED` sets the seed.
 
 use std::time::Duration;
 

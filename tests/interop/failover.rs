@@ -1,4 +1,4 @@
-//! FAILOVER where things go wrong: Limpid does and says what Redis's own redis-server does.
+//! FAILOVER with faults: Limpid behaves and logs as redis-server does.
 
 use std::process::Command;
 
@@ -8,11 +8,11 @@ use limpid_tests::process::Kind::{self, Limpid, Redis};
 use limpid_tests::process::Process;
 use limpid_tests::wait::until;
 
-/// A primary and its replica of one kind, and what was seen of them.
+/// A primary and its replica of one kind, with a record of what was observed.
 struct Pair {
     primary: Process,
     replica: Process,
-    /// Writes during the pause.
+    /// A client that writes during the pause.
     writer: Client,
     seen: Vec<String>,
 }
@@ -26,15 +26,15 @@ impl Pair {
         let writer = Client::new(primary.connect());
         let mut pair = Pair { primary, replica, writer, seen: Vec::new() };
         pair.online();
-        // The primary says so as soon as it has sent all.
+        // The primary reports it as soon as it has sent everything.
         pair.until("it has all", |pair| {
             field(&pair.info(&pair.replica), "master_link_status") == "up"
         });
         pair
     }
 
-    /// Lets the primary carry out a command, and notes what it says. <replica> stands for the
-    /// replica's address in words.
+    /// Sends a command to the primary and records the reply. `<replica>` stands for the replica's
+    /// host and port.
     fn ask(&mut self, line: &str) {
         let words = line.replace("<replica>", &format!("127.0.0.1 {}", self.replica.port()));
         let words: Vec<&str> = words.split(' ').collect();
@@ -54,12 +54,12 @@ impl Pair {
         String::from_utf8_lossy(reply.bytes().unwrap_or_default()).into_owned()
     }
 
-    /// A field of the primary's.
+    /// A field of the primary's INFO.
     fn field(&self, name: &str) -> String {
         field(&self.info(&self.primary), name)
     }
 
-    /// Notes how the primary is.
+    /// Records the state of the primary.
     fn state(&mut self) {
         let info = self.info(&self.primary);
         let of = |name| field(&info, name);
@@ -85,8 +85,8 @@ impl Pair {
         assert!(status.is_ok_and(|status| status.success()));
     }
 
-    /// The replica stands still, and lacks something; the primary is asked to hand over; somebody
-    /// wants to write.
+    /// Stops the replica while it lacks writes, starts a failover, and lets the writer send a
+    /// write.
     fn hand_over(&mut self, line: &str) {
         self.signal("-STOP");
         self.ask("SET behind 1");
@@ -102,19 +102,19 @@ impl Pair {
         });
     }
 
-    /// What the writer has been told until now.
+    /// Records how many replies the writer has received.
     fn written(&mut self) {
         let replies = self.writer.arrived().0.len();
         self.note(format!("the writer has {replies} replies"));
     }
 
-    /// What the writer is told.
+    /// Records the next reply to the writer.
     fn writer_hears(&mut self) {
         let reply = self.writer.read().map(|reply| text(&reply.value));
         self.note(format!("the writer: {reply:?}"));
     }
 
-    /// All that was seen, with what both said of the failover.
+    /// The whole record, with both servers' log lines about the failover.
     fn end(mut self) -> Vec<String> {
         for process in [&mut self.primary, &mut self.replica] {
             process.kill();
@@ -125,8 +125,8 @@ impl Pair {
         {
             let lines = output.lines().filter(|line| line.to_lowercase().contains("failover"));
             for line in lines {
-                // Behind the process, the role, the time and the level, which is another in 7.0.
-                // Names of streams and of clients differ.
+                // Without process, role, time and level, which differs in 7.0.
+                // Replication ids and client ids differ.
                 let text = line.split(' ').skip(6).collect::<Vec<_>>().join(" ");
                 let ends = ["id=", "for replid "].map(|end| text.find(end).unwrap_or(text.len()));
                 self.note(format!("{who}: {}", &text[..ends[0].min(ends[1])]));
@@ -136,7 +136,7 @@ impl Pair {
     }
 }
 
-/// A reply in words.
+/// A reply as text.
 fn text(reply: &Value) -> String {
     match reply {
         Value::Simple(text) | Value::Error(text) | Value::Bulk(text) => {
@@ -151,7 +151,7 @@ fn field(info: &str, name: &str) -> String {
     value.unwrap_or_default().trim().to_owned()
 }
 
-/// Plays the same with both kinds.
+/// Runs the same with both kinds, and compares the records.
 fn same(play: impl Fn(&mut Pair)) {
     let [limpid, redis] = [Limpid, Redis].map(|kind| {
         let mut pair = Pair::new(kind);
@@ -247,7 +247,7 @@ fn with_force_a_target_that_comes_back_without_data_is_refused() {
         pair.hand_over("FAILOVER TO <replica> TIMEOUT 1500 FORCE");
         pair.kill_replica();
         pair.until("it is tried", |pair| pair.field("master_failover_state") == IN_PROGRESS);
-        // The copy that it got from the primary.
+        // The dump of the copy that it got from the primary.
         let dump = pair.replica.dir().join("dump.rdb");
         std::fs::remove_file(dump).expect("a dump");
         pair.replica.restart(true);

@@ -1,5 +1,5 @@
-//! A disk that is full: what was acknowledged as durable is kept, and when there is room again the
-//! server goes on. And a disk that cannot be written.
+//! Full disks: writes acknowledged as durable are kept, and the server continues when there is
+//! space again. Also read-only disks.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,15 +10,15 @@ use limpid_tests::process::Process;
 use limpid_tests::wait::{until, until_some};
 use tempfile::TempDir;
 
-/// A small disk of its own.
+/// A small file system for a test.
 struct Disk(TempDir);
 
 impl Disk {
-    /// Mounts one.
+    /// Mounts a file system of this size.
     ///
     /// # Panics
     ///
-    /// Where the tests may not mount: a test that is passed over would look like one that passed.
+    /// If mounting is not permitted, since a skipped test would look like one that passed.
     fn mount(size: &str) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
         let mut mount = Command::new("mount");
@@ -37,14 +37,14 @@ impl Disk {
         self.0.path()
     }
 
-    /// Takes all the room that is left.
+    /// Fills the remaining space.
     fn fill(&self) {
         let zeros = [0; 4096];
         let mut file = std::fs::File::create(self.path().join("filler")).expect("a file");
         while std::io::Write::write_all(&mut file, &zeros).is_ok() {}
     }
 
-    /// Lets nobody write to it from now on, not even root.
+    /// Makes it read-only, also for root.
     fn write_protect(&self) {
         let mut remount = Command::new("mount");
         let status = remount.args(["-o", "remount,ro"]).arg(self.path()).status();
@@ -58,7 +58,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: a server that is being killed may still be there.
+        // A lazy unmount, since a server that is being killed may still use it.
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
 }
@@ -68,7 +68,8 @@ fn server(disk: &Disk, more: &[&str]) -> Process {
     Process::server(&[&["--dir", dir, "--appendonly", "yes"], more].concat())
 }
 
-/// Adds to a list until it is refused, or the connection ends; gives how many were acknowledged.
+/// Appends numbers to a list until an error, or until the connection ends. Returns how many were
+/// acknowledged.
 fn push(client: &mut Client, mut number: u64) -> (u64, Option<Value>) {
     let wide = "x".repeat(500);
     let refused = || {
@@ -110,7 +111,7 @@ fn a_full_disk_refuses_writes_until_there_is_room_and_loses_none() {
     let info = client.call(&["INFO", "persistence"]);
     let info = String::from_utf8_lossy(info.bytes().unwrap_or_default()).into_owned();
     assert!(info.contains("aof_last_write_status:err"), "{info}");
-    // What is read is served all the same.
+    // Reads are still served.
     assert_eq!(length(&mut client), acknowledged);
 
     disk.free();
@@ -155,7 +156,7 @@ fn a_dump_for_which_there_is_no_room_leaves_the_old_one() {
     assert!(reply.is_error(), "{reply:?}");
     let after = std::fs::read(disk.path().join("dump.rdb")).expect("a dump");
     assert_eq!(before, after);
-    // The disk is tidied up behind the reply.
+    // The temporary file is removed after the reply.
     let files = || std::fs::read_dir(disk.path()).expect("a directory").count();
     until(
         || "something is left of the attempt".into(),

@@ -1,4 +1,4 @@
-//! Redis's own programs as clients of Limpid, and as a mirror for it.
+//! Tests with Redis's own programs: as clients and peers of Limpid, and for comparison.
 
 mod acl;
 mod aof;

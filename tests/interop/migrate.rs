@@ -51,7 +51,7 @@ fn there_and_back(first: Process, second: Process, seed: u64) {
         one.call(&["FLUSHDB"]);
     }
     one.call(&["SELECT", "0"]);
-    // Nothing shall go by itself meanwhile.
+    // No key may expire or be evicted meanwhile.
     for key in one.call(&["KEYS", "*"]).items().expect("keys") {
         one.call(&[&b"PERSIST"[..], key.bytes().expect("a key")]);
     }

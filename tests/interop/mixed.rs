@@ -1,5 +1,5 @@
-//! Servers of both kinds in one group: what only one of them knows, passwords, chains, restarts,
-//! and every way in which a copy of the data can be sent and taken.
+//! Replication between Limpid and Redis: commands that only one of them has, passwords, chains,
+//! restarts, and every way of a full resync.
 
 use limpid_core::resp::value::Value;
 use limpid_core::rng::Rng;
@@ -15,7 +15,7 @@ fn server(kind: Kind, more: &[&str]) -> Process {
     Process::of(kind, &[&common[..], more].concat())
 }
 
-/// Asks until this is the answer.
+/// Repeats a command until its reply is `wanted`.
 fn gives(server: &Process, line: &str, wanted: &Value) {
     until(server, line, |reply| reply == wanted);
 }
@@ -38,7 +38,7 @@ const LIBRARY: &str =
 #[test]
 fn what_only_the_primary_knows_is_not_silently_left_out() {
     let redis = server(Redis, &[]);
-    // A command that was taken away is one that the replica does not know.
+    // A renamed command stands for one that the replica does not know.
     let mut limpid = server(Limpid, &["--repl-timeout", "600", "--rename-command", "XADD", ""]);
     let mut primary = Client::new(redis.connect());
     primary.call(&["FUNCTION", "LOAD", LIBRARY]);
@@ -46,13 +46,13 @@ fn what_only_the_primary_knows_is_not_silently_left_out() {
     call(&redis, "XGROUP CREATE stream group 0");
     call(&redis, "SET k before");
     follow(&limpid, &redis);
-    // A copy of the data has all of it.
+    // A full resync has all of it.
     gives(&limpid, "GET k", &Value::bulk("before"));
     assert_eq!(call(&limpid, "DUMP stream"), call(&redis, "DUMP stream"));
     call(&redis, "SET k between");
     gives(&limpid, "GET k", &Value::bulk("between"));
 
-    // A command that cannot be carried out ends the stream, and what stands before it counts.
+    // A command that cannot be carried out ends the stream; those before it are kept.
     call(&redis, "SET last one");
     call(&redis, "XADD stream 2-1 c d");
     call(&redis, "SET k after");
@@ -62,7 +62,7 @@ fn what_only_the_primary_knows_is_not_silently_left_out() {
     assert_eq!(call(&limpid, "GET last"), Value::bulk("one"));
     assert_eq!(call(&limpid, "GET k"), Value::bulk("between"));
 
-    // After a while everything is asked for again.
+    // After a while there is a full resync.
     let full = count(&redis, "sync_full");
     call(&limpid, "CONFIG SET repl-timeout 1");
     link(&limpid, "up");
@@ -70,13 +70,13 @@ fn what_only_the_primary_knows_is_not_silently_left_out() {
     assert_eq!(call(&limpid, "DUMP stream"), call(&redis, "DUMP stream"));
     assert_eq!(count(&redis, "sync_full"), full + 1);
 
-    // A transaction with such a command is carried out not at all.
+    // A transaction with such a command is not carried out at all.
     call(&limpid, "CONFIG SET repl-timeout 600");
     primary.send_raw(b"MULTI\r\nSET k within\r\nXADD stream 3-1 e f\r\nSET k end\r\nEXEC\r\n");
     link(&limpid, "down");
     assert_eq!(call(&limpid, "GET k"), Value::bulk("after"));
 
-    // What was only kept goes back to where it is known.
+    // Data that was only stored is replicated back to a server that knows it.
     call(&limpid, "REPLICAOF NO ONE");
     call(&limpid, "SET k again");
     follow(&redis, &limpid);
@@ -127,7 +127,7 @@ fn a_chain_of_both_kinds_holds_the_same_and_goes_on_where_it_was() {
             chain[1..].iter().for_each(|replica| agree(&chain[0], replica));
         };
         all(&chain);
-        // One link is cut: those behind it notice nothing but a pause.
+        // One link is cut: the servers behind it only see a pause.
         let full: Vec<u64> = chain.iter().map(|server| count(server, "sync_full")).collect();
         call(&chain[1], "CLIENT KILL TYPE master");
         write(&chain[0], &mut rng);
@@ -137,14 +137,14 @@ fn a_chain_of_both_kinds_holds_the_same_and_goes_on_where_it_was() {
         all(&chain);
         let now: Vec<u64> = chain.iter().map(|server| count(server, "sync_full")).collect();
         assert_eq!(now, full, "{kinds:?}");
-        // The first two are gone for good, and the third takes over.
+        // The first two are gone, and the third takes over.
         chain[0].terminate();
         chain[1].terminate();
         call(&chain[2], "REPLICAOF NO ONE");
         write(&chain[2], &mut rng);
         agree(&chain[2], &chain[3]);
         assert_eq!(count(&chain[2], "sync_full"), full[2], "{kinds:?}");
-        // They come back, with offsets behind the others'.
+        // They return with lower offsets than the others.
         chain[1].restart(true);
         follow(&chain[1], &chain[3]);
         agree(&chain[2], &chain[1]);
@@ -188,7 +188,7 @@ fn copies_are_sent_and_taken_in_every_way() {
                 follow(&replica, &primary);
                 agree(&primary, &replica);
                 assert_eq!(count(&primary, "sync_full"), full + 1, "{of:?} {diskless} {load}");
-                // A stream of its own, so that the next copy is one of everything.
+                // A new replication id, so that the next synchronization is a full one.
                 call(&replica, "REPLICAOF NO ONE");
                 call(&replica, "DEBUG CHANGE-REPL-ID");
             }
@@ -208,7 +208,7 @@ fn how_long_keys_were_not_used_and_how_often_they_were_goes_along() {
             let payload = payload.bytes().expect("a payload").to_vec();
             for n in [0_u64, 1, 7, 100, 200] {
                 let (key, n) = (format!("k{n}"), n.to_string());
-                // Whatever else is done to the key would be a use of it.
+                // Other commands on the key would count as access.
                 let (at, key, n) = (b"33333333333333", key.as_bytes(), n.as_bytes());
                 let words: [&[u8]; 7] =
                     [b"RESTORE", key, at, &payload, b"ABSTTL", field.as_bytes(), n];
@@ -225,7 +225,7 @@ fn how_long_keys_were_not_used_and_how_often_they_were_goes_along() {
                 let Value::Integer(got) = other.call(&["OBJECT", field, &key]) else {
                     panic!("{key} has no {field}");
                 };
-                // Some seconds may have passed, and Redis reckons in whole ones.
+                // Some seconds may have passed, and Redis rounds to whole seconds.
                 let lru = (n - 1).max(0)..=n + 20;
                 let near = if policy == "allkeys-lru" { lru } else { n..=n };
                 assert!(near.contains(&got), "{field} of {key} is {got}");

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use limpid_tests::process::Process;
 
-/// What `program` prints when it is pointed at the server, given `input`.
+/// The output of `program` when connected to the server, given `input`.
 fn output(program: &str, server: &Process, args: &[&str], input: &[u8]) -> String {
     let mut command = Command::new(program);
     command.args(["-h", "127.0.0.1", "-p", &server.port().to_string()]).args(args);
@@ -15,7 +15,7 @@ fn output(program: &str, server: &Process, args: &[&str], input: &[u8]) -> Strin
     let input = input.to_vec();
     let writer = std::thread::spawn(move || stdin.write_all(&input));
     let out = child.wait_with_output().expect("its output");
-    // A program that reads no input may be gone before all was written.
+    // A program that reads no input may end before all was written.
     let _ = writer.join().expect("the writer");
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     let errors = String::from_utf8_lossy(&out.stderr);
@@ -76,7 +76,7 @@ fn redis_benchmark_runs_its_tests() {
         let args = ["-t", "ping,set,get,incr,mset", "-n", "20000", "-q", "-P", pipeline];
         let told = output("redis-benchmark", &server, &args, b"");
         for test in ["PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "MSET (10 keys)"] {
-            // Lines are overwritten while the test runs.
+            // Progress lines are overwritten while the test runs.
             let line = told.split(['\r', '\n']).rfind(|line| line.starts_with(&format!("{test}:")));
             let done = line.is_some_and(|line| line.contains("requests per second"));
             assert!(done, "{test} did not end:\n{told}");

@@ -1,4 +1,4 @@
-//! RDB files and payloads, from Redis and for Redis.
+//! RDB files and DUMP payloads, exchanged with Redis in both directions.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use limpid_tests::client::Client;
 use limpid_tests::process::{Process, binary};
 use tempfile::TempDir;
 
-/// What a value holds, in an order of its own.
+/// The sorted contents of a value.
 pub(crate) fn contents(value: ValueRef<'_>) -> Vec<Vec<u8>> {
     let pair = |a: Vec<u8>, b: Vec<u8>| [a, b].join(&b'=');
     let mut parts: Vec<Vec<u8>> = match value {
@@ -28,7 +28,8 @@ pub(crate) fn contents(value: ValueRef<'_>) -> Vec<Vec<u8>> {
     parts
 }
 
-/// What a stream holds, apart from when consumers last got an entry, which is not written.
+/// The contents of a stream, except the times at which consumers last got an entry, which are not
+/// saved.
 fn stream_contents(stream: &Stream) -> Vec<Vec<u8>> {
     let mut parts = vec![format!("{:?}", stream.counters())];
     for node in stream.nodes_from(0) {
@@ -50,7 +51,7 @@ fn stream_contents(stream: &Stream) -> Vec<Vec<u8>> {
     parts.into_iter().map(String::into_bytes).collect()
 }
 
-/// Keys of every type, in every size and form.
+/// Adds keys of every type, in every size and encoding.
 fn fill(client: &mut Client) {
     let mut call = |line: &str| {
         let reply = client.call(&line.split(' ').collect::<Vec<_>>());
@@ -87,7 +88,7 @@ fn fill(client: &mut Client) {
     call("SELECT 0");
 }
 
-/// A stream with groups, which only Redis can make.
+/// Adds a stream with groups.
 fn fill_streams(client: &mut Client) {
     for n in 0..500 {
         let n = n.to_string();
@@ -152,7 +153,7 @@ fn digest(process: &Process) -> Value {
     Client::new(process.connect()).call(&["DEBUG", "DIGEST"])
 }
 
-/// What a program that checks RDB files prints, and whether it finds the file good.
+/// The output of a program that checks RDB files, and whether the file is valid.
 fn check(program: &mut Command, file: &Path) -> (String, bool) {
     let out = program.arg(file).output().expect("the program runs");
     (String::from_utf8_lossy(&out.stdout).into_owned(), out.status.success())
@@ -160,7 +161,7 @@ fn check(program: &mut Command, file: &Path) -> (String, bool) {
 
 const DEBUG: [&str; 2] = ["--enable-debug-command", "yes"];
 
-/// The reply of a command that has nothing else to say.
+/// The reply `OK`.
 fn ok() -> Value {
     Value::Simple(b"OK"[..].into())
 }
@@ -215,7 +216,7 @@ fn values_go_from_redis_to_limpid_and_back() {
     };
     for key in &keys {
         let key = text(key);
-        // A payload does not tell when its key expires, but a digest does.
+        // A payload has no expiry, but the digest includes it.
         from.call(&[&b"PERSIST"[..], &key]);
         let payload = text(&from.call(&[&b"DUMP"[..], &key]));
         assert_eq!(to.call(&[b"RESTORE", &key[..], b"0", &payload]), ok());

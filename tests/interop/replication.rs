@@ -1,4 +1,4 @@
-//! Limpid and Redis's own redis-server as primaries and replicas of each other.
+//! Limpid and redis-server as primaries and replicas of each other.
 
 use limpid_core::resp::value::Value;
 use limpid_core::rng::Rng;
@@ -7,7 +7,7 @@ use limpid_tests::process::Process;
 use limpid_tests::replicas;
 use limpid_tests::wait::until;
 
-/// Commands between two troubles.
+/// The number of commands between two faults.
 const WRITES: usize = 400;
 
 #[test]
@@ -35,7 +35,7 @@ fn limpid(appendonly: &str) -> Process {
     limpid_with(&["--appendonly", appendonly, "--repl-diskless-sync", appendonly_means(appendonly)])
 }
 
-/// With an append-only file, copies go through files as well.
+/// With an append-only file, full resyncs use files, too.
 fn appendonly_means(appendonly: &str) -> &str {
     if appendonly == "yes" { "no" } else { "yes" }
 }
@@ -50,8 +50,8 @@ fn redis() -> Process {
 
 const COMMON: [&str; 4] = ["--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"];
 
-/// Writes of every type, with links cut and both ends restarted between; and at last the replica
-/// takes the primary's place.
+/// Plays writes of every type, with cut links and restarts of both ends in between. In the end the
+/// replica takes over.
 fn play(mut primary: Process, mut replica: Process, seed: u64) {
     let mut rng = Rng::new(seed);
     write(&primary, &mut rng);
@@ -60,7 +60,7 @@ fn play(mut primary: Process, mut replica: Process, seed: u64) {
     agree(&primary, &replica);
     let full = count(&primary, "sync_full");
 
-    // A link that is cut is gone on with.
+    // After a cut, replication continues.
     call(&primary, "client kill type replica");
     write(&primary, &mut rng);
     agree(&primary, &replica);
@@ -70,7 +70,7 @@ fn play(mut primary: Process, mut replica: Process, seed: u64) {
     assert_eq!(count(&primary, "sync_full"), full);
     assert!(count(&primary, "sync_partial_ok") >= 2);
 
-    // So is one whose ends are started again, whatever that takes.
+    // It also continues after restarts of either end, with a full resync if needed.
     replica.restart(false);
     follow(&replica, &primary);
     write(&primary, &mut rng);
@@ -82,8 +82,8 @@ fn play(mut primary: Process, mut replica: Process, seed: u64) {
     write(&primary, &mut rng);
     agree(&primary, &replica);
 
-    // The replica takes over, and the old primary goes on from there. It would not if meanwhile it
-    // had deleted a key whose time has come.
+    // The replica takes over, and the old primary continues from its offset. It could not if it had
+    // deleted an expired key meanwhile.
     call(&primary, "debug set-active-expire 0");
     agree(&primary, &replica);
     call(&replica, "replicaof no one");
@@ -103,7 +103,7 @@ pub(crate) fn follow(replica: &Process, primary: &Process) {
     call(replica, &format!("replicaof 127.0.0.1 {}", primary.port()));
 }
 
-/// Lets one client write for a while.
+/// Sends random writes from one client.
 pub(crate) fn write(server: &Process, rng: &mut Rng) {
     let mut client = Client::new(server.connect());
     for _ in 0..WRITES {
@@ -121,7 +121,7 @@ pub(crate) fn write(server: &Process, rng: &mut Rng) {
     }
 }
 
-/// Waits until both have the same data and have come equally far.
+/// Waits until both have the same data and the same offset.
 pub(crate) fn agree(primary: &Process, replica: &Process) {
     let look = || {
         let offsets = [primary, replica].map(|server| field(server, "master_repl_offset"));

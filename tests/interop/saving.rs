@@ -1,4 +1,4 @@
-//! Saving and loading by servers, Limpid's and Redis's, of each other's files.
+//! Saving and loading: Limpid and Redis load each other's files.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn call(client: &mut Client, line: &str) -> Value {
     reply
 }
 
-/// Keys of every type that commands make, some of which expire, in several databases.
+/// Adds keys of every type, some of which expire, in several databases.
 fn fill(client: &mut Client) {
     for n in 0..2_000 {
         call(client, &format!("SET key:{n} value:{n}"));
@@ -29,7 +29,7 @@ fn fill(client: &mut Client) {
             call(client, &format!("SADD set {long}"));
             call(client, &format!("SADD ints {n}"));
             call(client, &format!("HSET hash {n} {long}"));
-            // Quarters: all versions of Redis print them alike.
+            // Multiples of a quarter, which all versions of Redis print in the same way.
             call(client, &format!("ZADD zset {} {long}", n as f64 / 4.0 - 20.0));
             call(client, &format!("SET mortal:{n} {long} EX 100000"));
             if n == 20 {
@@ -73,7 +73,7 @@ fn a_snapshot_under_load_is_what_redis_loads_and_the_other_way_round() {
     fill(&mut client);
     let before = digest(&mut client);
     call(&mut client, "BGSAVE");
-    // What happens from now on is none of the snapshot's business.
+    // Later writes are not part of the snapshot.
     for n in 0..2_000 {
         call(&mut client, &format!("APPEND key:{n} more"));
         call(&mut client, &format!("LPUSH list {n}"));
@@ -90,7 +90,7 @@ fn a_snapshot_under_load_is_what_redis_loads_and_the_other_way_round() {
     call(&mut mirror, "DEBUG RELOAD NOSAVE");
     assert_eq!(digest(&mut mirror), before, "{}", redis.output());
 
-    // And back, with what Redis has made of it.
+    // And back: Limpid loads what Redis saves.
     fill(&mut mirror);
     call(&mut mirror, "SAVE");
     let theirs = digest(&mut mirror);
@@ -135,7 +135,7 @@ fn a_server_ends_with_a_save_and_begins_with_what_it_saved() {
     assert_eq!(call(&mut client, "DBSIZE"), size);
     drop(second);
 
-    // A file that is broken is left as it is.
+    // A corrupt file is not changed.
     let dump = first.dir().join("dump.rdb");
     let mut bytes = fs::read(&dump).expect("the dump");
     let middle = bytes.len() / 2;
@@ -166,7 +166,7 @@ fn a_directory_that_vanishes_keeps_data_from_being_saved_and_says_so() {
     assert!(text(&client.call(&["SET", "k", "w"])).starts_with("MISCONF"));
     limpid.wait_for_line("Failed opening the temp RDB file temp-").expect("what is wrong");
     limpid.wait_for_line("Bring the directory back").expect("what to do");
-    // It comes back.
+    // The server is given a directory that exists.
     call(&mut client, &format!("CONFIG SET dir {}", limpid.dir().display()));
     call(&mut client, "BGSAVE");
     wait_for_save(&mut client);

@@ -1,4 +1,4 @@
-//! What Limpid says of its commands, beside what redis-server says of the same ones.
+//! Compares the command table (COMMAND INFO, DOCS, LIST) with that of redis-server.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +9,13 @@ use limpid_tests::process::Process;
 /// Commands, subcommands among them, by name.
 type Table = BTreeMap<String, Value>;
 
-/// Where Redis 7.2, whose table Limpid has, says something else than 7.0.15: the name, and the
-/// place in the reply of COMMAND INFO.
+/// Differences between Redis 7.2, whose table Limpid has, and 7.0.15: the command, and the index in
+/// the reply of COMMAND INFO.
 const NEWER: &[(&str, usize)] = &[
     // WITHSCORE is an option since 7.2.
     ("zrank", ARITY),
     ("zrevrank", ARITY),
-    // Since 7.2 a script may call them, and does not wait.
+    // Since 7.2 scripts may call these, without blocking.
     ("wait", FLAGS),
     ("blmove", FLAGS),
     ("blpop", FLAGS),
@@ -23,7 +23,7 @@ const NEWER: &[(&str, usize)] = &[
     ("brpoplpush", FLAGS),
     ("bzpopmax", FLAGS),
     ("bzpopmin", FLAGS),
-    // Since 7.2 they are answered while data is loaded.
+    // Since 7.2 these are allowed while loading.
     ("cluster|info", FLAGS),
     ("cluster|keyslot", FLAGS),
     ("cluster|links", FLAGS),
@@ -31,7 +31,7 @@ const NEWER: &[(&str, usize)] = &[
     ("cluster|nodes", FLAGS),
     ("cluster|shards", FLAGS),
     ("cluster|slots", FLAGS),
-    // Proxies are told since 7.2 that every node of a cluster is meant.
+    // Since 7.2 a tip says that these go to every node of a cluster.
     ("acl|deluser", TIPS),
     ("acl|save", TIPS),
     ("acl|setuser", TIPS),
@@ -51,7 +51,7 @@ const NEW: &[&str] = &[
     "waitaof",
 ];
 
-/// Commands whose arguments Redis 7.2 tells otherwise than 7.0.15.
+/// Commands whose arguments Redis 7.2 describes differently from 7.0.15.
 const NEWER_ARGUMENTS: &[&str] = &[
     // Modules cannot be loaded; the words of CONFIG and ARGS are arguments of their own here.
     "module|loadex",
@@ -130,7 +130,7 @@ fn commands_are_counted_and_listed() {
     let table = information(&server);
     let containers = table.keys().filter(|name| !name.contains('|')).count();
     assert_eq!(client.call(&["COMMAND", "COUNT"]), Value::Integer(containers as i64));
-    // As since 7.2, subcommands are listed, too.
+    // Subcommands are listed, too, as since 7.2.
     let list = texts(&client.call(&["COMMAND", "LIST"]));
     assert!(list.iter().collect::<BTreeSet<_>>().into_iter().eq(table.keys()), "{list:?}");
     let docs = docs(&server);
@@ -145,7 +145,7 @@ fn commands_are_of_the_group_and_as_old_as_in_redis() {
         let Some(theirs) = theirs.get(name) else { continue };
         for field in ["group", "since"] {
             let (ours, theirs) = (field_of(ours, field), field_of(theirs, field));
-            // 7.0.15 still names a version that was never released.
+            // 7.0.15 has a version that was never released.
             let theirs = theirs.map(|text| if text == "2.9.50" { "3.0.0".into() } else { text });
             assert_eq!(ours, theirs, "{field} of {name}");
         }
@@ -168,8 +168,8 @@ fn arguments_are_those_of_redis() {
     }
 }
 
-/// The tree of a command's arguments, a line for each. The names of groups are left out: 7.2 has
-/// given them all new ones.
+/// The tree of a command's arguments, one line each, without the names of groups, which all differ
+/// in 7.2.
 fn outline(about: &Value) -> Vec<String> {
     fn add(lines: &mut Vec<String>, depth: usize, arguments: &Value) {
         for argument in arguments.items().expect("arguments") {
@@ -177,7 +177,7 @@ fn outline(about: &Value) -> Vec<String> {
             let kind = field("type").expect("a type");
             let name = match kind.as_str() {
                 "oneof" | "block" => None,
-                // 7.2 shows what 7.0.15 calls the name.
+                // 7.2 has the display text separately, which is the name in 7.0.15.
                 _ => field("display_text").or_else(|| field("name")),
             };
             let find = |name: &str| {
@@ -200,7 +200,7 @@ fn outline(about: &Value) -> Vec<String> {
     lines
 }
 
-/// What COMMAND INFO says, in version 3 of the protocol.
+/// The reply of COMMAND INFO in RESP3.
 fn information(server: &Process) -> Table {
     let mut client = Client::new(server.connect());
     client.call(&["HELLO", "3"]);
@@ -220,7 +220,7 @@ fn add(table: &mut Table, command: &Value) {
     table.insert(text(&fields[0]), command.clone());
 }
 
-/// What COMMAND DOCS says.
+/// The reply of COMMAND DOCS.
 fn docs(server: &Process) -> Table {
     let mut client = Client::new(server.connect());
     client.call(&["HELLO", "3"]);

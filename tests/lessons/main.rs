@@ -1,4 +1,4 @@
-//! The lessons that come with the page: every one plays, and both languages ask for the same.
+//! Tests of the page's lessons: every solution plays, and both languages have the same conditions.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn lessons(language: &str) -> BTreeMap<String, Lesson> {
 
 #[test]
 fn every_solution_plays_and_every_step_is_done_in_its_turn() {
-    /// A World's shell is deep in frames when nothing is inlined.
+    /// The stack size in bytes: without inlining, a World's shell needs many frames.
     const STACK: usize = 16 << 20;
     let waiting = Mutex::new(lessons("en").into_iter());
     let next = || waiting.lock().expect("no player panics with it").next();
@@ -40,7 +40,7 @@ fn every_solution_plays_and_every_step_is_done_in_its_turn() {
         }
         wrong
     };
-    // Every lesson has a World of its own, so that they can be played side by side.
+    // Every lesson has its own World, so they are played in parallel.
     let players = thread::available_parallelism().map_or(1, usize::from);
     let wrong: Vec<String> = thread::scope(|scope| {
         let start = |_| thread::Builder::new().stack_size(STACK).spawn_scoped(scope, player);
@@ -102,7 +102,7 @@ fn a_lesson_is_short_asks_something_helps_and_ends_with_something_left_to_break(
     }
 }
 
-/// Where words of the glossary are linked first, by their ids, in the order in which lessons are shown.
+/// The first lesson that links to each word of the glossary, in the order of the contents.
 fn first_links(language: &str) -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../static/lessons");
     let contents = std::fs::read_to_string(root.join("contents.yaml")).expect("the contents");

@@ -1,4 +1,4 @@
-//! Worlds that go wrong at random, over some seeds. `cargo xtask sim` runs many more.
+//! Simulated Worlds with random faults, over some seeds. `cargo xtask sim` runs many more.
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -14,17 +14,17 @@ fn worlds_recover_and_repeat_themselves() {
 
 #[test]
 fn copies_agree_after_cuts_and_deaths() {
-    // In the last one a copy came while its server was ending.
+    // Seed of an earlier failure: a full resync during a shutdown.
     for seed in (1..=500).chain([20096]) {
         replicas::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
     }
 }
 
-/// Power losses, kills, shutdowns; full disks, and such on which writing, syncing, renaming or
-/// reading fails; with every `appendfsync`, with rewrites and snapshots meanwhile.
+/// Power losses, kills, shutdowns; full disks, and failures of writing, syncing, renaming or
+/// reading; with every `appendfsync`, during rewrites and snapshots.
 #[test]
 fn what_was_acknowledged_as_durable_outlives_crashes_and_bad_disks() {
-    // Among the later ones are those in which something was lost once.
+    // The later seeds are those of earlier failures.
     let known = [130, 242, 249, 272, 298, 325, 347, 384, 393];
     for seed in (1..=120).chain(known) {
         crashes::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
@@ -56,14 +56,16 @@ fn behind_a_proxy_every_reply_belongs_to_its_request_whatever_fails() {
     assert!(replies > 50_000 && errors > 0, "{replies} replies, {errors} errors");
 }
 
-/// Clusters of 6 to 40 nodes, whose slots move as a whole and key by key, with and without nodes that fail.
+/// Clusters of 6 to 40 nodes, whose slots move as a whole or key by key, with and without failing
+/// nodes.
 #[test]
 fn a_cluster_comes_to_one_view_and_loses_no_write_that_was_confirmed() {
-    // In the later ones a slot was claimed by no node in the end, or two tools moved the same slots.
+    // The later seeds are those of earlier failures: a slot without an owner, and two tools that
+    // moved the same slots.
     let known = [428, 677, 721];
     let seeds: Vec<u64> = (1..=300).chain(known).collect();
     let run = |seed| clusters::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
-    // This is the longest test by far, so two threads share it.
+    // By far the longest test, so it uses two threads.
     let outcomes: Vec<_> = thread::scope(|scope| {
         let begin = |part| {
             let own = seeds.iter().skip(part).step_by(2);

@@ -1,4 +1,4 @@
-//! A world in which things go wrong at random, and what must hold all the same.
+//! A world with random faults, and its invariants.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use limpid_core::rng::Rng;
 use limpid_core::sim::{Action, Future, Session, World};
 use limpid_core::time::Mono;
 
-/// For how long things go wrong.
+/// How long faults are injected.
 const TROUBLE: Duration = Duration::from_secs(20);
 
-/// How long the world may take to recover. Longer than the patience of its TCP.
+/// How long the world may take to recover: longer than the timeouts of its TCP.
 const RECOVERY: Duration = Duration::from_secs(60);
 
-/// What came of one seed.
+/// The result of one seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// Virtual time that was run through, replays included.
+    /// The virtual time that was simulated, including replays.
     pub virtual_time: Duration,
-    /// The hash over all that happened.
+    /// The trace hash.
     pub hash: u64,
 }
 
-/// Runs a world of this seed. The error says what did not hold.
+/// Runs a world of this seed. The error says which invariant failed.
 ///
-/// What must hold: when everything is mended every client is served again; going back in time and
-/// forward again changes nothing; and the same actions on the same seed give the same world.
+/// The invariants: after all faults have ended, every client is served again; a rewind and a replay
+/// change nothing; and the same actions with the same seed give the same world.
 pub fn run(seed: u64) -> Result<Outcome, String> {
     let mut rng = Rng::new(seed);
     let servers = 1 + rng.below(5) as u8;
@@ -36,7 +36,7 @@ pub fn run(seed: u64) -> Result<Outcome, String> {
         let pause = Duration::from_millis(1 + rng.below(800));
         session.advance(session.now() + pause, u64::MAX);
         let line = fault(&mut rng, &hosts, session.world());
-        // A host that is down cannot crash; such a refusal is an answer, not a failure.
+        // Actions may be refused, for instance a crash of a host that is down.
         let _ = session.act(action(&line)?, Future::Discard);
     }
     mend(&mut session, &hosts)?;
@@ -66,7 +66,7 @@ pub fn run(seed: u64) -> Result<Outcome, String> {
     Ok(Outcome { virtual_time: once * 2 + (once - back), hash })
 }
 
-/// Something that goes wrong, or is mended, as a person would type it.
+/// A random fault or repair, as a typed action.
 fn fault(rng: &mut Rng, hosts: &[String], world: &World) -> String {
     let mut host = || &hosts[rng.below(hosts.len() as u64) as usize];
     let (a, b) = (host(), host());
@@ -104,7 +104,7 @@ fn fault(rng: &mut Rng, hosts: &[String], world: &World) -> String {
     }
 }
 
-/// Ends every fault and brings everything up again.
+/// Ends all faults and starts everything again.
 fn mend(session: &mut Session, hosts: &[String]) -> Result<(), String> {
     let everywhere = ["heal", "loss * * 0%", "latency * * 1ms 0ms", "bandwidth * * unlimited"];
     let mut lines: Vec<String> = everywhere.map(str::to_owned).to_vec();
@@ -112,7 +112,7 @@ fn mend(session: &mut Session, hosts: &[String]) -> Result<(), String> {
         lines.extend(["disk {} ok", "skew {} +0s", "resume {}"].map(|act| act.replace("{}", host)));
     }
     act_all(session, &lines)?;
-    // A server that was told to end has to end before it is started again.
+    // A server that is shutting down must end before it can be started again.
     session.advance(session.now() + Duration::from_secs(15), u64::MAX);
     let up = |host: &String| {
         let on = session.world().host_named(host).is_some_and(|host| host.on);
@@ -122,7 +122,8 @@ fn mend(session: &mut Session, hosts: &[String]) -> Result<(), String> {
     act_all(session, &lines)
 }
 
-/// Does what is possible of this: what runs cannot be resumed, nor started.
+/// Carries out actions; refusals are ignored, since a running process can be neither resumed nor
+/// started.
 fn act_all(session: &mut Session, lines: &[String]) -> Result<(), String> {
     for line in lines {
         let _ = session.act(action(line)?, Future::Discard);
@@ -134,7 +135,7 @@ fn action(line: &str) -> Result<Action, String> {
     line.parse().map_err(|error| format!("`{line}` is no action: {error}"))
 }
 
-/// Replies that each client has had.
+/// The number of replies that each client has got.
 fn served(world: &World) -> Vec<(String, u64)> {
     let clients = world.procs().filter_map(|proc| {
         let traffic = world.machine::<Traffic>(proc.id)?;

@@ -1,4 +1,4 @@
-//! A blocking connection that speaks RESP, and keeps the bytes of every reply.
+//! A blocking RESP client that keeps the raw bytes of every reply.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -10,31 +10,31 @@ use limpid_core::resp::value::{Decoder, Value, encode_command};
 pub struct Client {
     stream: TcpStream,
     decoder: Decoder,
-    /// Bytes that arrived and belong to no reply that was given out.
+    /// Bytes that arrived and belong to no returned reply.
     unread: Vec<u8>,
     /// How much of `unread` the decoder has been fed.
     fed: usize,
-    /// What [`Decoder::consumed`] said at the end of the last reply.
+    /// [`Decoder::consumed`] at the end of the last reply.
     consumed: u64,
 }
 
-/// One reply, as bytes and as what they mean.
+/// A reply, raw and decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The bytes.
+    /// The raw bytes.
     pub raw: Vec<u8>,
-    /// Their meaning.
+    /// The decoded value.
     pub value: Value,
 }
 
 impl Client {
-    /// Speaks over `stream`, whose timeouts are the caller's.
+    /// Creates a client on `stream`; the caller sets its timeouts.
     pub fn new(stream: TcpStream) -> Self {
         let decoder = Decoder::new();
         Client { stream, decoder, unread: Vec::new(), fed: 0, consumed: 0 }
     }
 
-    /// Sends a command without waiting. A connection that is closed shows at the next read.
+    /// Sends a command without waiting. A closed connection is noticed at the next read.
     pub fn send<A: AsRef<[u8]>>(&mut self, args: &[A]) {
         let mut bytes = Vec::new();
         encode_command(args, &mut bytes);
@@ -43,13 +43,13 @@ impl Client {
 
     /// Sends any bytes without waiting.
     pub fn send_raw(&mut self, bytes: &[u8]) {
-        // What went wrong, if anything, the next read tells.
+        // An error is noticed at the next read.
         let _ = self.stream.write_all(bytes);
     }
 
     /// The next reply; `None` if the connection was closed instead.
     ///
-    /// Panics if nothing comes within the stream's timeout, or if what comes is no RESP.
+    /// Panics if nothing arrives within the stream's timeout, or on invalid RESP.
     pub fn read(&mut self) -> Option<Reply> {
         loop {
             if let Some(reply) = self.decoded() {
@@ -70,7 +70,7 @@ impl Client {
 
     /// The replies that have arrived, without waiting; `false` if the connection is closed.
     ///
-    /// Panics if what came is no RESP.
+    /// Panics on invalid RESP.
     pub fn arrived(&mut self) -> (Vec<Reply>, bool) {
         self.stream.set_nonblocking(true).expect("a socket");
         let mut chunk = [0; 16 * 1024];
@@ -86,7 +86,7 @@ impl Client {
         (std::iter::from_fn(|| self.decoded()).collect(), open)
     }
 
-    /// The next reply among the bytes that were read.
+    /// Decodes the next reply from the bytes that were read.
     fn decoded(&mut self) -> Option<Reply> {
         self.decoder.feed(&self.unread[self.fed..]);
         self.fed = self.unread.len();
@@ -103,7 +103,7 @@ impl Client {
         }
     }
 
-    /// Sends a command and gives its reply's meaning. Panics if the connection is closed.
+    /// Sends a command and returns its decoded reply. Panics if the connection is closed.
     pub fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Value {
         self.send(args);
         self.read().expect("a reply, not the end of the connection").value

@@ -1,5 +1,5 @@
-//! Worlds with a cluster of 6 to 40 nodes under traffic in which slots move and replicas take over while
-//! hosts, links, clocks and processes fail at random, and what must hold all the same.
+//! Worlds with a cluster of 6 to 40 nodes under traffic, in which slots move and replicas take over
+//! during random faults of hosts, links, clocks and processes, and their invariants.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,51 +13,53 @@ use limpid_core::sharding::Slot;
 use limpid_core::sim::{Action, Plain, ProcId, ProcState, Scenario, World};
 use limpid_core::store::{StringRef, ValueRef};
 
-/// Things that go wrong, are mended, or are moved, one after the other.
+/// The number of steps: faults, repairs, and moves of slots.
 const STEPS: u64 = 24;
 
-/// How long two masters may both serve a slot: until the one that is cut off from the majority gives up
-/// (`cluster-node-timeout`, 3 s), and until those that can talk again have.
+/// How long two masters may both serve a slot: until the one that is cut off from the majority
+/// stops (`cluster-node-timeout`, 3 s), and until nodes that are connected again have exchanged
+/// messages.
 const OVERLAP: Duration = Duration::from_secs(9);
 
-/// How often it is looked who serves what.
+/// How often the owners of slots are checked, in virtual time.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How long the world may take to agree when everything is mended: TCP gives up what was cut, votes are
-/// put off, and slots that were open are closed by the tool, which may have to be run again.
+/// How long the nodes may take to agree after all faults have ended: TCP connections time out,
+/// votes are delayed, and the tool has to close open slots, possibly in several runs.
 const RECOVERY: Duration = Duration::from_secs(180);
 
-/// How many replies each client must get in the end, and within which time.
+/// How many replies each client must get in the end, and how soon.
 const SERVED: u64 = 5;
 const SERVED_WITHIN: Duration = Duration::from_secs(10);
 
-/// What came of one seed.
+/// The result of one seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// Virtual time that was run through.
+    /// The virtual time that was simulated.
     pub virtual_time: Duration,
-    /// How many replicas became masters.
+    /// The number of failovers.
     pub failovers: u64,
-    /// How many slots changed hands.
+    /// The number of slots that changed owner.
     pub moved: u64,
     /// Replies that the clients got.
     pub replies: u64,
-    /// Keys that were found at their owner with their last acknowledged write, or a later one.
+    /// Keys whose owner has the last acknowledged write, or a later one.
     pub kept: u64,
 }
 
-/// What a world is made of.
+/// The random parameters of a world.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     primaries: u8,
-    /// Of each primary.
+    /// The number of replicas of each primary.
     replicas: u8,
-    /// Whether nodes, links and clocks fail. If not, only the tools are interrupted.
+    /// Whether there are faults of nodes, links and clocks. Otherwise only the tools are
+    /// interrupted.
     nodes_fail: bool,
     /// Whether slots move key by key (MIGRATE), as between nodes of Redis, or as a whole.
     by_key: bool,
-    /// Whether a client takes a write for acknowledged when all replicas of the primary have it (WAIT),
-    /// and the nodes answer when it is on their disk (`appendfsync always`).
+    /// Whether a client counts a write as acknowledged only when all replicas of the primary have
+    /// it (WAIT), and the nodes reply only when it is on disk (`appendfsync always`).
     confirms: bool,
 }
 
@@ -70,14 +72,14 @@ impl Plan {
             _ => (3, 1),
         };
         let (nodes_fail, by_key, confirms) = (rng.chance(0.7), rng.chance(0.3), rng.chance(0.5));
-        // MIGRATE deletes a key when the target has it, whether or not the target's replica does: what WAIT
-        // has promised would be lost with the target, here as in Redis.
+        // MIGRATE deletes a key once the target has it, even if the target's replica does not: a
+        // write confirmed by WAIT could be lost with the target, as in Redis.
         let confirms = confirms && !(nodes_fail && by_key);
         Plan { primaries, replicas, nodes_fail, by_key, confirms }
     }
 
-    /// Whether a move is ended and mended before the next: a second one beside it might lose keys although
-    /// nothing else fails.
+    /// Whether a move is ended and repaired before the next one, since two at a time might lose
+    /// keys even without other faults.
     fn is_tidy(self) -> bool {
         self.by_key && !self.nodes_fail
     }
@@ -89,7 +91,8 @@ impl Plan {
             conf.push_str("user default on nopass ~* &* +@all -cluster|migrateslots\n");
         }
         if self.confirms {
-            // A replica that moves to another primary would be one that WAIT does not wait for.
+            // No replica migration, since WAIT would not wait for a replica that moves to another
+            // primary.
             conf.push_str("appendfsync always\ncluster-allow-replica-migration no\n");
         }
         for host in &mut scenario.hosts {
@@ -104,25 +107,26 @@ impl Plan {
     }
 }
 
-/// Runs a world of this seed. The error says what did not hold.
+/// Runs a world of this seed. The error says which invariant failed.
 ///
-/// What must hold: two masters do not both serve a slot for longer than it takes to notice; no reply is
-/// wrong; in a world in which no node fails no acknowledged write is gone, wherever a resharding was
-/// interrupted, and in any world none that WAIT has confirmed; and when everything is mended, all nodes
-/// agree on one owner of every slot, no other node holds keys of it, replicas follow, and the clients
-/// are served.
+/// The invariants: two masters do not both serve a slot for longer than [`OVERLAP`]; no reply is
+/// wrong; no acknowledged write is lost in a world without failing nodes, wherever a resharding was
+/// interrupted, and in any world no write that WAIT has confirmed; and after all faults have ended,
+/// all nodes agree on one owner of every slot, no other node has keys of it, replicas follow, and
+/// the clients are served.
 ///
-/// In most worlds several tools may move slots at the same time, in opposite directions too, which nobody
-/// should do where slots move key by key. As with Redis, it can happen that then no node claims a slot:
-/// the target of a move has it from `SETSLOT` without a new epoch, since its epoch is the largest that it
-/// knows, while the source has got a larger one by another move and takes the slot back until it, too,
-/// is told. So in the end somebody runs `fix` and agrees to what it proposes. Where no node fails and
-/// slots move key by key, that is done after each move that was interrupted.
+/// In most worlds several tools may move slots at the same time, also in opposite directions, which
+/// is not supported when slots move key by key. As with Redis, a slot may then end up without an
+/// owner: the target of a move gets it by `SETSLOT` without a new epoch, since its epoch is the
+/// highest that it knows, while the source has got a higher one by another move and takes the slot
+/// back until it gets `SETSLOT`, too. So in the end `fix` is run and its proposals are accepted. In
+/// worlds without failing nodes where slots move key by key, this is done after each interrupted
+/// move.
 pub fn run(seed: u64) -> Result<Outcome, String> {
     play(seed, false)
 }
 
-/// The same, and prints every action and what the nodes log, with the virtual time.
+/// The same, printing every action and the nodes' log lines with the virtual time.
 pub fn show(seed: u64) -> Result<Outcome, String> {
     play(seed, true)
 }
@@ -161,20 +165,20 @@ fn play(seed: u64, shows: bool) -> Result<Outcome, String> {
 struct Trial {
     world: World,
     plan: Plan,
-    /// Whether what happens is printed.
+    /// Whether events are printed.
     shows: bool,
     hosts: Vec<String>,
     nodes: Vec<ProcId>,
     clients: Vec<ProcId>,
-    /// Runs of the tools so far.
+    /// The number of tool runs so far.
     tools: u64,
-    /// For how long each slot has been served by two masters.
+    /// How long each slot has been served by two masters.
     shared: BTreeMap<u16, Duration>,
-    /// The slots that each node was the last to serve, when it was looked at.
+    /// The slots that each node served at its last check.
     served: Vec<SlotSet>,
     failovers: u64,
     moved: u64,
-    /// What has been read of each node's log.
+    /// The position up to which each node's log has been read.
     read: BTreeMap<ProcId, u64>,
 }
 
@@ -206,7 +210,7 @@ impl Trial {
         self.world.machine::<Plain<Server>>(id).map(|plain| &plain.0)
     }
 
-    /// What each node that runs believes, with its place in `nodes`.
+    /// The cluster state of each running node, with its index in `nodes`.
     fn members(&self) -> impl Iterator<Item = (usize, &Cluster)> {
         let running =
             |id: ProcId| self.world.proc(id).is_some_and(|p| p.state == ProcState::Running);
@@ -224,7 +228,7 @@ impl Trial {
         if self.shows {
             println!("{} {line}", self.seconds());
         }
-        // What is refused, such as to kill what is dead, is no failure.
+        // A refused action, such as killing a process that does not run, is no failure.
         let _ = self.world.apply(&action);
         Ok(())
     }
@@ -239,7 +243,7 @@ impl Trial {
         Ok(())
     }
 
-    /// Looks who serves what: nobody may share a slot for long.
+    /// Checks the owners of slots: two masters must not share one for long.
     fn look(&mut self, since_last: Duration) -> Result<(), String> {
         let serving = |(_, node): &(usize, &Cluster)| node.is_up() && !node.is_replica();
         let masters: Vec<(usize, SlotSet)> = self
@@ -295,7 +299,7 @@ impl Trial {
         self.hosts.get(place).map_or("?", String::as_str)
     }
 
-    /// A resharding, as somebody would start it on the machine of the first client.
+    /// The action that starts a resharding on the host of the first client.
     fn resharding(&mut self, rng: &mut Rng) -> Result<Option<String>, String> {
         self.tidy_up()?;
         let masters: Vec<(usize, String)> = self
@@ -319,7 +323,7 @@ impl Trial {
         )))
     }
 
-    /// Ends the move at work and mends what it has left, where that is done.
+    /// Ends the move in progress and repairs its effects, if [`Plan::is_tidy`].
     fn tidy_up(&mut self) -> Result<(), String> {
         if let Some(line) = self.interruption().filter(|_| self.plan.is_tidy()) {
             self.act(&line)?;
@@ -328,7 +332,7 @@ impl Trial {
         Ok(())
     }
 
-    /// Has a replica take over with the agreement of its primary.
+    /// Starts a manual failover of a replica.
     fn failover(&mut self, rng: &mut Rng) -> Result<Option<String>, String> {
         self.tidy_up()?;
         let replicas = self.members().filter(|(_, node)| node.is_replica());
@@ -341,7 +345,7 @@ impl Trial {
         Ok(Some(format!("run app-1 tool-{tool} redis-cli -h {at} cluster failover")))
     }
 
-    /// Ends the tool that was started last, wherever it is.
+    /// The action that kills the last tool, in whatever state it is.
     fn interruption(&self) -> Option<String> {
         (self.tools > 0).then(|| format!("kill tool-{}", self.tools))
     }
@@ -351,7 +355,7 @@ impl Trial {
         host.map(|host| host.ip.to_string()).unwrap_or_default()
     }
 
-    /// Ends every fault and brings everything up again.
+    /// Ends all faults and starts everything again.
     fn mend(&mut self) -> Result<(), String> {
         for line in ["heal", "loss * * 0%", "latency * * 1ms 0ms"] {
             self.act(line)?;
@@ -361,7 +365,7 @@ impl Trial {
                 self.act(&act.replace("{}", &host))?;
             }
         }
-        // Who was told to end is to have ended before it is started.
+        // A process that is shutting down must end before it can be started again.
         self.run_for(Duration::from_secs(10))?;
         for host in self.hosts.clone() {
             let on = self.world.host_named(&host).is_some_and(|host| host.on);
@@ -373,8 +377,8 @@ impl Trial {
         Ok(())
     }
 
-    /// Waits until all agree. What stays open is closed, and what nobody serves is given to a node, by the
-    /// tool for it, with somebody at its terminal.
+    /// Waits until all nodes agree. The tool's `fix` closes open slots and assigns slots without an
+    /// owner; its questions are answered.
     fn agree(&mut self) -> Result<(), String> {
         let end = self.world.now() + RECOVERY;
         let mut next_fix = self.world.now() + Duration::from_secs(20);
@@ -397,8 +401,8 @@ impl Trial {
         self.act(&format!("login app-1 {terminal}"))?;
         self.run_for(LOOK)?;
         self.act(&format!("type {terminal} redis-trib.rb fix {at}:6379; echo fixed"))?;
-        // It asks whether slots without keys, with keys at one node, and with keys at several are to be given
-        // to a node, and waits for each answer.
+        // The tool asks separately for slots without keys, with keys at one node, and with keys at
+        // several nodes, and waits for each answer.
         for _ in 0..60 {
             self.run_for(Duration::from_millis(200))?;
             let tty = self.world.tty_named(&terminal).ok_or("nobody can log in")?;
@@ -420,7 +424,7 @@ impl Trial {
         Ok(())
     }
 
-    /// Whether all nodes run and agree, and hold the keys of their slots only.
+    /// Checks that all nodes run and agree, and have only keys of their own slots.
     fn agreement(&self) -> Result<(), String> {
         let members: Vec<(usize, &Cluster)> = self.members().collect();
         if members.len() < self.nodes.len() {
@@ -445,7 +449,7 @@ impl Trial {
                 return Err(format!("{name} does not follow its master"));
             }
         }
-        // This takes longest.
+        // Checked last, since it takes longest.
         for (place, node) in &members {
             let name = self.name(*place);
             let server = self.server(self.nodes[*place]).ok_or("a node is gone")?;
@@ -463,7 +467,8 @@ impl Trial {
         Ok(())
     }
 
-    /// Every owner has the acknowledged writes that cannot be lost. How many keys have such.
+    /// Checks that every owner has the acknowledged writes that must not be lost. Returns the
+    /// number of their keys.
     fn all_is_kept(&self) -> Result<u64, String> {
         let client = self.clients().next().ok_or("the client is gone")?;
         if self.plan.nodes_fail && !self.plan.confirms {
@@ -491,7 +496,7 @@ impl Trial {
         Ok(client.acknowledged().count() as u64)
     }
 
-    /// The clients are served, and were told nothing wrong.
+    /// Checks that the clients are served, and got no wrong reply.
     fn judge_clients(&mut self) -> Result<(), String> {
         let replies = |trial: &Self| -> Vec<u64> {
             trial.clients().map(|client| client.stats().traffic.replies).collect()
@@ -525,7 +530,7 @@ impl Trial {
     }
 }
 
-/// Something that goes wrong with a node or its links, or is mended, as a person would type it.
+/// A random fault or repair of a node or its links, as a typed action.
 fn fault(rng: &mut Rng, hosts: &[String]) -> String {
     let mut host = || &hosts[rng.below(hosts.len() as u64) as usize];
     let (a, b, c) = (host(), host(), host());

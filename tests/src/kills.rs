@@ -1,8 +1,7 @@
-//! A server that is killed again and again under load keeps what it said it would keep.
+//! Kills a server repeatedly under load, and checks that acknowledged writes are kept.
 //!
-//! What a process has handed to the operating system outlives the process, so whatever the policy is,
-//! everything that was acknowledged must be there: also while the file is written anew, and when
-//! values are too long to be written between two requests.
+//! Data in the page cache survives the process, so with any policy all acknowledged writes must be
+//! there: also during rewrites, and with values too long to be written between two requests.
 
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,25 +13,25 @@ use limpid_core::rng::Rng;
 use crate::client::Client;
 use crate::process::{PATIENCE, Process};
 
-/// Connections that write.
+/// The number of writing connections.
 const WRITERS: usize = 3;
 
-/// How long the values are that one of the writers sets besides.
+/// The length in bytes of the long values that one of the writers also sets.
 const LONG: usize = 100_000;
 
-/// What came of it.
+/// The statistics of a run.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Outcome {
-    /// Transactions that were answered.
+    /// Acknowledged transactions.
     pub acknowledged: u64,
-    /// Rewrites of the file that were asked for.
+    /// Requested rewrites.
     pub rewrites: u64,
 }
 
 /// Kills a server `count` times at random moments. `policy` is a value of `appendfsync`.
 ///
-/// Each writer counts in one key and keeps the same numbers in a list, in one transaction. After a
-/// restart the two must agree, and hold at least what was acknowledged.
+/// Each writer increments a counter and appends the number to a list, in one transaction. After a
+/// restart the two must agree, and have at least the acknowledged numbers.
 pub fn run(policy: &str, count: u64, seed: u64) -> Result<Outcome, String> {
     let directives = ["--appendonly", "yes", "--appendfsync", policy, "--save", ""];
     let sizes = ["--auto-aof-rewrite-min-size", "256kb"];
@@ -44,7 +43,7 @@ pub fn run(policy: &str, count: u64, seed: u64) -> Result<Outcome, String> {
         let before = (0..WRITERS)
             .map(|writer| counted(&mut control, writer))
             .collect::<Result<Vec<u64>, String>>()?;
-        // The number of each writer that was acknowledged last.
+        // The last acknowledged number of each writer.
         let acks: Vec<AtomicU64> = before.iter().map(|number| AtomicU64::new(*number)).collect();
         let stop = AtomicBool::new(false);
         let longest = if policy == "everysec" && rng.chance(0.3) { 2_500 } else { 400 };
@@ -62,7 +61,7 @@ pub fn run(policy: &str, count: u64, seed: u64) -> Result<Outcome, String> {
             let rewrites = rng.chance(0.5);
             let until = Instant::now() + patience;
             while rewrites && Instant::now() < until {
-                // Most of the time one is beginning or ending.
+                // Most of the time a rewrite is starting or ending.
                 outcome.rewrites += 1;
                 control.call(&["BGREWRITEAOF"]);
             }
@@ -86,14 +85,14 @@ pub fn run(policy: &str, count: u64, seed: u64) -> Result<Outcome, String> {
             }
         }
         for writer in 0..WRITERS {
-            // So that each start loads little.
+            // Deletes the data, so that the next start loads little.
             control.call(&["DEL".into(), format!("list:{writer}")]);
         }
     }
     Ok(outcome)
 }
 
-/// The number that a writer has come to, as the server holds it.
+/// The last number of a writer, according to the server's data.
 fn counted(control: &mut Client, writer: usize) -> Result<u64, String> {
     let mut ask = |args: &[String]| match control.call(args) {
         Value::Integer(n) => Ok(n.unsigned_abs()),
@@ -114,7 +113,7 @@ fn counted(control: &mut Client, writer: usize) -> Result<u64, String> {
     Ok(number)
 }
 
-/// Transactions, some at a time, until the connection ends.
+/// Sends transactions, several at a time, until the connection ends.
 fn write(client: &mut Client, writer: usize, acks: &AtomicU64, stop: &AtomicBool, rng: &mut Rng) {
     let mut number = acks.load(Ordering::Relaxed);
     let long = if writer == 0 { "x".repeat(LONG) } else { String::new() };

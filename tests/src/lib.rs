@@ -1,4 +1,4 @@
-//! What the tests that need more than one crate, or a real peer, have in common.
+//! The harness for tests that need several crates or real processes.
 
 pub mod chaos;
 pub mod client;

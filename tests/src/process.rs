@@ -1,4 +1,4 @@
-//! A `limpid` process (or a peer of it) that a test starts, watches and leaves behind with nothing running.
+//! A `limpid` or `redis-server` process for a test, which is killed when dropped.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// How long a test waits for something that should come at once, on a busy machine.
+/// The timeout for things that should happen at once, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running `limpid` with a working directory of its own. Dropping it kills the process and
@@ -24,38 +24,38 @@ pub struct Process {
     output: Arc<Output>,
     /// The program and its arguments, to start it again.
     command: (PathBuf, Vec<OsString>),
-    /// The line that tells that it is ready.
+    /// The log line that says that it is ready.
     ready: &'static str,
 }
 
-/// What a server prints when it serves clients.
+/// The log line of a server that is ready.
 const SERVES: &str = "Ready to accept connections";
 
-/// Whose server.
+/// The implementation of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Limpid's.
+    /// Limpid.
     Limpid,
     /// The `redis-server` from PATH.
     Redis,
 }
 
 impl Process {
-    /// A server on a free port of 127.0.0.1, ready to accept connections. `directives` follow the
-    /// port on the command line, as in `&["--requirepass", "secret"]`. It saves nothing that it is
-    /// not told to.
+    /// Starts a server on a free port of 127.0.0.1 and waits until it is ready. `directives` follow
+    /// the port on the command line, as in `&["--requirepass", "secret"]`. By default it saves
+    /// nothing.
     pub fn server(directives: &[&str]) -> Self {
         let directives = [&["--save", ""], directives].concat();
         Self::ready(binary(), &["server"], &directives)
     }
 
-    /// The same with Redis's own `redis-server` from PATH, which keeps nothing on disk.
+    /// The same with `redis-server` from PATH, without persistence.
     pub fn redis_server(directives: &[&str]) -> Self {
         let directives = [&["--save", "", "--appendonly", "no"], directives].concat();
         Self::ready(Path::new("redis-server"), &[], &directives)
     }
 
-    /// A server of this kind.
+    /// Starts a server of this kind.
     pub fn of(kind: Kind, directives: &[&str]) -> Self {
         match kind {
             Kind::Limpid => Self::server(directives),
@@ -63,8 +63,7 @@ impl Process {
         }
     }
 
-    /// A node of a cluster: a server of this kind whose port for clients, and the port of the bus
-    /// ten thousand above, are free. `directives` follow.
+    /// Starts a cluster node of this kind on a port whose bus port, 10,000 above, is free, too.
     pub fn node(kind: Kind, directives: &[&str]) -> Self {
         let (program, first) = match kind {
             Kind::Limpid => (binary(), &["server"][..]),
@@ -86,7 +85,8 @@ impl Process {
         directives: &[&str],
     ) -> Self {
         let mut dir = TempDir::new().expect("a temporary directory");
-        // Between finding a free port and listening on it somebody else may take it.
+        // Another process may take the port between finding it and listening on it, so this is
+        // retried.
         for _ in 0..5 {
             let port = find_port();
             let port_text = port.to_string();
@@ -105,8 +105,8 @@ impl Process {
         panic!("every port that was free was taken a moment later")
     }
 
-    /// `limpid` with these arguments, just started, in a new working directory in which `files`
-    /// (name and content) lie. Its port is `port`, for [`Process::address`].
+    /// Starts `limpid` with these arguments, in a new working directory with `files` (name and
+    /// content), without waiting. Its port is `port`, for [`Process::address`].
     pub fn start<S: AsRef<OsStr>>(args: &[S], files: &[(&str, &str)], port: u16) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
         for (name, content) in files {
@@ -117,7 +117,7 @@ impl Process {
         Process { child, port, dir, output, command: (binary().to_owned(), words), ready: SERVES }
     }
 
-    /// `limpid` under another name, as `redis-server`, just started with these arguments.
+    /// Starts `limpid` under another name, such as `redis-server`, without waiting.
     pub fn named(name: &str, args: &[&str], port: u16) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
         let program = dir.path().join(name);
@@ -127,8 +127,8 @@ impl Process {
         Process { child, port, dir, output, command: (program, words), ready: SERVES }
     }
 
-    /// A Sentinel of this kind with a configuration file of these lines, besides its port. It has
-    /// begun to watch its masters.
+    /// Starts a Sentinel of this kind with a configuration file of these lines and its port, and
+    /// waits until it monitors its masters.
     pub fn sentinel(kind: Kind, lines: &str) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
         let port = free_port();
@@ -144,14 +144,14 @@ impl Process {
         process
     }
 
-    /// Ends a Sentinel, and starts one of this kind with the file that it has left.
+    /// Stops a Sentinel, and starts one of this kind with the same file.
     pub fn become_sentinel(&mut self, kind: Kind) {
         self.terminate();
         self.command = Self::sentinel_command(kind);
         self.restart(true);
     }
 
-    /// Ends a node of a cluster, and starts one of this kind on its port with the files that it has left.
+    /// Stops a cluster node, and starts one of this kind on its port with the same files.
     pub fn become_node(&mut self, kind: Kind) {
         self.terminate();
         let (_, args) = &self.command;
@@ -174,11 +174,11 @@ impl Process {
         }
     }
 
-    /// Ends it with SIGTERM, or kills it, and starts it again with the same arguments in the same
-    /// directory. Waits until it is ready.
+    /// Stops it with SIGTERM, or with SIGKILL if `kill`, starts it again with the same arguments in
+    /// the same directory, and waits until it is ready.
     pub fn restart(&mut self, kill: bool) {
         if kill {
-            // It may have ended by itself, which is as good.
+            // It may have ended already, which is fine.
             let _ = self.child.kill();
             let _ = self.child.wait();
         } else {
@@ -191,8 +191,8 @@ impl Process {
         }
     }
 
-    /// Starts a program that ends by itself once more, with the same arguments in the same directory,
-    /// and waits for its end, which must be a success.
+    /// Runs the program again with the same arguments in the same directory, and waits for its end,
+    /// which must be a success.
     pub fn restart_to_its_end(&mut self) {
         let (program, args) = self.command.clone();
         (self.child, self.output) = spawn(Command::new(&program).args(&args), self.dir.path());
@@ -200,7 +200,7 @@ impl Process {
         assert!(status.success(), "{program:?} {args:?}: {status}\n{}", self.output());
     }
 
-    /// Ends it as a loss of power would, but for what the operating system still holds.
+    /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
@@ -212,7 +212,7 @@ impl Process {
         self.port
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
@@ -227,7 +227,7 @@ impl Process {
         self.dir.path()
     }
 
-    /// A new connection to it, with a patience of [`PATIENCE`] on reads and writes.
+    /// Opens a connection, with a timeout of [`PATIENCE`] on reads and writes.
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address()).expect("a connection to limpid");
         stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
@@ -236,25 +236,25 @@ impl Process {
         stream
     }
 
-    /// Waits for a line of its output (standard output and standard error) that contains `text`
-    /// and gives it back. If the process ends first, or [`PATIENCE`] does: all that it printed.
+    /// Waits for a line of its output (standard output and standard error) that contains `text`,
+    /// and returns it. The error, if the process ends or [`PATIENCE`] is over, is its whole output.
     pub fn wait_for_line(&mut self, text: &str) -> Result<String, String> {
         self.output.wait(|lines| lines.iter().find(|l| l.contains(text)).cloned())
     }
 
-    /// All that it has printed until now.
+    /// Its output up to now.
     pub fn output(&self) -> String {
         self.output.text()
     }
 
-    /// Sends SIGTERM and waits for the end.
+    /// Sends SIGTERM and waits for its end.
     pub fn terminate(&mut self) -> ExitStatus {
         let status = Command::new("kill").arg(self.pid().to_string()).status();
         assert!(status.is_ok_and(|s| s.success()), "cannot signal process {}", self.pid());
         self.wait()
     }
 
-    /// Waits for the end of the process, and for the last of its output.
+    /// Waits for the end of the process and of its output.
     pub fn wait(&mut self) -> ExitStatus {
         if self.output.wait(|_| None::<()>).is_err() && self.output.is_closed() {
             return self.child.wait().expect("the status of a child");
@@ -270,14 +270,14 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself, which is no failure.
+        // It may have ended already, which is no failure.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The `limpid` binary: `LIMPID_BIN` if it is set, else the one that belongs to the running test,
-/// which is built first so that no test meets yesterday's.
+/// The `limpid` binary: `LIMPID_BIN` if set, otherwise that of the running test's build, which is
+/// rebuilt first so that it is up to date.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
@@ -298,8 +298,8 @@ pub fn binary() -> &'static Path {
     })
 }
 
-/// A free port of 127.0.0.1, below those that the system gives to connections, so that none of them
-/// takes it before the server that it is for.
+/// A free port of 127.0.0.1 below the ephemeral ports, so that no outgoing connection takes it
+/// before the server does.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
@@ -310,8 +310,7 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// A free port of 127.0.0.1 whose bus port, ten thousand above, is free as well.
-/// Below those that the system gives to connections, so that none of them takes it.
+/// A free port of 127.0.0.1 whose bus port, 10,000 above, is free, too; below the ephemeral ports.
 pub fn free_bus_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
@@ -322,17 +321,17 @@ pub fn free_bus_port() -> u16 {
     }
 }
 
-/// Where a process begins in a range of ports: other tests run in processes of their own.
+/// The first port of this process in a range, since other test processes use the same range.
 fn first_of(range: u16) -> u16 {
     (std::process::id() as u16).wrapping_mul(397) % range
 }
 
-/// Whether a server could listen on a port, at every address.
+/// Whether a port is free on all addresses.
 fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }
 
-/// What a process has printed, as it grows.
+/// The growing output of a process.
 #[derive(Debug, Default)]
 struct Output {
     state: Mutex<Lines>,
@@ -342,7 +341,7 @@ struct Output {
 #[derive(Debug, Default)]
 struct Lines {
     lines: Vec<String>,
-    /// Streams that have not ended yet.
+    /// The number of streams that have not ended.
     open: usize,
 }
 

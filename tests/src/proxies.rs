@@ -1,9 +1,9 @@
-//! Worlds with proxies in which links, servers and hosts fail, primaries are replaced and slots move:
-//! no reply is lost, doubled, or given to another client.
+//! Worlds with proxies in which links, servers and hosts fail, primaries are replaced and slots
+//! move: no reply may be lost, duplicated, or sent to another client.
 //!
-//! Every value tells its key and every key its client, so a reply shows by itself whether it is the
-//! one that was asked for; and each client counts with INCR, so that a request that was carried out
-//! twice shows as well.
+//! Every value contains its key and every key its client, so a reply shows whether it belongs to
+//! the request; and each client counts with INCR, so that a request that was carried out twice
+//! shows, too.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -23,23 +23,23 @@ use limpid_core::sim::{
 };
 use limpid_core::time::{Mono, Now};
 
-/// Things that go wrong and are mended, one after the other.
+/// The number of faults, one after the other.
 const FAULTS: u64 = 6;
 
-/// Keys of each client.
+/// The number of keys of each client.
 const KEYS: u64 = 40;
 
-/// What came of one seed.
+/// The result of one seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// Replies that were looked at.
+    /// Replies that were checked.
     pub replies: u64,
     /// How many of them were errors.
     pub errors: u64,
 }
 
-/// Runs a world of this seed: behind twemproxy, or behind predixy with fixed servers, with Sentinels,
-/// or with a Cluster. The error says what did not hold.
+/// Runs a world of this seed: with twemproxy, or with predixy and fixed servers, Sentinels, or a
+/// Cluster. The error says which invariant failed.
 pub fn run(seed: u64) -> Result<Outcome, String> {
     let mut rng = Rng::new(seed ^ 0x9_0c1e5);
     let behind = [Behind::Twemproxy, Behind::Fixed, Behind::Sentinels, Behind::Cluster];
@@ -68,8 +68,7 @@ pub fn run(seed: u64) -> Result<Outcome, String> {
         if !client.wrong.is_empty() {
             return fails(format!("wrong: {:?}", client.wrong));
         }
-        // Slots that were moved half-way stay open: what a request for them gets is an error, but it
-        // gets it in time.
+        // Slots of an interrupted move stay open: requests for them get errors, but in time.
         if !client.up || world.now().since(client.heard_at) > PATIENCE {
             return fails(format!("not served in the end: {} wait", client.asked.len()));
         }
@@ -79,7 +78,7 @@ pub fn run(seed: u64) -> Result<Outcome, String> {
     Ok(outcome)
 }
 
-/// Runs until every client has been served for a while, and no longer than that may take.
+/// Runs until every client has been served for a while; fails if that takes too long.
 fn recover(world: &mut World, behind: Behind) -> Result<(), String> {
     const STEP: Duration = Duration::from_secs(2);
     const SERVED: u32 = 5;
@@ -105,7 +104,7 @@ fn client(world: &World, n: u64) -> Result<&Inquirer, &'static str> {
     world.machine::<Inquirer>(id).ok_or("no client")
 }
 
-/// What stands before the clients, and behind it.
+/// The proxy of the clients, and the servers behind it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Behind {
     Twemproxy,
@@ -124,17 +123,17 @@ impl Behind {
         }
     }
 
-    /// How long the world runs before something fails.
+    /// How long the world runs before the first fault.
     fn settles(self) -> Duration {
         match self {
             Behind::Twemproxy | Behind::Fixed => Duration::from_millis(500),
-            // A primary is asked for its replicas every ten seconds.
+            // Sentinels discover replicas by INFO, every ten seconds.
             Behind::Sentinels => Duration::from_secs(13),
             Behind::Cluster => Duration::from_secs(3),
         }
     }
 
-    /// How long a fault lasts at most, in milliseconds.
+    /// The longest fault, in milliseconds.
     fn longest(self) -> u64 {
         match self {
             Behind::Twemproxy | Behind::Fixed => 1_500,
@@ -142,7 +141,7 @@ impl Behind {
         }
     }
 
-    /// How long it may take until all is well again.
+    /// How long recovery may take.
     fn recovers(self) -> Duration {
         match self {
             Behind::Twemproxy | Behind::Fixed => Duration::from_secs(8),
@@ -150,7 +149,7 @@ impl Behind {
         }
     }
 
-    /// Something that goes wrong, and what mends it.
+    /// A random fault, and the actions that end it.
     fn fault(self, rng: &mut Rng) -> (String, Vec<String>) {
         let servers = match self {
             Behind::Twemproxy | Behind::Fixed => 3,
@@ -173,7 +172,8 @@ impl Behind {
     }
 }
 
-/// Moves the slot of a client's key from one primary of a Cluster to another, as far as they take it.
+/// Moves the slot of a client's key from one primary of a Cluster to another, as far as they accept
+/// it.
 fn reshard(world: &mut World, rng: &mut Rng) -> Result<String, String> {
     let key = format!("asks-{}:{}", 1 + rng.below(3), rng.below(KEYS));
     let slot = Slot::of(key.as_bytes());
@@ -215,12 +215,12 @@ fn reshard(world: &mut World, rng: &mut Rng) -> Result<String, String> {
 
 fn act(world: &mut World, line: &str) -> Result<(), String> {
     let action: Action = line.parse().map_err(|error| format!("`{line}`: {error}"))?;
-    // What is refused, such as to kill what is dead, is no failure.
+    // A refused action, such as killing a process that does not run, is no failure.
     let _ = world.apply(&action);
     Ok(())
 }
 
-/// A client that asks many things at once and looks at every reply.
+/// A client that sends batches of requests and checks every reply.
 #[derive(Clone)]
 struct Inquirer {
     name: String,
@@ -234,14 +234,14 @@ struct Inquirer {
     decoder: Decoder,
     asked: VecDeque<Question>,
     next_at: Mono,
-    /// The time between two batches of questions.
+    /// The time between two batches.
     every: Duration,
-    /// When it last connected or was answered.
+    /// When it last connected or got a reply.
     heard_at: Mono,
     sent: u64,
     replies: u64,
     errors: u64,
-    /// How often its counter was raised for certain, and how often perhaps.
+    /// How often its counter was certainly incremented; `perhaps` is how often it may have been.
     raised: i64,
     perhaps: i64,
     wrong: Vec<String>,
@@ -256,12 +256,12 @@ enum Question {
     Incr,
 }
 
-/// How long it waits for an answer: longer than predixy holds a request back. A proxy that has given
-/// a client up while the link between them was cut has no way to tell it.
+/// The timeout for replies: longer than predixy holds a request back. A proxy that has closed a
+/// client's connection while the link was cut cannot tell the client.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The time between two batches of questions. Where faults last longer a client asks less often, for the
-/// tests to take no longer.
+/// The time between two batches; `SELDOM` where faults last longer, so that the tests do not take
+/// longer.
 const EVERY: Duration = Duration::from_millis(20);
 const SELDOM: Duration = Duration::from_millis(50);
 
@@ -297,7 +297,7 @@ impl Inquirer {
         let conn = ConnId::connected(self.connections);
         self.connections += 1;
         (self.conn, self.up) = (Some(conn), false);
-        // What was asked on the old connection is not answered any more.
+        // Requests on the old connection get no replies any more.
         self.perhaps += self.incrs();
         self.asked.clear();
         self.outbox.clear();
@@ -305,8 +305,8 @@ impl Inquirer {
         self.outputs.push_back(Output::Connect { conn, to: self.to.clone().into(), from: None });
     }
 
-    /// How many of the questions that are not answered raise its counter. Behind several connections
-    /// to one server a later one may come first.
+    /// How many requests in flight increment the counter. With several connections of the proxy to
+    /// one server, a later request may be carried out first.
     fn incrs(&self) -> i64 {
         self.asked.iter().filter(|question| matches!(question, Question::Incr)).count() as i64
     }
@@ -384,7 +384,7 @@ impl Inquirer {
 }
 
 fn value(key: &str) -> String {
-    // Some are long, so that they come in pieces.
+    // Some values are long, so that they arrive in pieces.
     let long = if key.ends_with('7') { 40_000 } else { 10 };
     format!("{key}={}", "v".repeat(long))
 }
@@ -523,8 +523,8 @@ fn scenario(proxy: &str) -> Scenario {
     asked(scenario, EVERY)
 }
 
-/// The scenario with clients that look at their replies, instead of those that it has; each asks this
-/// often.
+/// Replaces the clients of a scenario by ones that check their replies; `every` is the time between
+/// batches.
 fn asked(mut scenario: Scenario, every: Duration) -> Scenario {
     scenario.hosts.retain(|host| !host.name.starts_with("client"));
     let predixy = |process: &ProcessSpec| process.program == PREDIXY;

@@ -1,10 +1,10 @@
-//! A network between two processes that can be cut.
+//! A TCP proxy between two processes, which can cut their connections.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// Passes connections on to another address until it is told not to. Dropping it cuts them all.
+/// Forwards connections to another address. Dropping it cuts all of them.
 #[derive(Debug)]
 pub struct Proxy {
     at: SocketAddr,
@@ -19,7 +19,7 @@ struct State {
 }
 
 impl Proxy {
-    /// A proxy in front of `to`, on a free port of 127.0.0.1.
+    /// Starts a proxy in front of `to`, on a free port of 127.0.0.1.
     pub fn new(to: SocketAddr) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let at = listener.local_addr().expect("its address");
@@ -46,12 +46,12 @@ impl Proxy {
         self.at.port()
     }
 
-    /// Cuts every connection, and new ones as well until [`Proxy::open`].
+    /// Cuts all connections, and refuses new ones until [`Proxy::open`].
     pub fn close(&self) {
         self.set(true);
     }
 
-    /// Lets new connections through again.
+    /// Allows new connections again.
     pub fn open(&self) {
         self.set(false);
     }
@@ -60,7 +60,7 @@ impl Proxy {
         let mut state = self.state.lock().expect("no holder panics");
         state.closed = closed;
         for connection in state.connections.drain(..) {
-            // It may have ended by itself.
+            // The connection may have ended already.
             let _ = connection.shutdown(Shutdown::Both);
         }
     }
@@ -70,12 +70,12 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.close();
         self.state.lock().expect("no holder panics").ended = true;
-        // Wakes the thread, so that it sees the end.
+        // Wakes the thread, so that it ends.
         let _ = TcpStream::connect(self.at);
     }
 }
 
-/// Passes bytes on in one direction until either side ends.
+/// Forwards bytes in one direction until either side closes.
 fn pass(from: &TcpStream, to: &TcpStream) {
     let (Ok(mut from), Ok(mut to)) = (from.try_clone(), to.try_clone()) else { return };
     std::thread::spawn(move || {

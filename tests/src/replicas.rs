@@ -1,5 +1,5 @@
-//! A world of a primary and its replicas in which links are cut and servers die at random, and
-//! whose copies agree in the end.
+//! A world of a primary and its replicas with random cuts and crashes; in the end all servers must
+//! have the same data.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use limpid_core::rng::Rng;
 use limpid_core::server::Server;
 use limpid_core::sim::{Action, HostSpec, ProcessSpec, Scenario, World};
 
-/// What came of one seed.
+/// The result of one seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// Virtual time that was run through.
+    /// The virtual time that was simulated.
     pub virtual_time: Duration,
-    /// How often replicas got a copy of all data, and how often they went on where they were.
+    /// The numbers of full and of partial resyncs.
     pub syncs: (u64, u64),
 }
 
-/// Things that are done while there is trouble.
+/// The number of steps with faults.
 const STEPS: u64 = 120;
 
-/// How long the world may take to agree. Longer than the patience of its TCP.
+/// How long the servers may take to agree: longer than the timeouts of the World's TCP.
 const RECOVERY: Duration = Duration::from_secs(90);
 
-/// Runs a world of this seed. The error says what did not hold: in the end all servers have the
-/// same data and have come equally far in the same stream.
+/// Runs a world of this seed. In the end all servers must have the same data, and the same offset
+/// of the same stream. The error says what differs.
 pub fn run(seed: u64) -> Result<Outcome, String> {
     let mut soak = Soak::new(seed);
     for _ in 0..STEPS {
@@ -40,7 +40,7 @@ struct Soak {
     world: World,
     rng: Rng,
     servers: u8,
-    /// The primary, and the server that each of the others replicates, by number.
+    /// The number of the primary; `parents` has the server that each one replicates.
     primary: u8,
     parents: Vec<u8>,
     terminals: u64,
@@ -53,7 +53,7 @@ impl Soak {
         let mut hosts = Vec::new();
         let mut parents = vec![0];
         for n in 1..=servers {
-            // A star, a chain, or something between.
+            // A star, a chain, or a mixture.
             let parent = if n == 1 { 0 } else { 1 + rng.below(u64::from(n) - 1) as u8 };
             if n > 1 {
                 parents.push(parent);
@@ -75,12 +75,12 @@ impl Soak {
 
     fn act(&mut self, line: &str) -> Result<(), String> {
         let action: Action = line.parse().map_err(|error| format!("`{line}`: {error}"))?;
-        // What is refused, such as to kill what is dead, is no failure.
+        // A refused action, such as killing a process that does not run, is no failure.
         let _ = self.world.apply(&action);
         Ok(())
     }
 
-    /// Lets a client on a server's own host send one command. Returns what it was told.
+    /// Sends one command from a client on a server's own host. Returns the printed reply.
     fn command(&mut self, server: u8, words: &str) -> Result<String, String> {
         self.terminals += 1;
         let name = format!("t{}", self.terminals);
@@ -126,7 +126,7 @@ impl Soak {
                 self.command(n, "bgsave")?;
             }
             12 => {
-                // Time passes, perhaps long enough for links to be given up.
+                // Time passes, perhaps long enough for links to time out.
                 let millis = 1 + self.rng.below(4_000);
                 self.world.run_for(Duration::from_millis(millis));
             }
@@ -138,7 +138,7 @@ impl Soak {
             }
             15 => self.fail_over()?,
             16 => {
-                // Nothing is heard from it for a while, perhaps for so long that it is given up.
+                // A server is frozen for a while, perhaps long enough to time out.
                 let n = any(&mut self.rng);
                 self.act(&format!("pause redis-{n}"))?;
                 let millis = 1 + self.rng.below(9_000);
@@ -146,7 +146,7 @@ impl Soak {
                 self.act(&format!("resume redis-{n}"))?;
             }
             17 => {
-                // Too slow for what is written, so that limits of buffers are reached.
+                // A link is too slow for the writes, so that buffer limits are reached.
                 let (a, b) = (any(&mut self.rng), any(&mut self.rng));
                 let rate = ["32kbit", "256kbit", "unlimited"][self.rng.below(3) as usize];
                 self.act(&format!("bandwidth redis-{a} redis-{b} {rate}"))?;
@@ -174,7 +174,7 @@ impl Soak {
         Ok(())
     }
 
-    /// The primary is to hand its place over, or to keep it after all.
+    /// Starts or aborts a FAILOVER of the primary.
     fn fail_over(&mut self) -> Result<(), String> {
         let next = 1 + self.rng.below(u64::from(self.servers)) as u8;
         let millis = 1 + self.rng.below(3_000);
@@ -188,7 +188,7 @@ impl Soak {
         Ok(())
     }
 
-    /// If a failover has made another server the primary, that one is it from now on.
+    /// Updates the primary, if a failover has promoted another server.
     fn find_primary(&mut self) {
         let is_primary = |n: &u8| self.field(*n, "replication", "role") == "master";
         if self.field(self.primary, "replication", "role") != "slave" {
@@ -200,7 +200,7 @@ impl Soak {
         self.parents[usize::from(next) - 1] = 0;
     }
 
-    /// Another server becomes the primary, and all others follow it.
+    /// Promotes another server, and makes all others follow it.
     fn promote(&mut self) -> Result<(), String> {
         let next = 1 + self.rng.below(u64::from(self.servers)) as u8;
         if next == self.primary {
@@ -216,7 +216,7 @@ impl Soak {
         Ok(())
     }
 
-    /// Ends every fault and sends every server its REPLICAOF.
+    /// Ends all faults and sends every server its REPLICAOF.
     fn mend(&mut self) -> Result<(), String> {
         self.act("heal")?;
         self.act("latency * * 1ms 0ms")?;
@@ -224,7 +224,7 @@ impl Soak {
         for n in 1..=self.servers {
             self.act(&format!("disk redis-{n} ok"))?;
         }
-        // A server that was told to end waits for its replicas first.
+        // A server that is shutting down waits for its replicas first.
         self.world.run_for(Duration::from_secs(15));
         for n in 1..=self.servers {
             let on = self.world.host_named(&format!("redis-{n}")).is_some_and(|host| host.on);
@@ -234,7 +234,7 @@ impl Soak {
         for n in 1..=self.servers {
             self.command(n, "failover abort")?;
             self.command(n, "config set min-replicas-to-write 0")?;
-            // One that could not save refuses even a replica's PING until it has.
+            // A server whose save failed refuses even a replica's PING until one succeeds.
             self.command(n, "save")?;
             match self.parents[usize::from(n) - 1] {
                 0 => self.command(n, "replicaof no one")?,
@@ -248,13 +248,13 @@ impl Soak {
         Ok(())
     }
 
-    /// Waits until all agree.
+    /// Waits until all servers agree.
     fn agree(&mut self) -> Result<Outcome, String> {
         let end = self.world.now() + RECOVERY;
         let mut states = Vec::new();
         while self.world.now() < end {
             self.world.run_for(Duration::from_millis(4_870));
-            // Nothing may be on its way while they are compared.
+            // No message may be in flight during the comparison.
             states.clear();
             for n in 1..=self.servers {
                 let offset = self.field(n, "replication", "master_repl_offset");
@@ -338,11 +338,11 @@ fn host(rng: &mut Rng, n: u8, parent: u8) -> HostSpec {
     host.with(process)
 }
 
-/// A command that changes something, of any type.
+/// A random write command on any type.
 pub fn write(rng: &mut Rng) -> String {
     let key = rng.below(12);
     let (a, b) = (rng.below(30), rng.below(1_000));
-    // Now and then more than a small backlog holds.
+    // Sometimes larger than a small backlog.
     let long = "x".repeat(if rng.below(12) == 0 { 9_000 } else { rng.below(60) as usize + 1 });
     match rng.below(30) {
         0 => format!("set s:{key} {long}"),

@@ -1,5 +1,5 @@
-//! A world of servers and Sentinels in which hosts, links, clocks and disks fail at random, and what
-//! must hold all the same.
+//! A world of servers and Sentinels with random faults of hosts, links, clocks and disks, and its
+//! invariants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,35 +16,35 @@ use limpid_core::sim::{Action, Plain, ProcId, Record, Session, Timed, World};
 use limpid_core::store::{StringRef, ValueRef};
 use limpid_core::time::Mono;
 
-/// Things that go wrong, or are mended, one after the other.
+/// The number of steps: faults and repairs.
 const STEPS: u64 = 60;
 
-/// How long the world may take to agree: TILT, a failover that is put off because of the one before,
-/// one that ends by its timeout, and the patience of TCP.
+/// How long the Sentinels may take to agree: TILT, a failover that is delayed because of the one
+/// before, one that times out, and the timeouts of TCP.
 const RECOVERY: Duration = Duration::from_secs(300);
 
-/// What came of one seed.
+/// The result of one seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// Virtual time that was run through.
+    /// The virtual time that was simulated.
     pub virtual_time: Duration,
-    /// How many leaders were elected.
+    /// The number of elected leaders.
     pub elected: u64,
-    /// How many writes both replicas had acknowledged.
+    /// The number of writes that both replicas acknowledged.
     pub confirmed: u64,
 }
 
-/// How many replicas have to have a write before the writer counts it as safe: both of the two, which
-/// is the least that is a majority of them.
+/// How many replicas must have a write before the writer counts it as confirmed: both, which is the
+/// smallest majority of two.
 const MAJORITY: u32 = 2;
 
-/// Runs a world of this seed. The error says what did not hold, and how to see it in the page.
+/// Runs a world of this seed. The error says which invariant failed, and how to see it in the page.
 ///
-/// What must hold: a Sentinel votes once an epoch, whatever happens to it; nobody leads a failover
-/// without the votes of the majority, so that there is one leader an epoch at most; and when
-/// everything is mended there is one master, all servers follow it, all Sentinels know it, and the
-/// writer, which asks them, is served; and no write is missing that the replicas had acknowledged
-/// (WAIT), for with `appendfsync always` they had it on disk.
+/// The invariants: a Sentinel votes once per epoch, whatever happens to it; a failover needs the
+/// votes of the majority, so there is at most one leader per epoch; and after all faults have ended
+/// there is one master, all servers follow it, all Sentinels know it, and the writer, which asks
+/// them, is served; and no write is missing that the replicas had acknowledged (WAIT), since with
+/// `appendfsync always` they had it on disk.
 pub fn run(seed: u64) -> Result<Outcome, String> {
     let (topology, mut trial, mut rng) = Trial::of(seed);
     let outcome = trial.play(&mut rng);
@@ -55,12 +55,12 @@ pub fn run(seed: u64) -> Result<Outcome, String> {
     })
 }
 
-/// Whether the page would show what happened in the world of this seed: a session with the same
-/// actions has the same trace.
+/// Whether the page can show the world of this seed: a session with the same actions has the same
+/// trace.
 pub fn is_replayed_by_a_session(seed: u64) -> bool {
     let (_, mut trial, mut rng) = Trial::of(seed);
     let scenario = (**trial.world.scenario()).clone();
-    // It may hold or not; what counts is that it can be seen.
+    // The invariants may fail or hold; here only the trace matters.
     let _ = trial.play(&mut rng);
     let record = Record { seed, scenario, actions: trial.actions };
     let mut session = Session::from_record(record, programs);
@@ -70,24 +70,24 @@ pub fn is_replayed_by_a_session(seed: u64) -> bool {
 
 struct Trial {
     world: World,
-    /// What was done to it.
+    /// The actions so far.
     actions: Vec<Timed>,
     hosts: Vec<String>,
     servers: Vec<ProcId>,
     sentinels: Vec<ProcId>,
     writer: ProcId,
-    /// What has been read of each Sentinel's log.
+    /// The position up to which each Sentinel's log has been read.
     read: BTreeMap<ProcId, u64>,
-    /// The epoch that each Sentinel was in last.
+    /// The last epoch of each Sentinel.
     epochs: BTreeMap<ProcId, u64>,
     /// The vote of each Sentinel in each epoch.
     votes: BTreeMap<(ProcId, u64), String>,
-    /// The leaders that were elected in each epoch.
+    /// The elected leader of each epoch.
     leaders: BTreeMap<u64, ProcId>,
 }
 
 impl Trial {
-    /// The world of a seed, as the page names its topology, and the chance that rules it.
+    /// The world of a seed, with the page's name of its topology and the random generator.
     fn of(seed: u64) -> (&'static str, Self, Rng) {
         let mut rng = Rng::new(seed ^ 0x5e_471e1);
         let (topology, scenario) = match rng.chance(0.5) {
@@ -122,8 +122,8 @@ impl Trial {
     }
 
     fn play(&mut self, rng: &mut Rng) -> Result<Outcome, String> {
-        // A master is asked for its replicas every ten seconds; one that no Sentinel has ever heard of
-        // cannot be reconfigured by any.
+        // Sentinels discover replicas by INFO, every ten seconds; a replica that none knows cannot
+        // be reconfigured.
         self.run_for(Duration::from_secs(15))?;
         self.keep_what_is_acknowledged()?;
         for _ in 0..STEPS {
@@ -140,8 +140,8 @@ impl Trial {
         Ok(Outcome { virtual_time, elected, confirmed })
     }
 
-    /// Has every server sync what it writes before it acknowledges it, also after a restart, and the
-    /// writer wait for its replicas.
+    /// Sets `appendfsync always` on every server, also for restarts, and makes the writer WAIT for
+    /// replicas.
     fn keep_what_is_acknowledged(&mut self) -> Result<(), String> {
         for id in self.servers.clone() {
             let host = self.world.proc(id).and_then(|proc| self.world.host(proc.host));
@@ -164,7 +164,7 @@ impl Trial {
         self.act(&format!("type {writer} wait {MAJORITY}"))
     }
 
-    /// How many writes of the writer its replicas had; the error names those that a server lacks.
+    /// Checks that no confirmed write is missing. Returns the number of these writes.
     fn all_is_kept(&self) -> Result<u64, String> {
         let traffic = self.world.machine::<Traffic>(self.writer).ok_or("the writer is gone")?;
         let marks = traffic.client().marks();
@@ -198,14 +198,14 @@ impl Trial {
 
     fn act(&mut self, line: &str) -> Result<(), String> {
         let action: Action = line.parse().map_err(|error| format!("`{line}`: {error}"))?;
-        // What is refused, such as to kill what is dead, is no failure.
+        // A refused action, such as killing a process that does not run, is no failure.
         if self.world.apply(&action).is_ok() {
             self.actions.push(Timed { at: self.world.now(), action });
         }
         Ok(())
     }
 
-    /// Reads what the Sentinels have logged since the last time, and judges it.
+    /// Reads the new log lines of the Sentinels, and checks the invariants on votes and leaders.
     fn read_logs(&mut self) -> Result<(), String> {
         let mut lines = Vec::new();
         for id in &self.sentinels {
@@ -214,7 +214,7 @@ impl Trial {
             lines.extend(log.since(from).map(|entry| (entry.at, *id, entry.text.clone())));
         }
         lines.sort_by_key(|(at, ..)| *at);
-        // A vote is told of before it is given, if perhaps at the same moment.
+        // A vote is logged before it is sent, possibly at the same moment.
         let is_vote = |line: &str| line.starts_with("+vote-for-leader");
         for (_, id, line) in lines.iter().filter(|(.., line)| is_vote(line)) {
             let words: Vec<&str> = line.split(' ').collect();
@@ -242,7 +242,7 @@ impl Trial {
         let name = self.name(id);
         let own = self.sentinel(id).map(|sentinel| sentinel.watch().id().to_owned());
         let Some(own) = own else { return Ok(()) };
-        // It may have heard of a later epoch since it was elected in its own.
+        // It may have learned of a later epoch after it was elected in its own.
         let epoch = self.epochs.get(&id).copied().unwrap_or(0);
         let votes = |epoch: u64| {
             let of = self.votes.iter().filter(|((_, e), leader)| *e == epoch && **leader == own);
@@ -269,7 +269,7 @@ impl Trial {
         self.world.machine::<Plain<SentinelServer>>(id).map(|plain| &plain.0)
     }
 
-    /// Ends every fault and brings everything up again.
+    /// Ends all faults and starts everything again.
     fn mend(&mut self) -> Result<(), String> {
         for line in ["heal", "loss * * 0%", "latency * * 1ms 0ms"] {
             self.act(line)?;
@@ -279,7 +279,7 @@ impl Trial {
                 self.act(&act.replace("{}", &host))?;
             }
         }
-        // A process that was told to end has to end before it is started again.
+        // A process that is shutting down must end before it can be started again.
         self.run_for(Duration::from_secs(15))?;
         for host in self.hosts.clone() {
             let on = self.world.host_named(&host).is_some_and(|host| host.on);
@@ -288,8 +288,8 @@ impl Trial {
         Ok(())
     }
 
-    /// Waits until all agree and the writer is served, and until all agree after that: a failover
-    /// that was decided just before everything was mended may come last.
+    /// Waits until all agree and the writer is served, and then until all agree again, since a
+    /// failover that was decided just before the faults ended may come last.
     fn agree(&mut self) -> Result<(), String> {
         let end = self.world.now() + RECOVERY;
         self.until_agreement(end)?;
@@ -316,8 +316,7 @@ impl Trial {
         Ok(())
     }
 
-    /// Whether there is one master that all replicas follow and all Sentinels know. The error says
-    /// what differs.
+    /// Checks that there is one master that all replicas follow and all Sentinels know.
     fn agreement(&self) -> Result<(), String> {
         let mut known = BTreeSet::new();
         for id in &self.sentinels {
@@ -363,7 +362,7 @@ impl Trial {
     }
 }
 
-/// Something that goes wrong, or is mended, as a person would type it.
+/// A random fault or repair, as a typed action.
 fn fault(rng: &mut Rng, hosts: &[String]) -> String {
     let mut host = || &hosts[rng.below(hosts.len() as u64) as usize];
     let (a, b) = (host(), host());
@@ -379,7 +378,7 @@ fn fault(rng: &mut Rng, hosts: &[String]) -> String {
         14 => format!("partition {a} | {b}"),
         15 => format!("partition-oneway {a} | {b}"),
         16..=18 => "heal".into(),
-        // Beyond down-after-milliseconds now and then.
+        // Sometimes longer than down-after-milliseconds.
         19 => format!("latency {a} {b} {}ms 50ms", 1 + rng.below(4_000)),
         20 => format!("loss {a} {b} {}%", rng.below(30)),
         21 => format!("skew {a} +{}s", rng.below(100)),

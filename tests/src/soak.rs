@@ -1,5 +1,5 @@
-//! A primary and a replica under load while the link between them is cut and both are restarted:
-//! in the end both hold the same.
+//! A soak test: a primary and a replica under load, with cut links and restarts of both; in the end
+//! both must have the same data.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,36 +12,36 @@ use crate::process::{Kind, PATIENCE, Process};
 use crate::proxy::Proxy;
 use crate::wait::within;
 
-/// Connections that write.
+/// The number of writing connections.
 const WRITERS: u64 = 3;
 
-/// What is done.
+/// The parameters of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Soak {
-    /// Whose server is the primary.
+    /// The kind of the primary.
     pub primary: Kind,
-    /// Whose server is its replica.
+    /// The kind of its replica.
     pub replica: Kind,
-    /// For how long.
+    /// How long the load lasts.
     pub length: Duration,
-    /// From which everything random is drawn. What it leads to depends on the machine, too.
+    /// The seed of everything random. The course of a run also depends on the machine.
     pub seed: u64,
 }
 
-/// What came of it.
+/// The statistics of a run.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Outcome {
-    /// Commands that were answered.
+    /// Answered commands.
     pub commands: u64,
     /// Cuts of the link.
     pub cuts: u64,
     /// Restarts of either end.
     pub restarts: u64,
-    /// Full copies that the primary sent, as it counted them when it was last asked.
+    /// Full resyncs, as last counted by the primary.
     pub full: u64,
-    /// Times that a replica went on where it had been.
+    /// Partial resyncs.
     pub partial: u64,
-    /// Keys in the end.
+    /// The number of keys in the end.
     pub keys: u64,
 }
 
@@ -65,7 +65,7 @@ pub fn run(soak: Soak) -> Result<Outcome, String> {
             scope.spawn(move || {
                 let mut rng = Rng::new(soak.seed ^ (n + 1) << 32);
                 while !stop.load(Ordering::Relaxed) {
-                    // A server that restarts refuses, and closes what was open.
+                    // A restarting server closes connections and refuses new ones.
                     let Ok(stream) = std::net::TcpStream::connect(at) else { continue };
                     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
                     write(&mut Client::new(stream), &mut rng, stop, commands);
@@ -87,7 +87,7 @@ pub fn run(soak: Soak) -> Result<Outcome, String> {
     Ok(outcome)
 }
 
-/// One thing that goes wrong, and is mended.
+/// Injects a random fault, and ends it.
 fn disturb(
     primary: &mut Process,
     replica: &mut Process,
@@ -125,7 +125,7 @@ fn disturb(
     }
 }
 
-/// Adds what the primary has counted since it was started.
+/// Adds the counters of the primary since its start.
 fn count(primary: &Process, outcome: &mut Outcome) {
     let stats = info(&mut Client::new(primary.connect()), "stats");
     let of = |name| field(&stats, name).and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -133,7 +133,7 @@ fn count(primary: &Process, outcome: &mut Outcome) {
     outcome.partial += of("sync_partial_ok");
 }
 
-/// Waits until both hold the same.
+/// Waits until both have the same data.
 fn agree(primary: &Process, replica: &Process, outcome: &mut Outcome) -> Result<(), String> {
     let (mut ours, mut theirs) = (Client::new(primary.connect()), Client::new(replica.connect()));
     let mut apart = String::new();
@@ -173,7 +173,7 @@ fn tail(text: &str) -> &str {
     text.get(from..).unwrap_or(text)
 }
 
-/// Writes of every type until told to stop, or until the connection ends.
+/// Sends writes of every type until `stop` is set or the connection ends.
 fn write(client: &mut Client, rng: &mut Rng, stop: &AtomicBool, commands: &AtomicU64) {
     while !stop.load(Ordering::Relaxed) {
         let batch: Vec<Vec<String>> = (0..1 + rng.below(30)).map(|_| command(rng)).collect();
@@ -193,7 +193,7 @@ fn write(client: &mut Client, rng: &mut Rng, stop: &AtomicBool, commands: &Atomi
     }
 }
 
-/// A command that writes. The first letter of a key says its type.
+/// A random write command. The first letter of a key determines its type.
 fn command(rng: &mut Rng) -> Vec<String> {
     let n = rng.below(200);
     let m = rng.below(30);

@@ -1,4 +1,4 @@
-//! A server without a network, and how long each of its turns takes.
+//! Measures the turns of a server without a network.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -8,13 +8,13 @@ use limpid_core::server::{Config, Facts, Server};
 use limpid_core::time::{Mono, Now, Wall};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Bytes that a driver hands in at most at once.
+/// The most bytes that a driver passes to the machine at once.
 const READ: usize = 16 * 1024;
 
-/// The longest turn of a server to which keys with values of 64 bytes are added, in processor time
-/// of the thread: what else runs on the machine does not count.
+/// The longest turn of a server while keys with values of 64 bytes are added, in CPU time of the
+/// thread, which does not depend on other load of the machine.
 ///
-/// Panics if the server does not take the keys.
+/// Panics if the server does not accept the keys.
 pub fn longest(keys: u64) -> Duration {
     let mut turns = Turns::new();
     let mut bytes = Vec::new();
@@ -34,12 +34,12 @@ pub fn longest(keys: u64) -> Duration {
     turns.longest
 }
 
-/// A server with one client, and what has been seen of it.
+/// A server with one client, and the measurements.
 struct Turns {
     server: Server,
     start: Instant,
     longest: Duration,
-    /// Bytes that the client has been sent.
+    /// Bytes of replies to the client.
     replied: u64,
 }
 
@@ -48,7 +48,7 @@ impl Turns {
 
     fn new() -> Self {
         let mut config = Config::default();
-        // What is measured is growth, not a snapshot that happens to be due.
+        // No snapshots, since only the growth is measured.
         config.set("save", b"").expect("save takes nothing");
         let server = Server::new(config, Facts::default());
         let mut turns =
@@ -60,7 +60,7 @@ impl Turns {
         });
         let listens: Vec<_> = listens.collect();
         let listener = listens.first().expect("a server listens").0;
-        // It looks for its data when it knows what became of each.
+        // The server looks for its data once all listeners have reported.
         for (listener, at) in listens {
             turns.turn(Input::Listening { listener, result: Ok(at) });
         }
@@ -70,7 +70,7 @@ impl Turns {
         turns
     }
 
-    /// Bytes arrive, and the server does all that it wants to do at this time.
+    /// Gives the server bytes, and runs it until it is idle.
     fn receive(&mut self, bytes: &[u8]) {
         self.turn(Input::Received { conn: Self::CLIENT, bytes });
         while self.server.poll_timeout().is_some_and(|at| at <= self.now()) {
@@ -93,7 +93,7 @@ impl Turns {
             self.replied += outbox.len() as u64;
             outbox.consume(outbox.len());
         }
-        // It looks for a dump, and there is none.
+        // The server tries to load a dump, and there is none.
         for output in &outputs {
             if let Output::Disk { op, .. } = output {
                 let (op, message) = (*op, "No such file or directory".to_owned());

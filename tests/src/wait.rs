@@ -1,12 +1,12 @@
-//! Waiting for a condition, with one deadline and one pause between two looks for all tests.
+//! Waiting for a condition, with the same timeout and polling interval in all tests.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::process::PATIENCE;
 
-/// The pause between two looks: short beside what is waited for, long enough that a test does not
-/// take the processor away from the servers that it waits for.
+/// The polling interval: short compared with the waiting time, but long enough to leave the
+/// processor to the servers.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Waits until `holds` returns true.
@@ -27,7 +27,8 @@ pub fn until_some<T>(why: impl FnOnce() -> String, look: impl FnMut() -> Option<
     within(PATIENCE, look).unwrap_or_else(|| panic!("waited {PATIENCE:?} in vain: {}", why()))
 }
 
-/// Waits until `look` finds something, and returns that; `None` if it finds nothing for so long.
+/// Waits until `look` finds something, and returns that; `None` if it finds nothing within
+/// `patience`.
 pub fn within<T>(patience: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + patience;
     loop {

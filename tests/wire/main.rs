@@ -1,4 +1,4 @@
-//! Hostile bytes, the protocol's limits, and peers that do not behave, over real sockets.
+//! Hostile bytes, limits of the protocol, and misbehaving peers, over real sockets.
 
 mod mirror;
 mod peers;

@@ -1,4 +1,4 @@
-//! The same bytes to Limpid and to Redis: the same bytes back, to the end of the connection.
+//! Sends the same bytes to Limpid and to Redis, and compares everything that they send back.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -7,14 +7,15 @@ use limpid_core::rng::Rng;
 use limpid_tests::client::Client;
 use limpid_tests::process::Process;
 
-/// Everything that a server sends back to `pieces` until it closes the connection.
+/// Sends `pieces` to a server. Returns everything that it sends back until it closes the
+/// connection.
 fn answer(server: &Process, pieces: &[&[u8]]) -> Vec<u8> {
     let mut stream = server.connect();
     let mut copy = stream.try_clone().expect("a second handle");
     let mut all = Vec::new();
     std::thread::scope(|scope| {
         scope.spawn(|| send(&mut copy, pieces));
-        // A reset after the answer is as good an end as any.
+        // A reset after the answer also counts as the end.
         let _ = stream.read_to_end(&mut all);
     });
     all
@@ -22,7 +23,7 @@ fn answer(server: &Process, pieces: &[&[u8]]) -> Vec<u8> {
 
 fn send(stream: &mut TcpStream, pieces: &[&[u8]]) {
     for piece in pieces {
-        // A connection that was cut off in the middle has no reply to compare.
+        // The server may close the connection in the middle.
         if stream.write_all(piece).is_err() {
             return;
         }
@@ -30,7 +31,7 @@ fn send(stream: &mut TcpStream, pieces: &[&[u8]]) {
     let _ = stream.shutdown(Shutdown::Write);
 }
 
-/// Compares and shows a difference in a form that can be read.
+/// Compares the answers, and panics with a readable difference.
 fn compare(limpid: &Process, redis: &Process, pieces: &[&[u8]]) {
     let (ours, theirs) = (answer(limpid, pieces), answer(redis, pieces));
     let shown = |bytes: &[u8]| {
@@ -102,8 +103,8 @@ fn errors_in_the_protocol_are_told_in_the_words_of_redis() {
     }
     for n in [65_536, 70_000, 200_000] {
         compare(&limpid, &redis, &[&long(n)]);
-        // A line a little too long passes if its end arrives before its length is looked at: that
-        // is for the network to say, here as in Redis.
+        // A line that is slightly too long passes if its end arrives before its length is checked,
+        // which depends on the network, as in Redis.
         if n != 70_000 {
             compare(&limpid, &redis, &[b"PING\r\n", &long(n), b"\r\nPING\r\n"]);
         }
@@ -131,7 +132,7 @@ fn an_unauthenticated_client_may_send_little() {
         b"RESET\r\nCOMMAND COUNT\r\n",
     ];
     for case in cases {
-        // The greeting holds what differs.
+        // The reply to HELLO has values that differ.
         if case.starts_with(b"HELLO") {
             continue;
         }
@@ -154,7 +155,7 @@ fn bytes_with_mistakes_in_them_are_understood_alike() {
     }
 }
 
-/// Commands as a client would send them, with a few bytes changed.
+/// A pipeline of valid commands with a few bytes changed.
 fn spoiled_pipeline(rng: &mut Rng) -> Vec<u8> {
     let commands: [&[u8]; 8] = [
         b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nvalue\r\n",
@@ -172,8 +173,8 @@ fn spoiled_pipeline(rng: &mut Rng) -> Vec<u8> {
     }
     for _ in 0..rng.below(4) {
         let at = rng.below(bytes.len() as u64) as usize;
-        // Mostly the bytes that mean something. Never a NUL: Redis looks for the end of an inline
-        // command with strchr, which stops there, so it waits for ever; Limpid answers.
+        // Mostly bytes with a meaning in the protocol. Never a NUL: Redis finds the end of an
+        // inline command with strchr, which stops there, so it waits without end; Limpid answers.
         let new = match rng.below(3) {
             0 => 1 + rng.below(255) as u8,
             _ => b"*$\r\n0129-: \"'"[rng.below(13) as usize],

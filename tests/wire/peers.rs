@@ -55,7 +55,7 @@ fn clients_that_vanish_leave_nothing_behind() {
         match n % 4 {
             0 => {}
             1 => stream.write_all(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000\r\nhalf").expect("sent"),
-            // Closed with replies unread, the connection is reset.
+            // Closing with unread replies resets the connection.
             2 => stream.write_all(&b"PING\r\n".repeat(1_000)).expect("sent"),
             _ => stream.write_all(b"PING").expect("sent"),
         }
@@ -76,11 +76,12 @@ fn clients_that_vanish_leave_nothing_behind() {
 fn a_client_that_never_reads_is_cut_off_and_others_are_served() {
     let server = Process::server(&["--client-output-buffer-limit", "normal", "8mb", "0", "0"]);
     let mut client = Client::new(server.connect());
-    // Small enough to be written whole: what is larger is written as fast as it is read.
+    // Small enough to be in the output buffer as a whole: larger replies are generated as fast as
+    // they are read.
     client.call(&["SET", "big", &"x".repeat(512 << 10)]);
 
     let mut greedy = server.connect();
-    // The server may hang up before all is sent; that is the point.
+    // The server may disconnect before all is sent, which is what is tested.
     let _ = greedy.write_all(&b"GET big\r\n".repeat(200));
     until(
         || "the greedy client is still there".into(),

@@ -1,4 +1,4 @@
-//! The page as a whole: where its parts stand.
+//! The root component of the page, which lays out its parts.
 
 use yew::prelude::*;
 
@@ -55,7 +55,8 @@ fn draw_frame(page: &Page) -> Html {
                 Side::Ledger => ledger_panel(),
                 Side::Lesson => lessons(),
                 Side::Node(_) => inspector(),
-                // In a narrow window the pane is there and says what it is for.
+                // A narrow window shows the pane even when empty, with a text that says what it is
+                // for.
                 Side::Closed if view.pane == Pane::Inspector => inspector(),
                 Side::Closed => Html::default(),
             } }
@@ -68,7 +69,7 @@ fn draw_frame(page: &Page) -> Html {
     }
 }
 
-/// The panel of lessons, which the whole program has.
+/// The panel of lessons, which only the whole program has.
 fn lessons() -> Html {
     #[cfg(feature = "whole")]
     return crate::lesson::lesson_panel();
@@ -76,7 +77,7 @@ fn lessons() -> Html {
     Html::default()
 }
 
-/// In a narrow window, the tabs between which one switches.
+/// The tabs that switch panes in a narrow window.
 fn panes() -> Html {
     live(&[Topic::Prefs, Topic::Open], draw_panes)
 }
@@ -93,7 +94,7 @@ fn draw_panes(page: &Page) -> Html {
     html! {
         <nav class="panes" role="tablist">
             { for shown.map(|(pane, text)| {
-                // The panel at the side is not always a node's.
+                // The side panel may show something else than a node.
                 let text = match (pane, side) {
                     (Pane::Inspector, Side::Lesson) => common::LESSONS,
                     (Pane::Inspector, Side::Ledger) => common::LEDGER,

@@ -1,4 +1,4 @@
-//! The map as it is now: bodies with what they show, and the links between them.
+//! Builds the scene of the map at the present moment: bodies with what they show, and links.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use crate::scene::{Body, Cut, Follow, Health, Link, Machine, Scene};
 use crate::units::{BodyId, Unit};
 
 impl Lab {
-    /// What the map shows now.
+    /// Builds the scene of the present moment.
     pub(crate) fn scene(&self) -> Scene {
         self.measure();
         let follows = self.follows();
@@ -42,7 +42,7 @@ impl Lab {
         }
     }
 
-    /// Counts what each body has received so far.
+    /// Samples how many messages each body has received, for [`Self::rate`].
     pub(crate) fn measure(&self) {
         let mut meter = self.meter.borrow_mut();
         if !meter.is_due(self.now()) {
@@ -61,10 +61,10 @@ impl Lab {
             };
             (unit.id, count)
         });
-        meter.look(self.now(), counts.collect());
+        meter.sample(self.now(), counts.collect());
     }
 
-    /// Messages a second of virtual time that a body received lately.
+    /// Messages per second of virtual time that a body received lately.
     pub(crate) fn rate(&self, body: BodyId) -> u64 {
         self.meter.borrow().rate(body)
     }
@@ -97,7 +97,7 @@ impl Lab {
         }
     }
 
-    /// Hosts that carry several bodies.
+    /// Hosts with several bodies.
     fn machines(&self) -> Vec<Machine> {
         let world = self.world();
         let mut machines: Vec<Machine> = Vec::new();
@@ -116,11 +116,11 @@ impl Lab {
         machines
     }
 
-    /// Links that carry something by the scenario, by what was used, or by what was changed.
+    /// Links to draw: those of the scenario, those that were used, and those that were changed.
     fn links(&self, follows: &[Follow]) -> Vec<Rc<Link>> {
         let world = self.world();
         let usual = world.scenario().link;
-        // In the order of the units, as they are read.
+        // A sorted set, so that the links are in the order of the units.
         let mut pairs: SortedSet<(usize, usize)> = SortedSet::new();
         let gossips = self.gossips();
         let mut add = |a: Option<usize>, b: Option<usize>| {
@@ -140,7 +140,7 @@ impl Lab {
         for unit in self.units().iter() {
             add(place(unit.id), unit.home.and_then(place));
         }
-        // Of hosts that carry several bodies one cannot tell which of them it was.
+        // On a host with several bodies it is not known which of them used the link.
         for link in world.links() {
             add(self.alone(link.from), self.alone(link.to));
         }
@@ -171,7 +171,7 @@ impl Lab {
         pairs.iter().filter_map(link).collect()
     }
 
-    /// Which directions between two bodies are cut.
+    /// Which directions of the link between two bodies are cut.
     pub(crate) fn cut_between(&self, a: BodyId, b: BodyId) -> Cut {
         let host = |id: BodyId| self.units().get(id).map(|unit| unit.host);
         let (Some(a), Some(b)) = (host(a), host(b)) else { return Cut::No };

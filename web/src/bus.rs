@@ -1,4 +1,4 @@
-//! What the nodes of a cluster say to each other on the bus, as lines for people.
+//! Messages of the cluster bus as readable lines.
 
 use limpid_core::cluster::bus::{Body, Extension, Gossip, Header, Kind, Message, decode, frames};
 use limpid_core::cluster::{NodeId, SlotSet};
@@ -8,17 +8,17 @@ use crate::figures;
 use crate::i18n::Locale;
 use crate::whole::IS_WHOLE;
 
-/// What the map calls a node, if it is known.
+/// Finds the name of a node on the map, if it is known.
 type Names<'a> = &'a dyn Fn(NodeId) -> Option<String>;
 
-/// Characters of an id that tell it from others.
+/// How many characters of a node id are shown.
 const ID: usize = 8;
 
-/// Ranges of slots that are listed; the count says how many slots there are in all.
+/// The most slot ranges that are listed; the total count of slots is shown, too.
 const RANGES: usize = 12;
 
-/// Messages of the bus as lines. `at` is what the sender's clock showed when it sent them, in seconds
-/// since 1970.
+/// Messages of the bus as lines. `at` is the sender's clock when it sent them, as Unix time in
+/// seconds.
 pub(crate) fn decoded(bytes: &[u8], locale: Locale, at: u64, names: Names<'_>) -> Option<String> {
     let teller = Teller { locale, at, names };
     let mut length = 0;
@@ -40,7 +40,7 @@ pub(crate) fn decoded(bytes: &[u8], locale: Locale, at: u64, names: Names<'_>) -
     Some(lines.join("\n"))
 }
 
-/// The messages in a piece of a stream. Clusters stand in the whole program only.
+/// The messages in a piece of a stream. Only the whole program has clusters.
 fn said(bytes: &[u8]) -> impl Iterator<Item = (Kind, &[u8])> {
     frames(if IS_WHOLE { bytes } else { &[] })
 }
@@ -53,7 +53,7 @@ fn short(id: NodeId) -> String {
     id.as_str().get(..ID).unwrap_or_default().to_owned()
 }
 
-/// Puts messages into words.
+/// Writes messages as readable lines.
 struct Teller<'a> {
     locale: Locale,
     at: u64,
@@ -94,7 +94,7 @@ impl Teller<'_> {
         }
     }
 
-    /// What every message says of its sender.
+    /// The header, which every message has: facts about its sender.
     fn header(&self, header: &Header, lines: &mut Vec<String>) {
         let locale = self.locale;
         if let Some(sender) = header.sender {
@@ -121,7 +121,7 @@ impl Teller<'_> {
         );
     }
 
-    /// `0-5460 (5461)`
+    /// Slot ranges with their count: `0-5460 (5461)`.
     fn slots(&self, slots: &SlotSet) -> String {
         if slots.is_empty() {
             return self.locale.say(words::NO_SLOTS).to_owned();
@@ -141,7 +141,7 @@ impl Teller<'_> {
         self.locale.fill(words::SLOTS, &values)
     }
 
-    /// What the sender thinks of another node.
+    /// A gossip entry: the sender's view of another node.
     fn gossip(&self, entry: &Gossip) -> String {
         let ago = |then: u32| {
             let seconds = self.at.saturating_sub(then.into());

@@ -1,5 +1,5 @@
-//! What the page reads off the nodes of a cluster, as plain data: slot owners, migrating slots,
-//! and what the nodes hold of each other.
+//! The state of a cluster as plain data for the page, read from its nodes: slot owners, migrating
+//! slots, and what the nodes believe about each other.
 
 use limpid_core::cluster::NodeId;
 use limpid_core::cluster::state::ClusterSummary;
@@ -18,7 +18,7 @@ use crate::whole::IS_WHOLE;
 pub(crate) struct Circle {
     /// Ranges of slots that have an owner, in their order.
     pub claims: Vec<Claim>,
-    /// Slots on their way from one node to another.
+    /// Slots that are migrating from one node to another.
     pub moving: Vec<Moving>,
 }
 
@@ -29,15 +29,15 @@ pub(crate) struct Claim {
     pub first: u16,
     /// The last slot.
     pub last: u16,
-    /// The node that claims them with the largest epoch.
+    /// The node that claims them with the highest config epoch.
     pub owner: BodyId,
     /// Whether that node runs.
     pub served: bool,
-    /// Another node that claims them, too, because it has not heard of the owner.
+    /// Another node that claims them, too, because it does not know of the owner yet.
     pub rival: Option<BodyId>,
 }
 
-/// A slot that one node gives away, key by key or as a whole, and another takes.
+/// A slot that migrates from one node to another, key by key or as a whole.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moving {
     /// The slot.
@@ -46,7 +46,7 @@ pub(crate) struct Moving {
     pub from: BodyId,
     /// The node that it goes to.
     pub to: BodyId,
-    /// How much of it has arrived, from 0 to 1.
+    /// The fraction that has arrived, from 0 to 1.
     pub part: f64,
 }
 
@@ -59,9 +59,9 @@ impl PartialEq for Moving {
 
 impl Eq for Moving {}
 
-/// A node of a cluster that runs.
+/// A running node of a cluster.
 pub(crate) struct Member<'a> {
-    /// Its body.
+    /// Its unit.
     pub unit: &'a Unit,
     /// The server.
     pub server: &'a Server,
@@ -70,7 +70,7 @@ pub(crate) struct Member<'a> {
 }
 
 impl Circle {
-    /// How many slots are served by a node that runs.
+    /// How many slots are served by a running node.
     pub(crate) fn served(&self) -> u16 {
         self.claims
             .iter()
@@ -79,14 +79,14 @@ impl Circle {
             .sum()
     }
 
-    /// The range that holds a slot.
+    /// The range that contains a slot.
     pub(crate) fn owner(&self, slot: u16) -> Option<&Claim> {
         self.claims.iter().find(|claim| (claim.first..=claim.last).contains(&slot))
     }
 }
 
 impl Lab {
-    /// The nodes of clusters that run.
+    /// The running nodes of clusters.
     pub(crate) fn members(&self) -> Vec<Member<'_>> {
         if !IS_WHOLE {
             return Vec::new();
@@ -98,11 +98,11 @@ impl Lab {
         members.collect()
     }
 
-    /// The body of a node by the name that it has in its cluster.
+    /// The body of a node by its node id.
     pub(crate) fn node_named(&self, members: &[Member<'_>], id: NodeId) -> Option<BodyId> {
         let running = members.iter().find(|member| member.summary.id == id);
         running.map(|member| member.unit.id).or_else(|| {
-            // It does not run, but others know where it was.
+            // The node does not run, but others know its last address.
             let views =
                 members.iter().filter_map(|member| member.server.cluster()?.node_view_of(id));
             views
@@ -111,7 +111,7 @@ impl Lab {
         })
     }
 
-    /// What the nodes of a cluster hold of a server that is one of them.
+    /// What the nodes of a cluster believe about one of them (PFAIL, FAIL).
     pub(crate) fn judged_by(&self, members: &[Member<'_>], body: BodyId) -> Option<Judgement> {
         let id = match members.iter().find(|member| member.unit.id == body) {
             Some(member) => member.summary.id,
@@ -124,10 +124,10 @@ impl Lab {
         Some(judgement(members, id))
     }
 
-    /// Whether a unit, by its place in the list, is one of so many nodes of a cluster that the links on
-    /// which they gossip are not drawn.
+    /// Tells, by a unit's index in the list, whether the links on which it gossips are left out:
+    /// they are in large clusters.
     pub(crate) fn gossips(&self) -> impl Fn(usize) -> bool {
-        /// With more servers than this.
+        /// With more servers than this, links for gossip are not drawn.
         const MANY: usize = 14;
         let members: Vec<bool> = match self.units().servers().count() > MANY {
             true => self
@@ -140,13 +140,13 @@ impl Lab {
         move |place| members.get(place).copied().unwrap_or_default()
     }
 
-    /// The place in the list of the unit that each host carries, if it is the only one.
+    /// The index of a host's unit in the list, if the host has only one.
     pub(crate) fn alone(&self, host: HostId) -> Option<usize> {
         let place = self.units().place_of_host(host)?;
         self.units().nth(place).filter(|unit| !unit.shares).map(|_| place)
     }
 
-    /// The circle of slots, if a cluster stands around it.
+    /// The circle of slots, if the topology is that of a cluster.
     pub(crate) fn circle(&self, members: &[Member<'_>]) -> Option<Circle> {
         // Other layouts have no room for it.
         if self.topology().group() != Group::Cluster {
@@ -170,7 +170,7 @@ impl Lab {
             Circle { claims: self.claims(members, &slots, &bodies), moving: Vec::new() };
         for member in members {
             let Some(cluster) = member.server.cluster() else { continue };
-            // Key by key, or as a whole.
+            // The slot migrates key by key, or as a whole.
             let open = cluster.open_slot_views().into_iter().filter(|(_, gives, _)| *gives);
             let open = open.map(|(slot, _, other)| (slot, other));
             let whole = member.server.leaving_slots();
@@ -188,8 +188,8 @@ impl Lab {
         Some(circle)
     }
 
-    /// Ranges of slots that have the same owner; of those that no node serves any more, the owner is
-    /// what the first node that runs knows.
+    /// Ranges of slots with the same owner. Of slots that no running node claims, the owner is the
+    /// one that the node which knows the most others remembers.
     fn claims(&self, members: &[Member<'_>], slots: &[Claims], bodies: &[BodyId]) -> Vec<Claim> {
         let remembered = members.iter().max_by_key(|member| member.summary.known);
         let ranges = match slots.iter().any(|claims| claims.best.is_none()) {
@@ -232,12 +232,12 @@ impl Lab {
     }
 }
 
-/// The nodes that claim one slot, by places in the list of members.
+/// The nodes that claim one slot, by their indexes in the list of members.
 #[derive(Clone, Default)]
 struct Claims {
-    /// The one with the largest epoch, with that.
+    /// The highest epoch, and the node that claims the slot with it.
     best: Option<(u64, u16)>,
-    /// Another one.
+    /// Another node that claims the slot.
     rival: Option<u16>,
 }
 
@@ -253,7 +253,7 @@ impl Claims {
     }
 }
 
-/// What the nodes that run hold of one of them, taken together.
+/// The beliefs of all running nodes about one of them, taken together.
 fn judgement(members: &[Member<'_>], id: NodeId) -> Judgement {
     let others = members.iter().filter(|member| member.summary.id != id);
     let verdict = |member: &Member<'_>| {

@@ -1,4 +1,4 @@
-//! The frame's figures, for `?debug`.
+//! The panel of `?debug`: frame times and other performance figures.
 
 use yew::prelude::*;
 

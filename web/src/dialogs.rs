@@ -1,4 +1,4 @@
-//! What lies over the page for a moment: the keys, the question about the future, a word.
+//! Dialogs and toasts: the help on keys, the question about the future, sharing, short messages.
 
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, HtmlInputElement};
@@ -11,7 +11,7 @@ use crate::live::live;
 use crate::page::{Page, Topic, use_page};
 use crate::{disk, share, terminal};
 
-/// Whatever lies over the page.
+/// The dialog that is open, if any, and the toast.
 pub(crate) fn dialogs() -> Html {
     live(&[Topic::Prefs, Topic::Open], draw_dialogs)
 }
@@ -106,7 +106,7 @@ fn keep_inside(dialog: &HtmlElement, event: &KeyboardEvent) {
     let _ = to.focus();
 }
 
-/// The keys and the meta-commands.
+/// The help: keys and meta-commands.
 fn help() -> Html {
     live(&[Topic::Prefs], draw_help)
 }
@@ -165,7 +165,7 @@ fn draw_help(page: &Page) -> Html {
     }
 }
 
-/// What shall become of the future, when an action comes in its past.
+/// Asks what to do with the known future, when an action is done in the past.
 fn past() -> Html {
     live(&[Topic::Prefs], draw_past)
 }
@@ -221,7 +221,7 @@ fn draw_sharing(page: &Page) -> Html {
             onclose.emit(());
         })
     };
-    // The button stands for the field, which no style sheet reaches.
+    // The button opens the file field, which cannot be styled.
     let choose = Callback::from(|event: MouseEvent| {
         let button: HtmlElement = event.target_unchecked_into();
         let stack = button.closest(".stack").ok().flatten();
@@ -259,7 +259,7 @@ fn draw_sharing(page: &Page) -> Html {
     }
 }
 
-/// A word to the person, which goes by itself.
+/// The toast: a short message that disappears by itself.
 #[component]
 fn Toast() -> Html {
     let page = use_page(&[Topic::Prefs, Topic::Open]);

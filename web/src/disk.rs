@@ -7,7 +7,7 @@ use web_sys::{File, HtmlElement};
 use crate::page::Page;
 use crate::saved::{Saved, Unreadable};
 
-/// Bytes that a file may have. A session of hours has a tenth of that.
+/// The largest file that is opened, in bytes. A session of hours has a tenth of that.
 const LARGEST: f64 = 32e6;
 
 /// Lets the browser save the session to a file.

@@ -1,8 +1,8 @@
-//! The page inside another one: what its address asks for, and what the other page may ask of it.
+//! The page embedded in another one: parameters of its address, and functions for the other page.
 //!
 //! `static/bridge.js` carries the messages between the two (`docs/embedding.md` describes them). It
-//! asks by the functions here, and is told by the event `limpid-change` that it may look again.
-//! What comes from another page is only text and numbers, and changes nothing but the World.
+//! calls the functions here, and the event `limpid-change` tells it that the status may have
+//! changed. Another page only passes text and numbers, and changes nothing but the World.
 
 use core::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::lab::Topology;
 use crate::page::{Page, Pane, Topic};
 use crate::prefs::{Theme, parameter};
 use crate::saved::{Saved, Unreadable};
-use crate::terminal::{self, desk::Tab};
+use crate::terminal::{self, tabs::Tab};
 use crate::whole;
 
-/// What the page's address asks for, for the sake of a page around it.
+/// The parameters of the address that serve an embedding page.
 #[derive(Default)]
 pub(crate) struct Embedding {
     /// Whether this page is inside another one.
@@ -28,20 +28,20 @@ pub(crate) struct Embedding {
     controls: Controls,
     /// The panes that are shown; `None` for all.
     panes: Option<Vec<Shown>>,
-    /// Whether a person may only look.
+    /// Whether the person may only look.
     pub read_only: bool,
-    /// Whether time runs from the start on; `None` for the usual.
+    /// Whether time runs from the start; `None` for the default.
     autoplay: Option<bool>,
     speed: Option<Speed>,
-    /// The moment to begin at, in nanoseconds.
+    /// The moment at which to start, in nanoseconds.
     at: Option<u64>,
-    /// Whether the page around it has scrolled it out of sight, so that the World stands still.
+    /// Whether the page is scrolled out of view, so that the World is paused.
     pub asleep: bool,
-    /// Whether what is done now is done by the page around it.
-    pub by_host: bool,
+    /// Whether the action at hand comes from the embedding page.
+    pub by_embedder: bool,
 }
 
-/// How much there is to press.
+/// Which controls are shown.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum Controls {
     /// Everything.
@@ -63,11 +63,11 @@ enum Shown {
     Side,
 }
 
-/// Further than this the World is not run at once, whatever the address says.
+/// The farthest moment to which the World is run at once, whatever the address says.
 const FURTHEST: Duration = Duration::from_secs(600);
 
 impl Embedding {
-    /// What the address asks for.
+    /// Reads the address.
     pub(crate) fn of_address() -> Self {
         let window = gloo::utils::window();
         let framed = window.parent().ok().flatten().is_some_and(|parent| parent != window);
@@ -120,13 +120,13 @@ impl Embedding {
         self.panes.as_ref().is_none_or(|panes| panes.contains(&shown))
     }
 
-    /// The pane that a narrow window begins with.
+    /// The pane that a narrow window shows first.
     pub(crate) fn first_pane(&self) -> Pane {
         let all = [Pane::Map, Pane::Terminal, Pane::Events, Pane::Inspector];
         all.into_iter().find(|&pane| self.shows(pane)).unwrap_or(Pane::Map)
     }
 
-    /// What the styles have to know of it.
+    /// Classes for the styles.
     pub(crate) fn classes(&self) -> Vec<&'static str> {
         let mut classes = Vec::new();
         let without = [
@@ -163,7 +163,7 @@ impl Shown {
     }
 }
 
-/// Does what the address asks for with the session that the page begins with.
+/// Applies the parameters to the session that the page starts with.
 pub(crate) fn begin(page: &Page) {
     let (at, autoplay) = {
         let view = page.view();
@@ -177,8 +177,8 @@ pub(crate) fn begin(page: &Page) {
     }
 }
 
-/// Tells the page around this one that something may have changed.
-pub(crate) fn tell(page: &Page) {
+/// Notifies the embedding page that the status may have changed.
+pub(crate) fn notify(page: &Page) {
     if page.view().embedding.framed
         && let Ok(event) = web_sys::Event::new("limpid-change")
     {
@@ -186,11 +186,11 @@ pub(crate) fn tell(page: &Page) {
     }
 }
 
-/// What another page sees of this one.
+/// The state of the page that an embedding page gets.
 #[derive(Serialize)]
 struct Status {
     scenario: &'static str,
-    /// The present moment, and where what is known ends, in milliseconds.
+    /// The present moment, and the end of the known future, in milliseconds.
     now: f64,
     end: f64,
     playing: bool,
@@ -201,22 +201,22 @@ struct Status {
     lesson: Option<Standing>,
 }
 
-/// How far the reader came in a lesson.
+/// The reader's progress in a lesson.
 #[derive(Serialize)]
 pub(crate) struct Standing {
     /// `chapter/lesson`.
     pub id: String,
-    /// Its title, in the language in which it is read.
+    /// Its title, in the language of the page.
     pub title: String,
-    /// The ids of the steps that wait for something.
+    /// The ids of the steps that have conditions.
     pub steps: Vec<String>,
     /// How many of them are done.
     pub done: usize,
-    /// Whether all of them are.
+    /// Whether all of them are done.
     pub complete: bool,
 }
 
-/// Something that happened.
+/// An event, as an embedding page gets it.
 #[derive(Serialize)]
 struct Happened {
     /// When, in milliseconds.
@@ -225,12 +225,12 @@ struct Happened {
     text: String,
 }
 
-/// A command whose answer is waited for.
+/// A command whose answer the embedding page waits for.
 #[derive(Serialize)]
 struct Asked {
     process: String,
     line: String,
-    /// How much the terminal had printed before.
+    /// The length of the terminal's text before the command.
     length: f64,
 }
 
@@ -252,7 +252,7 @@ pub fn limpid_status() -> String {
     json(&status)
 }
 
-/// What happened after a moment in milliseconds, as JSON.
+/// The events after a moment, given in milliseconds, as JSON.
 #[wasm_bindgen]
 pub fn limpid_events(after: f64) -> String {
     let Some(page) = crate::running() else { return "[]".to_owned() };
@@ -274,7 +274,7 @@ pub fn limpid_events(after: f64) -> String {
     json(&events)
 }
 
-/// Lets time run or stand still.
+/// Starts or pauses time.
 #[wasm_bindgen]
 pub fn limpid_play(on: bool) {
     if let Some(page) = crate::running() {
@@ -282,11 +282,11 @@ pub fn limpid_play(on: bool) {
     }
 }
 
-/// Goes to a moment such as `1.5s`, and stands still there.
+/// Goes to a moment such as `1.5s`, and pauses there.
 ///
 /// # Errors
 ///
-/// If the moment cannot be read, or is too far ahead.
+/// If the moment cannot be parsed, or is too far ahead.
 #[wasm_bindgen]
 pub fn limpid_seek(to: &str) -> Result<(), String> {
     let page = page()?;
@@ -296,11 +296,11 @@ pub fn limpid_seek(to: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Sets how much virtual time passes in a second, such as `50ms`.
+/// Sets the speed as the virtual time that passes in a second, such as `50ms`.
 ///
 /// # Errors
 ///
-/// If the time cannot be read.
+/// If the time cannot be parsed.
 #[wasm_bindgen]
 pub fn limpid_speed(there: &str) -> Result<(), String> {
     let page = page()?;
@@ -309,8 +309,9 @@ pub fn limpid_speed(there: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Types a line: at a server into its redis-cli, at a host into its shell, or, if it begins with a
-/// colon, to the World. Gives what [`limpid_answer`] needs, as JSON; `null` if no answer comes.
+/// Types a line: into the redis-cli of a server, into the shell of a host, or, if it begins with a
+/// colon, as an action of the World. Returns what [`limpid_answer`] needs, as JSON; `null` if there
+/// will be no answer.
 ///
 /// # Errors
 ///
@@ -322,7 +323,7 @@ pub fn limpid_exec(at: &str, line: &str, shell: bool) -> Result<String, String> 
     if line.chars().any(char::is_control) {
         return Err("a line holds no control characters".to_owned());
     }
-    let asked = page.as_host(|page| match (line.strip_prefix(':'), shell) {
+    let asked = page.as_embedder(|page| match (line.strip_prefix(':'), shell) {
         (Some(action), _) => to_world(page, action).map(|()| None),
         (None, true) => to_shell(page, at, line).map(|()| None),
         (None, false) => to_cli(page, at, line).map(Some),
@@ -331,7 +332,7 @@ pub fn limpid_exec(at: &str, line: &str, shell: bool) -> Result<String, String> 
     Ok(json(&asked))
 }
 
-/// What a terminal printed after a line, once its prompt is back.
+/// What a terminal printed after a line; `None` until its prompt is back.
 #[wasm_bindgen]
 pub fn limpid_answer(process: &str, line: &str, length: f64) -> Option<String> {
     let shown = crate::running()?.lab().console(process)?;
@@ -341,11 +342,11 @@ pub fn limpid_answer(process: &str, line: &str, length: f64) -> Option<String> {
     (is_it && is_over).then(|| block.printed.trim_end().to_owned())
 }
 
-/// Opens a lesson, or else a scenario, at its beginning.
+/// Opens a lesson, or if none is given a scenario, at its beginning.
 ///
 /// # Errors
 ///
-/// If there is no such scenario. A lesson that cannot be fetched is told of on the page.
+/// If there is no such scenario. A lesson that cannot be fetched is reported on the page.
 #[wasm_bindgen]
 pub fn limpid_load(lesson: &str, scenario: &str) -> Result<(), String> {
     let page = page()?;
@@ -358,17 +359,17 @@ pub fn limpid_load(lesson: &str, scenario: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The session with the place in a lesson and what is open, as JSON: what a saved file holds.
+/// The session, the progress in a lesson, and what is open, as JSON: the text of a saved file.
 #[wasm_bindgen]
 pub fn limpid_state() -> String {
     crate::running().map_or_else(String::new, |page| Saved::of(&page).text())
 }
 
-/// Opens a session that [`limpid_state`] gave.
+/// Opens a session that [`limpid_state`] returned.
 ///
 /// # Errors
 ///
-/// If it is something else, or of a later version.
+/// If the text is something else, or of a later version.
 #[wasm_bindgen]
 pub fn limpid_set_state(text: &str) -> Result<(), String> {
     let page = page()?;
@@ -382,7 +383,7 @@ pub fn limpid_set_state(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Sets language and theme for as long as the page lives; an empty name leaves one as it is.
+/// Sets language and theme until the page is closed; an empty name changes nothing.
 #[wasm_bindgen]
 pub fn limpid_prefer(locale: &str, theme: &str) {
     if let Some(page) = crate::running() {
@@ -393,7 +394,7 @@ pub fn limpid_prefer(locale: &str, theme: &str) {
     }
 }
 
-/// Whether the page is in sight. Out of sight its World stands still.
+/// Tells whether the page is in view. Out of view its World is paused.
 #[wasm_bindgen]
 pub fn limpid_show(in_sight: bool) {
     if let Some(page) = crate::running() {
@@ -414,10 +415,10 @@ fn to_cli(page: &Page, at: &str, line: &str) -> Result<Asked, String> {
     let body = page.view().scene.named(at).filter(|body| body.has_terminal()).cloned();
     let body = body.ok_or_else(|| no_host(page, at))?;
     let (process, run) = page.lab().terminal_for(&body.name);
-    let known = page.desk().find(&body.name);
-    page.change_desk(|desk| match known {
-        Some(index) => desk.front = index,
-        None => desk.add(Tab::new(body.name.clone(), process.clone())),
+    let known = page.terminals().find(&body.name);
+    page.change_terminals(|terminals| match known {
+        Some(index) => terminals.front = index,
+        None => terminals.add(Tab::new(body.name.clone(), process.clone())),
     });
     let length = page.lab().console(&process).unwrap_or_default().length as f64;
     let is_new = run.is_some();
@@ -454,7 +455,7 @@ fn standing(_: &crate::view::View) -> Option<Standing> {
     None
 }
 
-/// A time such as `1.5s`.
+/// Parses a time such as `1.5s`.
 fn moment(text: &str) -> Result<Duration, String> {
     let read = format!("{} heal", text.trim()).parse::<Timed>();
     let read = read.map(|timed| Duration::from_nanos(timed.at.0));
@@ -474,7 +475,7 @@ fn millis(ns: u64) -> f64 {
 }
 
 fn json(value: &impl Serialize) -> String {
-    // Text and numbers: nothing that could not be written.
+    // Cannot fail: the value consists of text and numbers.
     serde_json::to_string(value).unwrap_or_default()
 }
 

@@ -1,5 +1,5 @@
-//! The frame loop: lets the World run for its share of a frame, paints what moves, and tells the
-//! components that show slower things when it is time to look again.
+//! The frame loop: runs the World for its share of a frame, paints messages in flight, and notifies
+//! components that are redrawn less often.
 
 use core::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -10,35 +10,36 @@ use wasm_bindgen::prelude::Closure;
 use crate::flight::Painter;
 use crate::page::{Page, Topic};
 
-/// How the last frames went.
+/// Performance figures of the last frames.
 #[derive(Clone, Copy, Default, PartialEq, Debug)]
 pub(crate) struct FrameFigures {
-    /// Milliseconds that the World took in a frame, on average.
+    /// Milliseconds per frame that the World took, on average.
     pub world_ms: f64,
     /// Milliseconds that painting took, on average.
     pub draw_ms: f64,
     /// Milliseconds from one frame to the next, on average.
     pub between_ms: f64,
-    /// Events of the World a second.
+    /// Events of the World per second.
     pub events: f64,
-    /// Messages on their way.
+    /// Messages in flight.
     pub in_flight: usize,
-    /// Virtual nanoseconds that pass in a second, if fewer than was asked for.
+    /// Virtual nanoseconds that pass in a second, if that is less than the chosen speed.
     pub behind: Option<u64>,
 }
 
 /// Milliseconds of a frame that the World may take.
 const WORLD_BUDGET_MS: f64 = 8.0;
-/// Events between two looks at the clock.
+/// Events between two readings of the clock.
 const BATCH: u64 = 64;
-/// Milliseconds between two looks of the panels.
+/// Milliseconds between two redraws of the panels.
 const PANELS_MS: f64 = 100.0;
-/// Milliseconds between two positions of the time bar's knob.
+/// Milliseconds between two redraws of the time bar's knob.
 const TIME_MS: f64 = 50.0;
-/// A frame that took longer (a hidden tab, a laptop that slept) does not count in full.
+/// The most milliseconds that one frame counts for: one may take longer (a hidden tab, a laptop
+/// that slept).
 const LONGEST_FRAME_MS: f64 = 100.0;
 
-/// The loop, which runs until this is dropped.
+/// The running loop, which stops when this is dropped.
 pub(crate) struct Running(Rc<Cell<bool>>);
 
 impl Drop for Running {
@@ -56,7 +57,7 @@ pub(crate) fn start(page: Page) -> Running {
     let mut engine = Engine::new(page);
     *frame.borrow_mut() = Some(Closure::new(move |now| {
         if over.get() {
-            // Dropped when it is not running any more.
+            // The closure is dropped once the loop does not run any more.
             let last = again.take();
             gloo::timers::callback::Timeout::new(0, move || drop(last)).forget();
             return;
@@ -70,7 +71,7 @@ pub(crate) fn start(page: Page) -> Running {
     fn request(frame: &Frame) {
         if let Some(closure) = frame.borrow().as_ref() {
             let callback = closure.as_ref().unchecked_ref();
-            // It can only fail in a window that is gone.
+            // Fails only in a window that is gone.
             let _ = gloo::utils::window().request_animation_frame(callback);
         }
     }
@@ -80,13 +81,13 @@ struct Engine {
     page: Page,
     painter: Painter,
     last: Option<f64>,
-    /// Virtual time owed since the last event ran, in nanoseconds and their fraction.
+    /// The virtual time that the World should have reached, in nanoseconds with a fraction.
     target: f64,
     panels_at: f64,
     time_at: f64,
     events_seen: u64,
     lines_seen: u64,
-    showings_seen: u64,
+    redraws_seen: u64,
     shells_seen: u64,
     figures: FrameFigures,
     steps: u64,
@@ -105,7 +106,7 @@ impl Engine {
             time_at: 0.0,
             events_seen: 0,
             lines_seen: 0,
-            showings_seen: 0,
+            redraws_seen: 0,
             shells_seen: 0,
             figures: FrameFigures::default(),
             steps: 0,
@@ -128,10 +129,10 @@ impl Engine {
         smooth(&mut self.figures.world_ms, run - begun);
         smooth(&mut self.figures.draw_ms, drawn - run);
         smooth(&mut self.figures.between_ms, between);
-        self.tell(now, ran);
+        self.notify_components(now, ran);
     }
 
-    /// Lets the World run; true if it did.
+    /// Runs the World for a frame; false if it is paused.
     fn run_world(&mut self, seconds: f64, begun: f64) -> bool {
         let (playing, speed) = {
             let view = self.page.view();
@@ -143,27 +144,27 @@ impl Engine {
             self.target = now;
             return false;
         }
-        // Fractions of a nanosecond count at slow speeds; a jump in time does not.
+        // A larger difference is a jump in time. Fractions of a nanosecond matter at slow speeds.
         if (self.target - now).abs() > 1.0 {
             self.target = now;
         }
         self.target += speed.in_seconds(seconds).as_nanos() as f64;
         let goal = self.target as u64;
-        // Too busy for this speed: time goes as far as it came, and owes nothing.
+        // If the World is too busy for this speed, it falls behind, and the rest is not caught up.
         lab.run_while(goal, BATCH, || clock() - begun > WORLD_BUDGET_MS);
         true
     }
 
-    /// Tells the components what is due.
-    fn tell(&mut self, now: f64, ran: bool) {
+    /// Notifies the components whose redraw is due.
+    fn notify_components(&mut self, now: f64, ran: bool) {
         if ran && now - self.time_at >= TIME_MS {
             self.time_at = now;
-            self.page.tell(Topic::Time);
+            self.page.notify(Topic::Time);
         }
-        // What one types into a shell is to be seen at once.
+        // Typing into a shell must be visible at once.
         let shown = self.page.lab().shown_by_shells();
         if core::mem::replace(&mut self.shells_seen, shown) != shown {
-            self.page.tell(Topic::Terminals);
+            self.page.notify(Topic::Terminals);
         }
         if now - self.panels_at < PANELS_MS {
             return;
@@ -176,21 +177,21 @@ impl Engine {
         self.page.refresh_scene();
         let (events, lines, steps, at) = {
             let lab = self.page.lab();
-            (lab.event_count(), lab.line_count(&self.page.desk()), lab.steps(), lab.now())
+            (lab.event_count(), lab.line_count(&self.page.terminals()), lab.steps(), lab.now())
         };
-        // After a jump in time the same numbers may stand for other things.
-        let showings = self.page.showings();
-        let jumped = core::mem::replace(&mut self.showings_seen, showings) != showings;
+        // After a jump in time equal counts may belong to different contents.
+        let redraws = self.page.redraws();
+        let jumped = core::mem::replace(&mut self.redraws_seen, redraws) != redraws;
         if core::mem::replace(&mut self.events_seen, events) != events || jumped {
-            self.page.tell(Topic::Events);
+            self.page.notify(Topic::Events);
         }
         if core::mem::replace(&mut self.lines_seen, lines) != lines || jumped {
-            self.page.tell(Topic::Terminals);
+            self.page.notify(Topic::Terminals);
         }
         #[cfg(feature = "whole")]
         crate::lesson::look(&self.page);
-        self.page.tell(Topic::Panels);
-        crate::embed::tell(&self.page);
+        self.page.notify(Topic::Panels);
+        crate::embed::notify(&self.page);
 
         let a_second = |amount: u64| amount as f64 / elapsed.clamp(0.01, 1e6);
         smooth(&mut self.figures.events, a_second(steps.saturating_sub(self.steps)));
@@ -201,7 +202,7 @@ impl Engine {
         self.page.change(Topic::Frame, |view| view.frame = figures);
     }
 
-    /// Once a second: whether virtual time keeps up with the speed that was asked for.
+    /// Checks, once a second, whether virtual time keeps up with the chosen speed.
     fn measure_pace(&mut self, now: f64, at: u64) {
         let elapsed = now - self.since;
         if elapsed < 1_000.0 {
@@ -220,7 +221,7 @@ fn smooth(average: &mut f64, value: f64) {
     *average += (value - *average) * 0.1;
 }
 
-/// Milliseconds since the page was opened.
+/// The time since the page was opened, in milliseconds.
 pub(crate) fn clock() -> f64 {
     gloo::utils::window().performance().map_or(0.0, |performance| performance.now())
 }

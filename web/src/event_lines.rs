@@ -1,4 +1,4 @@
-//! The list of events in words: what was done, what broke, what was logged.
+//! The text of the list of events: actions, faults, and log lines.
 
 use limpid_core::client::Session;
 use limpid_core::lab::CLI;
@@ -15,19 +15,19 @@ use crate::units::Unit;
 pub(crate) struct EventLine {
     /// Its number, unique in a list.
     pub number: u64,
-    /// When, in nanoseconds.
+    /// Its time, in nanoseconds.
     pub at: u64,
-    /// What sort of thing.
+    /// Its kind.
     pub kind: LineKind,
-    /// What happened.
+    /// Its text.
     pub text: String,
-    /// Whether a person did it, rather than that it followed from something.
+    /// Whether it is an action of the person, and no consequence of one.
     pub(crate) is_action: bool,
-    /// Whether it is a warning of a log.
+    /// Whether it is a log line of level warning.
     pub is_warning: bool,
 }
 
-/// What sort of event a line is about.
+/// The kind of event that a line is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum LineKind {
     /// Something broke.
@@ -40,11 +40,12 @@ pub(crate) enum LineKind {
     Log,
 }
 
-/// Lines that are put into words; older ones are behind the time bar.
+/// The most lines that are listed; older ones are reached by the time bar.
 const LINES: usize = 240;
-/// Until when things start because the World begins, in nanoseconds.
+/// The end of the World's start-up, in nanoseconds: starts of hosts and processes before it are not
+/// listed.
 const BEGINNING: u64 = 30_000_000;
-/// Lines of each log that are looked at, at least; of few logs there is room for more.
+/// The least number of lines of each log that are considered; with few logs it is more.
 const LOG_LINES: usize = 24;
 
 impl Lab {
@@ -95,13 +96,13 @@ impl Lab {
                 });
             }
         }
-        // What was done stands before what came of it.
+        // At the same time, an action comes before its consequences.
         sort_by_key(&mut lines, |line| (line.at, !line.is_action, line.number));
         let skipped = lines.len().saturating_sub(LINES);
         lines.split_off(skipped)
     }
 
-    /// An event in words, if it is worth a line.
+    /// The text of an event, if it is worth a line.
     fn tell(&self, locale: Locale, event: &Event) -> Option<(LineKind, String)> {
         use LineKind::{Command, Fault, News};
         let host = |id: HostId| self.host_name(id);
@@ -120,7 +121,7 @@ impl Lab {
                 );
                 (if mends { News } else { Fault }, format!(":{action}"))
             }
-            // At the very beginning everything comes up.
+            // At the very beginning everything starts.
             EventKind::HostUp(_) | EventKind::Started(_) if event.at.0 < BEGINNING => return None,
             EventKind::HostUp(id) => (News, say(words::EVENT_HOST_UP, &host(*id))),
             EventKind::HostDown(id) => (Fault, say(words::EVENT_HOST_DOWN, &host(*id))),
@@ -143,7 +144,7 @@ impl Lab {
                 let values = [("name", &*proc(*from)), ("why", net_error(locale, *error))];
                 (Fault, locale.fill(words::EVENT_CONNECT_FAILED, &values))
             }
-            // An end in good order is no event.
+            // A normal exit is not listed.
             EventKind::Broken { error: NetError::Eof, .. } => return None,
             EventKind::Broken { proc: id, error, .. } => {
                 let values = [("name", &*proc(*id)), ("why", net_error(locale, *error))];
@@ -164,8 +165,8 @@ impl Lab {
         self.world().host(id).map_or_else(|| "?".to_owned(), |host| host.name.to_owned())
     }
 
-    /// A process is told by its body on the map. Of several servers that a host has had, one that has no
-    /// body any more, or had the host to itself later, is told by its port.
+    /// The name of a process: that of its body on the map. Of several servers that a host has had,
+    /// one without a body, or one that had the host to itself later, is named by its port.
     fn proc_name(&self, id: ProcId) -> String {
         let (world, units) = (self.world(), self.units());
         let Some(proc) = world.proc(id) else { return "?".to_owned() };
@@ -180,7 +181,7 @@ impl Lab {
         unit.map_or("?", |unit| &unit.name).to_owned()
     }
 
-    /// Terminals come and go without a line.
+    /// Whether a process is a terminal, whose start and end are not listed.
     fn is_quiet(&self, id: ProcId) -> bool {
         self.world().proc(id).is_none_or(|proc| proc.program == CLI)
     }
@@ -197,7 +198,7 @@ fn net_error(locale: Locale, error: NetError) -> &'static str {
     })
 }
 
-/// Why an action could not be understood or done.
+/// The message for an action that could not be parsed or done.
 pub(crate) fn refusal(locale: Locale, error: &ActionError) -> String {
     if locale == Locale::En {
         return error.to_string();
@@ -286,7 +287,7 @@ mod tests {
             let pids = world.procs().filter(|proc| proc.host == host).map(|proc| proc.pid);
             let run = Action::Run {
                 host: "redis-2".to_owned(),
-                // As a shell names what it starts, and forgets when that ends.
+                // A process that a shell names and starts, and that is forgotten when it ends.
                 name: format!("redis-2:{}", pids.max().expect("a process") + 1),
                 program: limpid_core::lab::SERVER.to_owned(),
                 args: vec!["--port".to_owned(), port.to_owned()],
@@ -302,7 +303,7 @@ mod tests {
             let told = format!("redis-2:{port}: the process was killed");
             assert!(texts(&lab).contains(&told), "{told} in {}", texts(&lab));
         }
-        // The first one has the host to itself again, and is still told from the others.
+        // The first one has the host to itself again, and still differs from the others by name.
         let texts = texts(&lab);
         for log in ["redis-2:6379 * ", "redis-2:6380 * ", "redis-2:6381 * "] {
             assert!(texts.contains(log), "{log} in {texts}");

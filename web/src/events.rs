@@ -1,5 +1,5 @@
-//! The list of events: faults, commands, and what servers log, newest last, each a way back to its
-//! moment.
+//! The list of events: faults, commands, and log lines of servers, newest last. A click on one goes
+//! to its moment.
 
 use web_sys::Element;
 use yew::prelude::*;
@@ -9,7 +9,7 @@ use crate::figures;
 use crate::i18n::Text;
 use crate::page::{Page, Topic, use_page};
 
-/// Lines that are shown; older ones are behind the time bar.
+/// The most lines that are shown; older ones are reached by the time bar.
 const SHOWN: usize = 120;
 
 /// Which lines are shown.
@@ -23,9 +23,9 @@ enum Filter {
 impl Filter {
     fn keeps(self, line: &EventLine) -> bool {
         match self {
-            // Ordinary log lines would drown the rest; warnings are among them.
+            // Of the log only warnings: ordinary lines would drown the rest.
             Filter::Main => line.kind != LineKind::Log || line.is_warning,
-            // With what ends them.
+            // Faults, and what ends them.
             Filter::Faults => matches!(line.kind, LineKind::Fault | LineKind::News),
             Filter::Logs => line.kind == LineKind::Log,
         }

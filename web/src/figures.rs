@@ -1,10 +1,10 @@
-//! Numbers as people read them: durations, counts, speeds.
+//! Formatting of durations, counts, sizes and speeds for people.
 
 use core::time::Duration;
 
 use crate::i18n::Locale;
 
-/// A duration in the unit that suits it: `820 µs`, `10 ms`, `1.5 s`.
+/// A duration in a suitable unit: `820 µs`, `10 ms`, `1.5 s`.
 pub(crate) fn duration(d: Duration) -> String {
     let ns = d.as_nanos();
     let (value, unit) = match ns {
@@ -30,7 +30,7 @@ pub(crate) fn moment(ns: u64) -> String {
     }
 }
 
-/// A passing time: digits that change too fast to be read are left out.
+/// A moment while time runs: digits that change too fast to be read are left out.
 pub(crate) fn passing(ns: u64) -> String {
     match ns / 1_000_000_000 {
         secs @ 0..60 => format!("{secs}.{:03}\u{a0}s", ns / 1_000_000 % 1_000),
@@ -51,7 +51,7 @@ pub(crate) fn count(n: u64) -> String {
     out
 }
 
-/// Bytes in the unit that suits them.
+/// A number of bytes in a suitable unit.
 pub(crate) fn bytes(n: u64) -> String {
     match n {
         0..1_024 => format!("{n} B"),
@@ -60,7 +60,7 @@ pub(crate) fn bytes(n: u64) -> String {
     }
 }
 
-/// At most three significant figures, without zeros that say nothing.
+/// A number with at most three significant figures, without trailing zeros.
 fn three_figures(value: f64) -> String {
     let places = match value {
         v if v >= 99.95 => 0,
@@ -74,28 +74,28 @@ fn three_figures(value: f64) -> String {
     }
 }
 
-/// How fast virtual time runs, on a scale of steps 1, 2, 5.
+/// The speed of virtual time, on a scale of steps 1, 2, 5.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Speed(u8);
 
 impl Speed {
-    /// Steps on the scale, from 1 s = 100 µs to 1 s = 10 s.
+    /// The number of steps on the scale, from 100 µs to 10 s of virtual time per second.
     pub(crate) const STEPS: u8 = 16;
 
-    /// The speed at a step; the fastest for steps beyond.
+    /// The speed at a step; the fastest for higher steps.
     pub(crate) fn step(step: u8) -> Self {
         Speed(step.min(Self::STEPS - 1))
     }
 
-    /// Which step this is.
+    /// The number of the step.
     pub(crate) fn index(self) -> u8 {
         self.0
     }
 
-    /// The step nearest to so much virtual time a second.
+    /// The step nearest to an amount of virtual time per second.
     pub(crate) fn nearest(there: Duration) -> Self {
         let wanted = (there.as_nanos() as f64).max(1.0);
-        // On a logarithmic scale the nearest is the one of the smallest ratio.
+        // On a logarithmic scale the nearest step has the smallest ratio.
         let ratio = |step: &u8| {
             let speed = Speed(*step).a_second().as_nanos() as f64;
             (speed / wanted).max(wanted / speed)
@@ -110,7 +110,7 @@ impl Speed {
         Duration::from_nanos(factor * 100_000 * 10u64.pow(u32::from(self.0 / 3)))
     }
 
-    /// By how much virtual time is slower or faster than the page's, in words of people.
+    /// How much slower or faster virtual time is than real time, as text.
     pub(crate) fn pace(self, locale: Locale) -> String {
         let there = self.a_second().as_secs_f64();
         let (text, factor) = match there {

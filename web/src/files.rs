@@ -1,5 +1,5 @@
-//! Files of a host, and what is in them: RDB files and append-only files decoded, the rest as text
-//! or as bytes. Only a piece of a file is ever looked at.
+//! Files of a host and their contents: RDB files and append-only files decoded, others as text or
+//! as bytes. Only a piece of a file is read at a time.
 
 use limpid_core::persist::rdb::{ReadOptions, Reader, Record};
 use limpid_core::resp::value::{self, Value};
@@ -10,60 +10,60 @@ use crate::figures;
 use crate::lab::Lab;
 use crate::units::BodyId;
 
-/// A name on a disk.
+/// A file or directory in a listing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct FileRow {
-    /// Its whole path.
+    /// Its full path.
     pub path: String,
-    /// The name alone.
+    /// Its name without the path.
     pub name: String,
-    /// How many directories it stands in.
+    /// How many directories it is in.
     pub depth: usize,
     /// Whether it is a directory.
     pub dir: bool,
-    /// Bytes.
+    /// Its size in bytes.
     pub len: u64,
-    /// Bytes that outlive a power loss for certain.
+    /// Bytes that are synced: they certainly survive a power loss.
     pub synced: u64,
 }
 
-/// What a file shows.
+/// A decoded piece of a file.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Content {
-    /// What it was taken for.
+    /// The detected format.
     pub form: Form,
-    /// Lines, each with the offset at which it begins.
+    /// Lines, each with its offset.
     pub lines: Vec<(u64, String)>,
-    /// Where the next piece begins, if this is not the end.
+    /// The offset of the next piece, if this is not the last.
     pub next: Option<u64>,
     /// Why the rest cannot be read.
     pub broken: Option<String>,
 }
 
-/// What a file is taken for.
+/// The format of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Form {
-    /// A snapshot.
+    /// An RDB file.
     Rdb,
-    /// Commands.
+    /// An append-only file: commands.
     Commands,
-    /// Text.
+    /// Plain text.
     Text,
-    /// Bytes.
+    /// Other bytes.
     Bytes,
 }
 
-/// Names that are listed.
+/// The most names that are listed.
 const NAMES: usize = 200;
-/// Lines of a piece.
+/// The most lines of a piece.
 const LINES: usize = 100;
 /// Bytes of a piece of text or commands; also the longest command that is decoded whole.
 const PIECE: u64 = 64 * 1024;
-/// Bytes of a snapshot that are gone through to find a piece of it.
+/// The most bytes of an RDB file that are read to find a piece of it.
 const SNAPSHOT: u64 = 8 << 20;
-/// Bytes of a line in a view of bytes.
+/// Bytes per line in a hex dump.
 const ROW: usize = 8;
-/// Characters of a line.
+/// The most characters of a line.
 const LINE: usize = 400;
 
 impl Lab {
@@ -80,7 +80,7 @@ impl Lab {
         rows
     }
 
-    /// A piece of a file: from the offset on, or for a snapshot from the record of that number.
+    /// A piece of a file, starting at an offset, or in an RDB file at the record of that number.
     pub(crate) fn content(&self, body: BodyId, path: &str, from: u64) -> Option<Content> {
         let disk = self.disk(body)?;
         let head = disk.read_piece(path, 0, 16).ok()?;
@@ -128,7 +128,7 @@ fn form(path: &str, head: &[u8]) -> Form {
     }
 }
 
-/// Records of an RDB file, by the reader that servers read it with.
+/// Records of an RDB file, read by the same reader as in servers.
 fn snapshot(disk: &Disk, path: &str, from: u64) -> Content {
     let mut reader = Reader::new(ReadOptions::default());
     let mut content = Content { form: Form::Rdb, lines: Vec::new(), next: None, broken: None };
@@ -147,7 +147,7 @@ fn snapshot(disk: &Disk, path: &str, from: u64) -> Content {
                 }
                 number += 1;
                 if ends {
-                    // Behind a snapshot that begins an append-only file stand commands.
+                    // In an append-only file with an RDB preamble, commands follow.
                     let rest = disk.read_piece(path, reader.offset(), 1).unwrap_or_default();
                     if !rest.is_empty() {
                         let after = commands(disk, path, reader.offset());
@@ -174,7 +174,7 @@ fn snapshot(disk: &Disk, path: &str, from: u64) -> Content {
     }
 }
 
-/// Commands of an append-only file, or of what stands behind its snapshot.
+/// Commands of an append-only file, or of the part that follows its RDB preamble.
 fn commands(disk: &Disk, path: &str, from: u64) -> Content {
     let mut content = Content { form: Form::Commands, lines: Vec::new(), next: None, broken: None };
     let piece = disk.read_piece(path, from, PIECE).unwrap_or_default();
@@ -186,7 +186,7 @@ fn commands(disk: &Disk, path: &str, from: u64) -> Content {
         }
         let rest = piece.get(at..).unwrap_or_default();
         if rest.first() == Some(&b'#') {
-            // A time stamp.
+            // A timestamp annotation.
             let end = rest.iter().position(|&b| b == b'\n').map_or(rest.len(), |end| end + 1);
             let line = String::from_utf8_lossy(rest.get(..end).unwrap_or(rest));
             content.lines.push((from + at as u64, clip(line.trim_end())));
@@ -280,7 +280,7 @@ fn word(word: &Value) -> String {
     word.bytes().map_or_else(String::new, quoted)
 }
 
-/// A record of a snapshot as a line.
+/// A record of an RDB file as a line.
 fn record_line(record: &Record) -> String {
     match record {
         Record::Version(version) => format!("REDIS{version:04}"),
@@ -299,7 +299,7 @@ fn record_line(record: &Record) -> String {
     }
 }
 
-/// A key: its name, the type and the beginning of its value, and when it expires.
+/// A key as a line: its name, type, the beginning of its value, and when it expires.
 fn entry_line(entry: &Entry) -> String {
     const ELEMENTS: usize = 6;
     let few = |items: &mut dyn Iterator<Item = String>, len: usize| {

@@ -1,16 +1,16 @@
 //! Messages in flight: painted in every frame on a canvas over the map, and found by the pointer.
 //!
-//! No component has a part in this. A message is a dot with a short tail in its sender's hue,
-//! filled if it asks, hollow if it answers, a square if it was pushed; its way on the map is
-//! proportional to its virtual time under way. When time runs too fast for dots to be seen, links
-//! glow by what goes over them.
+//! This uses no components. A message is a dot with a short tail in its sender's hue: filled for a
+//! request, hollow for a reply, a square for a push message. How far along its link it is drawn is
+//! proportional to the virtual time since it was sent. When time runs too fast for dots to be seen,
+//! links glow by the number of messages on them.
 
 use limpid_core::sorted::SortedMap;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
 use crate::layout::{Course, Part, Point};
-use crate::messages::{Fare, Flight, FlightKind};
+use crate::messages::{Flight, FlightKind, FlightState};
 use crate::page::{Page, View};
 use crate::prefs;
 use crate::scene::Body;
@@ -20,15 +20,16 @@ use crate::units::BodyId;
 pub(crate) const HUES: [&str; 7] =
     ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442"];
 
-/// Whether the person wants no motion.
+/// The media query that matches if the person wants no animation.
 const STILL: &str = "(prefers-reduced-motion: reduce)";
-/// More messages than this are not painted: they could not be told apart.
+/// The most messages that are painted: more could not be told apart.
 const MOST: usize = 3_000;
-/// With more messages than this, labels appear under the pointer only.
+/// With more messages than this, only the one under the pointer has a label.
 const MOST_LABELS: usize = 16;
-/// On shorter links, in pixels, a label would cover what stands around.
+/// The length in pixels from which on a link has labels: on a shorter one they would cover its
+/// surroundings.
 const LABELLED: f64 = 90.0;
-/// How far from a message the pointer still means it, in pixels.
+/// How far the pointer may be from a message to hit it, in pixels.
 const REACH: f64 = 13.0;
 
 /// Paints messages.
@@ -40,7 +41,7 @@ pub(crate) struct Painter {
     flights: Vec<Flight>,
     /// How much each link glows, by its ends.
     glow: SortedMap<(BodyId, BodyId), f64>,
-    /// Messages that each direction had carried when it was last looked at.
+    /// The messages that each direction had carried at the last frame.
     carried: SortedMap<(BodyId, BodyId), u64>,
     dark: bool,
     still: bool,
@@ -48,12 +49,13 @@ pub(crate) struct Painter {
 }
 
 impl Painter {
-    /// How many messages are on their way.
+    /// How many messages are in flight.
     pub(crate) fn in_flight(&self) -> usize {
         self.flights.len()
     }
 
-    /// Paints the messages of this moment; `between` milliseconds have passed since the last time.
+    /// Paints the messages of this moment; `between` is the time since the last frame in
+    /// milliseconds.
     pub(crate) fn paint(&mut self, page: &Page, between: f64) {
         let Some(context) = self.prepare(page) else {
             self.flights.clear();
@@ -121,7 +123,7 @@ impl Painter {
         self.context.clone()
     }
 
-    /// Theme and motion may change at any time, but need not be asked for in every frame.
+    /// Reads theme and preferred motion now and then; they may change at any time.
     fn look_at_system(&mut self, view: &View, between: f64) {
         self.looked -= between;
         if self.looked <= 0.0 {
@@ -186,13 +188,13 @@ impl Painter {
         let hue = self.hue(view, flight.from);
         context.set_fill_style_str(hue);
         context.set_stroke_style_str(hue);
-        context.set_global_alpha(match flight.fare {
-            Fare::Flying { .. } if small => 0.55,
-            Fare::Flying { .. } => 1.0,
-            Fare::Held | Fare::Waiting => 0.9,
-            Fare::Lost { .. } => spot.fade,
+        context.set_global_alpha(match flight.state {
+            FlightState::Flying { .. } if small => 0.55,
+            FlightState::Flying { .. } => 1.0,
+            FlightState::Held | FlightState::Waiting => 0.9,
+            FlightState::Lost { .. } => spot.fade,
         });
-        let flying = matches!(flight.fare, Fare::Flying { .. });
+        let flying = matches!(flight.state, FlightState::Flying { .. });
         if flying && !small && !self.still {
             let tail = Point::new(
                 spot.at.x - spot.along.x * radius * 3.6,
@@ -208,11 +210,11 @@ impl Painter {
         }
         context.begin_path();
         let circle = |radius: f64| {
-            // Only a negative radius could fail.
+            // Fails only for a negative radius.
             let _ = context.arc(spot.at.x, spot.at.y, radius, 0.0, core::f64::consts::TAU);
         };
         match flight.kind {
-            _ if matches!(flight.fare, Fare::Lost { .. }) => {
+            _ if matches!(flight.state, FlightState::Lost { .. }) => {
                 let r = radius;
                 for (dx, dy) in [(r, r), (r, -r)] {
                     context.move_to(spot.at.x - dx, spot.at.y - dy);
@@ -228,7 +230,7 @@ impl Painter {
                 context.set_line_width(1.9);
                 context.stroke();
             }
-            // A square: it answers nothing.
+            // A push message: a square.
             FlightKind::Push => {
                 let r = radius - 0.5;
                 context.fill_rect(spot.at.x - r, spot.at.y - r, 2.0 * r, 2.0 * r);
@@ -243,7 +245,7 @@ impl Painter {
                 context.fill();
             }
         }
-        if flight.fare == Fare::Held {
+        if flight.state == FlightState::Held {
             context.set_stroke_style_str(if self.dark { "#E6EDF3" } else { "#1B1F24" });
             context.set_line_width(1.2);
             context.begin_path();
@@ -266,7 +268,8 @@ impl Painter {
         context.set_font("11px ui-monospace, Menlo, Consolas, \"DejaVu Sans Mono\", monospace");
         context.set_text_align("center");
         context.set_text_baseline("middle");
-        // On the outer side of the message's lane, so that two that meet do not cover each other.
+        // On the outer side of the message's lane, so that labels of opposite messages do not
+        // overlap.
         let up = spot.aside.y < 0.0 || (spot.aside.y == 0.0 && spot.aside.x < 0.0);
         let y = spot.at.y + if up { -14.0 } else { 14.0 };
         let width = context.measure_text(label).map_or(60.0, |m| m.width()) + 8.0;
@@ -304,7 +307,7 @@ impl Painter {
     }
 }
 
-/// Whether messages of a kind are small: there are many, and each says little.
+/// Whether messages of a kind are painted small, since there are many and each matters little.
 fn is_faint(kind: FlightKind) -> bool {
     matches!(kind, FlightKind::Transport | FlightKind::Beat)
 }
@@ -314,9 +317,9 @@ struct Spot {
     at: Point,
     /// The direction in which it moves, of length 1.
     along: Point,
-    /// The side of its lane.
+    /// The direction from the link to the message's lane, of length 1.
     aside: Point,
-    /// The length of its way on the stage.
+    /// The length of its link on the stage.
     length: f64,
     /// How far along it is, from 0 to 1.
     part: f64,
@@ -348,7 +351,7 @@ fn spot(flight: &Flight, view: &View, now: u64, still: bool) -> Option<Spot> {
     let length = course.length();
     let (t, fade) = progress(flight, now, still);
     let along = course.direction(t);
-    // Right-hand traffic: what goes and what comes do not meet.
+    // Right-hand traffic: messages in opposite directions use different lanes.
     let lane = 5.0 * view.camera.k.clamp(0.5, 1.2);
     let aside = Point::new(-along.y, along.x);
     let on_line = course.at(t);
@@ -356,30 +359,30 @@ fn spot(flight: &Flight, view: &View, now: u64, still: bool) -> Option<Spot> {
     Some(Spot { at, along, aside, length, part: t, fade })
 }
 
-/// How far along a message is, and how visible.
+/// How far along its link a message is, and its opacity.
 fn progress(flight: &Flight, now: u64, still: bool) -> (f64, f64) {
     let part = |begin: u64, end: u64| {
         let span = end.saturating_sub(begin).max(1) as f64;
         (now.saturating_sub(begin) as f64 / span).clamp(0.0, 1.0)
     };
-    match flight.fare {
+    match flight.state {
         // With `prefers-reduced-motion` messages appear and disappear.
-        Fare::Flying { .. } if still => (0.5, 1.0),
-        Fare::Flying { begun, due } => (part(begun, due), 1.0),
-        Fare::Waiting => (0.94, 1.0),
-        Fare::Held => (0.5, 1.0),
-        Fare::Lost { begun, latency } => {
-            // It comes as far as the cut, stays for a while, and fades; it is not gone before it
-            // is sent again, so a trace of it stays.
+        FlightState::Flying { .. } if still => (0.5, 1.0),
+        FlightState::Flying { begun, due } => (part(begun, due), 1.0),
+        FlightState::Waiting => (0.94, 1.0),
+        FlightState::Held => (0.5, 1.0),
+        FlightState::Lost { begun, latency } => {
+            // A lost message goes as far as the cut, stays for a while, and fades. It keeps a trace
+            // until it is retransmitted.
             let after = now.saturating_sub(begun) as f64 / latency.max(1) as f64;
             ((after * 0.9).min(0.45), (2.2 - after * 0.5).clamp(0.28, 1.0))
         }
     }
 }
 
-/// The way between two bodies on the stage, from rim to rim of what is drawn of its bodies, so that messages
-/// cover no names. Where bodies stand close a server's plate would leave no way to go; there it is
-/// its disc.
+/// The course of messages between two bodies on the stage: from the edge of one body's drawing to
+/// that of the other, so that messages cover no names. Between bodies that are close together it
+/// begins and ends at the servers' discs, since their plates would leave no room.
 fn course(view: &View, a: BodyId, b: BodyId) -> Option<Course> {
     const SHORTEST: f64 = 90.0;
     const DISC: f64 = 24.0;
@@ -392,13 +395,14 @@ fn course(view: &View, a: BodyId, b: BodyId) -> Option<Course> {
     Some(course.between(first, last).map(|at| view.camera.to_stage(at)))
 }
 
-/// The part of that way that no plate covers.
+/// The part of that course that no plate covers.
 fn seen(view: &View, a: BodyId, b: BodyId) -> Option<Course> {
     let (course, (first, last)) = between(view, a, b)?;
     (first < last).then(|| course.between(first, last).map(|at| view.camera.to_stage(at)))
 }
 
-/// The way between the middles of two bodies, and between which parts of it it is seen.
+/// The course between the centres of two bodies, and the fractions of it at which the visible part
+/// begins and ends.
 fn between(view: &View, a: BodyId, b: BodyId) -> Option<(Course, (f64, f64))> {
     if !view.places.contains_key(&a) || !view.places.contains_key(&b) {
         return None;

@@ -1,8 +1,8 @@
-//! The page's few icons: strokes on a 16-unit square, in the colour of the text around them.
+//! The icons of the page: strokes on a 16-unit square, in the colour of the surrounding text.
 
 use yew::prelude::*;
 
-/// Which icon.
+/// An icon of the page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Icon {
     /// A triangle.
@@ -128,7 +128,9 @@ impl Icon {
             Icon::Ledger => {
                 "M3 2.600h10v10.800H3zM5.400 6l.9.9 1.500-1.700M9.400 6H11M5.400 10l.9.9 1.500-1.700M9.400 10H11"
             }
-            Icon::More => "M2.500 8a.5.5 0 1 0 1 0a.5.5 0 1 0-1 0zM7.500 8a.5.5 0 1 0 1 0a.5.5 0 1 0-1 0zM12.500 8a.5.5 0 1 0 1 0a.5.5 0 1 0-1 0z",
+            Icon::More => {
+                "M2.500 8a.5.5 0 1 0 1 0a.5.5 0 1 0-1 0zM7.500 8a.5.5 0 1 0 1 0a.5.5 0 1 0-1 0zM12.500 8a.5.5 0 1 0 1 0a.5.5 0 1 0-1 0z"
+            }
             Icon::Map => {
                 "M2.400 4.200 6 2.800l4 1.400 3.600-1.400v9L10 13.200l-4-1.400-3.600 1.400zM6 2.800v9M10 4.200v9"
             }
@@ -136,7 +138,7 @@ impl Icon {
     }
 }
 
-/// An icon. It says nothing to a screen reader: what carries it has a label.
+/// Draws an icon. It is hidden from screen readers: the control that it is on has a label.
 pub(crate) fn glyph(icon: Icon) -> Html {
     let filled = matches!(icon, Icon::Play);
     html! {

@@ -1,4 +1,4 @@
-//! What the inspector shows of a body of any kind: connections, log lines, INFO.
+//! Data for the inspector that all kinds of bodies have: connections, log lines, INFO.
 
 use core::time::Duration;
 
@@ -15,7 +15,7 @@ pub(crate) struct ConnRow {
     pub number: u64,
     /// The node at the other end.
     pub peer: String,
-    /// Since when it stands.
+    /// How long it has been open.
     pub age: Duration,
     /// Bytes sent to the peer.
     pub sent: u64,
@@ -26,20 +26,20 @@ pub(crate) struct ConnRow {
 /// A line of a log.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct LogRow {
-    /// When, in nanoseconds.
+    /// Its time, in nanoseconds.
     pub at: u64,
-    /// The level's mark.
+    /// The character of its level (`.`, `-`, `*`, `#`).
     pub mark: char,
     /// Whether it is a warning.
     pub is_warning: bool,
-    /// What it says.
+    /// Its message.
     pub text: String,
 }
 
 /// A section of INFO: its title, and its lines.
 pub(crate) type Section = (String, Vec<(String, String)>);
 
-/// Lines of a log that are shown.
+/// The most log lines that are shown.
 const LINES: usize = 300;
 
 impl Lab {
@@ -67,7 +67,7 @@ impl Lab {
         rows
     }
 
-    /// What a body's processes have logged, oldest first.
+    /// The log lines of a body's processes, oldest first.
     pub(crate) fn log(&self, body: BodyId) -> Vec<LogRow> {
         let world = self.world();
         let Some(unit) = self.units().get(body) else { return Vec::new() };
@@ -86,7 +86,7 @@ impl Lab {
         rows.split_off(skipped)
     }
 
-    /// What INFO says, by section.
+    /// INFO's sections.
     pub(crate) fn info(&self, body: BodyId) -> Option<Vec<Section>> {
         let unit = self.units().get(body)?;
         let text = (unit.kind.info)(self, unit)?;

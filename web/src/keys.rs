@@ -1,4 +1,4 @@
-//! Single keys that act while no text field has the focus.
+//! Keyboard shortcuts: single keys that act while no text field has the focus.
 
 use gloo::events::{EventListener, EventListenerOptions};
 use wasm_bindgen::JsCast;
@@ -11,7 +11,7 @@ use crate::{terminal, timebar};
 /// Seconds of the page's time that an arrow key moves.
 const ARROW_SECONDS: f64 = 5.0;
 
-/// Listens until the listener is dropped.
+/// Installs the key listener, which is removed when the result is dropped.
 pub(crate) fn listen(page: &Page) -> EventListener {
     let page = page.clone();
     let options = EventListenerOptions::enable_prevent_default();
@@ -23,10 +23,10 @@ pub(crate) fn listen(page: &Page) -> EventListener {
     })
 }
 
-/// Does what a key means; true if it means something.
+/// Handles a key; true if it is a shortcut.
 fn press(page: &Page, event: &KeyboardEvent) -> bool {
     let key = event.key();
-    // What the part of the page that has the focus took for itself is done.
+    // The focused part of the page has handled the key.
     if event.default_prevented()
         || event.ctrl_key()
         || event.alt_key()
@@ -61,7 +61,7 @@ fn press(page: &Page, event: &KeyboardEvent) -> bool {
         "+" | "=" => faster(page, 1),
         "-" => faster(page, -1),
         "/" => terminal::focus_entry(),
-        // The colon itself is typed into the entry, which has the focus by then.
+        // The colon itself is then typed into the entry field, which gets the focus.
         ":" => {
             page.change(Topic::Open, |view| view.pane = Pane::Terminal);
             crate::map::focus::focus("entry");
@@ -98,15 +98,15 @@ fn escape(page: &Page, event: &KeyboardEvent) -> bool {
         }
         true
     });
-    page.tell(Topic::Scene);
+    page.notify(Topic::Scene);
     if !done && is_typing(event) {
-        // Out of the terminal, to the map: single keys act again.
+        // Leaves the terminal for the map, so that shortcuts act again.
         crate::map::focus::focus_map(page);
     }
     done
 }
 
-/// So many seconds of the page's time, at the present speed, back or forth.
+/// Moves by some seconds of real time at the present speed, backward or forward.
 fn arrow(page: &Page, seconds: f64) {
     let there = page.view().speed.in_seconds(seconds.abs());
     let there = u64::try_from(there.as_nanos()).unwrap_or(u64::MAX);
@@ -133,7 +133,7 @@ fn full_screen() {
     if document.fullscreen_element().is_some() {
         document.exit_fullscreen();
     } else if let Some(root) = document.document_element() {
-        // An embedding may forbid it; then nothing happens, as the key's owner will see.
+        // An embedding page may forbid full screen; then nothing happens.
         let _ = root.request_fullscreen();
     }
 }

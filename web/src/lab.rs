@@ -1,4 +1,4 @@
-//! The World behind the page, and what the page asks of it. Nothing here knows of a browser.
+//! The World behind the page, and what the page reads from it. Nothing here depends on a browser.
 
 use core::time::Duration;
 
@@ -10,7 +10,7 @@ use limpid_core::time::Mono;
 use crate::marks::Decisions;
 use crate::meter::Meter;
 use crate::share::{CORE, Difference, Shared};
-use crate::terminal::desk::Desk;
+use crate::terminal::tabs::Terminals;
 use crate::topology::SHELL;
 use crate::units::{BodyId, Unit, Units};
 
@@ -33,7 +33,7 @@ impl Lab {
     /// When the first terminal connects: a moment after its server began to listen.
     const TERMINAL_AT: Duration = Duration::from_millis(2);
 
-    /// A topology at its beginning.
+    /// Opens a topology at its beginning.
     pub(crate) fn open(topology: Topology, seed: u64) -> Self {
         let session = Session::new(topology.scenario(), seed, lab::programs);
         let units = Units::of(session.world());
@@ -46,16 +46,16 @@ impl Lab {
             decisions: Decisions::default(),
             difference: None,
         };
-        // One terminal is open from the start: what one sees first invites to type.
+        // One terminal is open from the start, to invite typing.
         lab.session.advance(Mono::ZERO + Self::TERMINAL_AT, u64::MAX);
         if let Some(run) = lab.first_terminal(topology.first_node()) {
-            // Nothing can stand against it: the name is new.
+            // Cannot fail: the name is new.
             let _ = lab.act(run, Future::Discard);
         }
         lab
     }
 
-    /// A topology that has run for a moment, so that there is something to see.
+    /// Opens a topology and runs it for its warm-up time, so that there is something to see.
     pub(crate) fn fresh(topology: Topology) -> Self {
         const STEPS: u32 = 10;
         let mut lab = Lab::open(topology, Self::SEED);
@@ -67,7 +67,7 @@ impl Lab {
         lab
     }
 
-    /// A session that was shared, at its moment.
+    /// Opens a shared session at its moment.
     pub(crate) fn follow(shared: Shared) -> Self {
         let mut lab = Lab::open(shared.topology, shared.seed);
         if !shared.actions.is_empty() {
@@ -80,12 +80,12 @@ impl Lab {
         lab
     }
 
-    /// Set if another core than this one made the session, and what came of it may differ.
+    /// Set if another version of the core made the session, so that its course may differ.
     pub(crate) fn difference(&self) -> Option<&Difference> {
         self.difference.as_ref()
     }
 
-    /// What a link to this session and moment holds.
+    /// The content of a link to this session and moment.
     pub(crate) fn shared(&self) -> Shared {
         Shared {
             topology: self.topology,
@@ -97,8 +97,7 @@ impl Lab {
         }
     }
 
-    /// The same with the hash over all that has happened, unless the moment is one between two
-    /// events of the same time.
+    /// The same with the trace hash, unless the moment is between two events of the same time.
     pub(crate) fn shared_exactly(&self) -> Shared {
         let now = self.session.now();
         let settled = self.world().next_event_at().is_none_or(|at| at > now);
@@ -120,46 +119,46 @@ impl Lab {
         self.session.now().0
     }
 
-    /// Where what is known ends.
+    /// The end of the known future.
     pub(crate) fn end(&self) -> u64 {
         self.session.horizon().0.max(self.now())
     }
 
-    /// Whether there is a known future.
+    /// Whether the present moment is before the end of the known future.
     pub(crate) fn is_past(&self) -> bool {
         self.session.is_past()
     }
 
-    /// Actions that have been done.
+    /// The number of actions up to now.
     #[cfg(feature = "whole")]
     pub(crate) fn actions(&self) -> usize {
         self.session.done()
     }
 
-    /// Events that have happened.
+    /// The number of events up to now.
     pub(crate) fn steps(&self) -> u64 {
         self.world().steps()
     }
 
-    /// The hash over all that happened.
+    /// The hash of all events up to now.
     pub(crate) fn trace_hash(&self) -> u64 {
         self.world().trace_hash()
     }
 
-    /// Lets no more than so many events happen; true if the moment was reached.
+    /// Runs until a moment, or for at most so many events; true if the moment was reached.
     pub(crate) fn run_until(&mut self, ns: u64, events: u64) -> bool {
         self.run_while(ns, events, || true)
     }
 
-    /// Lets events happen in batches until a moment or until `enough`; true if the moment was reached.
+    /// Runs in batches of events until a moment or until `enough`; true if the moment was reached.
     pub(crate) fn run_while(&mut self, ns: u64, batch: u64, enough: impl Fn() -> bool) -> bool {
-        let before = Units::census(self.world());
+        let before = Units::process_counts(self.world());
         let mut reached = self.session.advance(Mono(ns), batch);
         while !reached && !enough() {
             reached = self.session.advance(Mono(ns), batch);
         }
-        // Of a cluster of a hundred this is a hundred logs and tables: once is enough.
-        if Units::census(self.world()) != before {
+        // Once, not per batch: a cluster of a hundred nodes has a hundred logs and tables to read.
+        if Units::process_counts(self.world()) != before {
             self.look_again();
         }
         self.note_decisions();
@@ -172,7 +171,7 @@ impl Lab {
         self.look_again();
     }
 
-    /// One event forward or back.
+    /// Steps one event forward or back.
     pub(crate) fn step(&mut self, forward: bool) {
         if forward {
             self.session.step(Step::Event, 1);
@@ -182,13 +181,14 @@ impl Lab {
         self.look_again();
     }
 
-    /// To the next event of a sort, if one comes soon.
+    /// Steps to the next event of a kind, if one comes within `MAX_EVENTS`.
     pub(crate) fn step_to(&mut self, step: Step) {
-        const PATIENCE: u64 = 50_000;
+        const MAX_EVENTS: u64 = 50_000;
         if step == Step::Change && (self.units.has_sentinels() || !self.members().is_empty()) {
-            // What Sentinels and nodes of a cluster decide is a change of state, too, and no event of the World.
+            // Decisions of Sentinels and cluster nodes are changes of state, too, but no events of
+            // the World.
             let decision = self.next_decision();
-            for _ in 0..PATIENCE {
+            for _ in 0..MAX_EVENTS {
                 let known = self.world().events().next();
                 if !self.session.step(Step::Event, 1)
                     || self.note_decisions()
@@ -199,12 +199,12 @@ impl Lab {
                 }
             }
         } else {
-            self.session.step(step, PATIENCE);
+            self.session.step(step, MAX_EVENTS);
         }
         self.look_again();
     }
 
-    /// Does something now. A known future is kept beside this one, or forgotten.
+    /// Carries out an action now. A known future is kept as a branch or discarded.
     pub(crate) fn act(&mut self, action: Action, future: Future) -> Result<(), ActionError> {
         let result = self.session.act(action, future);
         self.forget_decisions_ahead();
@@ -212,7 +212,7 @@ impl Lab {
         result
     }
 
-    /// Takes the last action back that was no typing; says which.
+    /// Undoes the last action that was no typing; returns its text.
     pub(crate) fn undo(&mut self) -> Option<String> {
         let done = self.session.actions().get(..self.session.done())?;
         let number = done.iter().rposition(|timed| !is_typing(&timed.action))?;
@@ -223,12 +223,12 @@ impl Lab {
         undone.then_some(text)
     }
 
-    /// How many futures were left behind.
+    /// The number of kept futures (branches).
     pub(crate) fn branches(&self) -> usize {
         self.session.branches().len()
     }
 
-    /// Goes to the future that was left last.
+    /// Switches to the branch that was left last.
     pub(crate) fn switch_branch(&mut self) {
         if let Some(last) = self.branches().checked_sub(1) {
             self.session.switch(last);
@@ -237,7 +237,7 @@ impl Lab {
         }
     }
 
-    /// The World may have other processes than before.
+    /// Reads the units again, since the World may have other processes than before.
     fn look_again(&mut self) {
         self.units = Units::of(self.session.world());
     }
@@ -247,7 +247,7 @@ impl Lab {
         &self.session
     }
 
-    /// What has a body on the map.
+    /// The units, which have bodies on the map.
     pub(crate) fn units(&self) -> &Units {
         &self.units
     }
@@ -257,7 +257,7 @@ impl Lab {
         self.world().machine(unit.process()?)
     }
 
-    /// What a terminal shows.
+    /// The content of a terminal.
     pub(crate) fn console(&self, process: &str) -> Option<Shown> {
         self.terminal(process).map(Terminal::shown)
     }
@@ -267,21 +267,21 @@ impl Lab {
         world.machine(world.proc_named(process)?.id)
     }
 
-    /// A number that changes when a terminal shows something else.
-    pub(crate) fn line_count(&self, desk: &Desk) -> u64 {
-        let front = desk.front().and_then(|tab| self.console(&tab.process));
+    /// A number that changes with the content of a terminal.
+    pub(crate) fn line_count(&self, terminals: &Terminals) -> u64 {
+        let front = terminals.front().and_then(|tab| self.console(&tab.process));
         front.map_or(0, |shown| {
             let lines = shown.blocks.len() as u64 * 4 + u64::from(shown.waiting);
             lines.wrapping_mul(1 << 32) + shown.length * 256 + shown.prompt.len() as u64
         })
     }
 
-    /// What may still be typed after a line.
+    /// The hint for what may follow a typed line.
     pub(crate) fn hint(&self, line: &str) -> Option<String> {
         lab::help().hint(line)
     }
 
-    /// Whole lines that Tab offers.
+    /// The lines that Tab offers as completions.
     pub(crate) fn complete(&self, line: &str) -> Vec<String> {
         lab::help().complete(line)
     }
@@ -299,7 +299,7 @@ impl Lab {
         .collect()
     }
 
-    /// The terminals that are logged in: the host, and the terminal.
+    /// The logged-in shells, each as host and terminal.
     pub(crate) fn shells(&self) -> Vec<(String, String)> {
         let world = self.world();
         let alive = world.ttys().filter(|tty| tty.is_alive());
@@ -309,13 +309,14 @@ impl Lab {
         named.collect()
     }
 
-    /// A number that changes when a terminal of a shell shows something else.
+    /// A number that changes with the content of a shell's terminal.
     pub(crate) fn shown_by_shells(&self) -> u64 {
         let shown = self.world().ttys().map(|tty| tty.shown() * 2 + u64::from(tty.is_alive()));
         shown.fold(0, u64::wrapping_add)
     }
 
-    /// What opens the first terminal: a redis-cli, or a shell on a machine that runs nothing yet.
+    /// The action that opens the first terminal: a redis-cli, or a shell on a host that runs
+    /// nothing yet.
     fn first_terminal(&self, node: &str) -> Option<Action> {
         let world = self.world();
         let bare = world.host_named(node);
@@ -331,7 +332,7 @@ impl Lab {
         }
     }
 
-    /// The terminal's process for a node, and what has to be run if there is none yet.
+    /// The process of a node's terminal, and the action that starts it if there is none yet.
     pub(crate) fn terminal_for(&self, node: &str) -> (String, Option<Action>) {
         let process = format!("cli-{node}");
         if self.world().proc_named(&process).is_some() {
@@ -352,7 +353,7 @@ impl Lab {
         (process, Some(run))
     }
 
-    /// The node that a client's arguments name.
+    /// The node that a client is connected to, by its arguments.
     pub(crate) fn target_of(&self, proc: &ProcView<'_>) -> Option<BodyId> {
         if !matches!(proc.program, CLI | TRAFFIC) {
             return None;
@@ -377,7 +378,7 @@ impl Lab {
     }
 }
 
-/// Whether an action only has to do with terminals.
+/// Whether an action only concerns terminals.
 pub(crate) fn is_typing(action: &Action) -> bool {
     matches!(
         action,
@@ -415,8 +416,8 @@ mod tests {
         lab.act(run, Future::Discard).expect("the server starts");
         let after = lab.scene();
         let of = |scene: &crate::scene::Scene, name: &str| scene.named(name).map(|body| body.id);
-        // It shares its host now, so both go by the names of their processes; the other one is
-        // still the same body.
+        // It shares its host now, so both have the names of their processes; the other one is still
+        // the same body.
         assert_eq!(of(&after, "redis-2:6379"), of(&before, "redis-2"));
         assert!(of(&after, "redis-2:6380").is_some());
         assert_eq!(after.machines.len(), 1);
@@ -447,7 +448,7 @@ mod tests {
         assert_eq!(lab.units.named("second").and_then(|unit| unit.port), Some(7001));
     }
 
-    /// The moments at which steps to the next change of state stop, up to this one.
+    /// The moments at which steps to the next change of state stop, up to `until`.
     fn stops(lab: &mut Lab, until: u64) -> Vec<u64> {
         let mut stops = Vec::new();
         while lab.now() < until {
@@ -457,7 +458,7 @@ mod tests {
         stops
     }
 
-    /// Everything that Sentinels decided after this moment.
+    /// All decisions of Sentinels after a moment.
     fn decided(lab: &Lab, after: u64) -> Vec<Mark> {
         let marks = lab.marks().into_iter();
         let own = |kind| !matches!(kind, MarkKind::Fault | MarkKind::Command);

@@ -1,9 +1,9 @@
-//! The ledger: every write that a client of the World got acknowledged, and which servers hold it.
+//! The ledger: every write that was acknowledged to a client of the World, and which servers hold
+//! it.
 //!
-//! Nothing is remembered here. Clients remember what was acknowledged to them (see
+//! Nothing is stored here. Clients remember which writes were acknowledged (see
 //! `limpid_core::client::Marks` and `limpid_core::lab::Writes`); what servers hold is looked up in
-//! their keyspaces. Both are part of the World, so the ledger is right at any moment that one
-//! goes back to.
+//! their keyspaces. Both are part of the World, so the ledger is right after a rewind, too.
 
 use limpid_core::client::marks::has_bit;
 use limpid_core::lab::{ClusterTraffic, Kept, Terminal, Traffic};
@@ -18,52 +18,52 @@ use crate::lab::Lab;
 use crate::units::BodyId;
 use crate::whole::IS_WHOLE;
 
-/// Where acknowledged writes are.
+/// The ledger at one moment.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(crate) struct Ledger {
-    /// Counts over all writers.
+    /// Totals of all writers.
     pub sum: Sums,
-    /// Each writer, with its own counts.
+    /// Each writer with its totals.
     pub writers: Vec<(String, Sums)>,
-    /// Servers, in the order of the marks of [`Row::held`].
+    /// The servers, in the order of [`Row::held`].
     pub servers: Vec<BodyId>,
-    /// The latest writes, newest first; those that are lost come first of all.
+    /// The latest writes: lost ones first, then newest first.
     pub rows: Vec<Row>,
 }
 
-/// How many writes are where.
+/// Totals of writes, by how many servers hold them.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Sums {
-    /// Acknowledged.
+    /// Writes that were acknowledged.
     pub acknowledged: u64,
     /// Held by every server of the shard.
     pub everywhere: u64,
-    /// Held by several, but not by all.
+    /// Held by several servers of the shard, but not by all.
     pub several: u64,
     /// Held by one server only.
     pub single: u64,
-    /// Held by none that runs.
+    /// Held by no running server.
     pub lost: u64,
 }
 
 /// A write.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Row {
-    /// Unique in a ledger.
+    /// An id that is unique in the ledger.
     pub id: String,
-    /// The writer.
+    /// The writer's name.
     pub who: String,
-    /// What, in short.
+    /// The write, in short.
     pub what: String,
-    /// When it was acknowledged, in nanoseconds, as far as that is remembered.
+    /// When it was acknowledged, in nanoseconds, if that is known.
     pub at: Option<u64>,
-    /// Which servers hold it.
+    /// For each server, whether it holds the write.
     pub held: Vec<Held>,
-    /// Whether none that runs does.
+    /// Whether no running server holds it.
     pub lost: bool,
 }
 
-/// How a server stands to a write.
+/// Whether a server holds a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Held {
     /// It holds it.
@@ -79,7 +79,7 @@ pub(crate) enum Held {
 }
 
 impl Held {
-    /// As styles and tests know it.
+    /// Its name in styles and tests.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Held::Yes => "yes",
@@ -91,9 +91,9 @@ impl Held {
     }
 }
 
-/// How many lost writes, and latest writes of each writer, are listed.
+/// The most lost writes, and the most latest writes of each writer, that are listed.
 const LISTED: usize = 12;
-/// Rows that are shown in all.
+/// The most rows that are shown in total.
 const ROWS: usize = 60;
 
 impl Sums {
@@ -117,7 +117,7 @@ impl Sums {
 }
 
 impl Lab {
-    /// Where acknowledged writes are now.
+    /// Builds the ledger of the present moment.
     pub(crate) fn ledger(&self) -> Ledger {
         let servers: Vec<BodyId> = self.units().servers().map(|unit| unit.id).collect();
         let shards: SortedMap<BodyId, usize> =
@@ -148,8 +148,7 @@ impl Lab {
                 .collect();
             let marks = traffic.marks();
             let mut sums = Sums::default();
-            // A server that is cut off or crashed cannot be asked; "everywhere" needs all of the
-            // shard.
+            // A server that does not run cannot be asked; "everywhere" needs all of the shard.
             let members = strings.iter().flatten().count();
             let mut lost = Vec::new();
             for (at, &acknowledged) in marks.acknowledged.iter().enumerate() {
@@ -215,8 +214,8 @@ impl Lab {
         ledger
     }
 
-    /// What clients of a cluster wrote: of each key the latest write that was acknowledged. What a client
-    /// found to be gone when it read it is lost for good.
+    /// Adds the writes of cluster clients: for each key the latest acknowledged one. A write that a
+    /// client found to be missing when it read the key is lost for good.
     fn add_cluster_clients(&self, ledger: &mut Ledger, shards: &SortedMap<BodyId, usize>) {
         let members = self.members();
         for unit in self.units().iter() {
@@ -234,7 +233,7 @@ impl Lab {
                     .servers
                     .iter()
                     .map(|server| match self.server(*server) {
-                        // While its slot moves, a key may be on the way ahead of it.
+                        // While a slot migrates, a key may be on the target before the slot is.
                         Some(server) if last_write(server, &key) >= Some(number) => Held::Yes,
                         _ if shards.get(server) != shard => Held::Apart,
                         Some(_) => Held::No,
@@ -249,7 +248,7 @@ impl Lab {
                 rows.push((holders == members, row));
             }
             if sums.acknowledged > 0 {
-                // What not all of them hold is of more interest.
+                // Writes that not all servers hold come first.
                 sort_by_key(&mut rows, |(everywhere, row)| (!row.lost, *everywhere));
                 ledger.rows.extend(rows.into_iter().take(LISTED).map(|(_, row)| row));
                 ledger.sum.add(sums);
@@ -258,7 +257,7 @@ impl Lab {
         }
     }
 
-    /// The node that owns a slot; if none that runs does, the one that others know as its owner.
+    /// The running node that owns a slot; if there is none, the one that others know as its owner.
     fn slot_owner(&self, members: &[Member<'_>], slot: Slot) -> Option<BodyId> {
         let owns = |member: &&Member<'_>| {
             member.server.cluster().is_some_and(|cluster| cluster.my_slots().contains(slot))
@@ -270,10 +269,10 @@ impl Lab {
         })
     }
 
-    /// What was typed into terminals.
+    /// Adds the writes that were typed into terminals.
     fn add_terminals(&self, ledger: &mut Ledger, shards: &SortedMap<BodyId, usize>) {
         let scenario = self.world().scenario();
-        // Of several terminals that wrote to one place, the last one's word counts.
+        // If several terminals wrote to the same key, the last write counts.
         let mut latest: SortedMap<(usize, usize, &[u8]), u64> = SortedMap::new();
         let terminals = || {
             self.world().procs().filter_map(|proc| {
@@ -312,7 +311,7 @@ impl Lab {
                         },
                     })
                     .collect();
-                // Where somebody else has written since, nothing can be said of this one.
+                // After another client's write to the key, nothing is known of this one.
                 if held.contains(&Held::Overwritten) {
                     continue;
                 }
@@ -336,7 +335,7 @@ impl Lab {
     }
 }
 
-/// The number of the write whose value a server holds for a key of a cluster's client.
+/// The number of the write whose value a server has for a key of a cluster client.
 fn last_write(server: &Server, key: &str) -> Option<u64> {
     match server.keyspace().peek(0, key.as_bytes())?.value() {
         ValueRef::String(StringRef::Bytes(bytes)) => {

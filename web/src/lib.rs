@@ -1,8 +1,8 @@
-//! The page: draws a simulated world of Limpid nodes and turns clicks into its actions.
+//! The page: draws a simulated World of Limpid nodes and turns clicks into actions of the World.
 //!
-//! `lab` holds the World and knows nothing of the browser; `page` is the handle that every
-//! component holds; `engine` runs frame by frame; `flight` paints what moves. Everything else
-//! is a component or a pure part that one uses.
+//! `lab` has the World and does not depend on the browser; `page` is the handle that every
+//! component has; `engine` is the frame loop; `flight` paints messages in flight. Everything else
+//! is a component or a pure function that one uses.
 
 mod app;
 #[cfg(feature = "whole")]
@@ -65,7 +65,7 @@ use yew::AppHandle;
 
 use crate::page::Page;
 
-/// What runs as long as the page.
+/// The running page with its listeners.
 struct Running {
     page: Page,
     app: AppHandle<app::App>,
@@ -78,7 +78,7 @@ thread_local! {
     static RUNNING: RefCell<Option<Running>> = const { RefCell::new(None) };
 }
 
-/// Starts the page, or the whole program if the address asks for what only that one has.
+/// Starts the page, or the whole program if the address needs it.
 #[wasm_bindgen(start)]
 pub fn start() {
     #[cfg(feature = "whole")]
@@ -93,7 +93,8 @@ pub fn start() {
     }
 }
 
-/// Shows a page: a new one, which does what the address asks for, or one that another program left.
+/// Shows a page: a new one, to which the address applies, or one that the first program handed
+/// over.
 fn show(page: Page, is_new: bool) {
     let Some(root) = gloo::utils::document().get_element_by_id("app") else { return };
     root.set_inner_html("");
@@ -114,7 +115,7 @@ fn show(page: Page, is_new: bool) {
     RUNNING.set(Some(Running { page, app, _keys: keys, _history: history, _frames: frames }));
 }
 
-/// The page that runs.
+/// The running page.
 fn running() -> Option<Page> {
     RUNNING.with_borrow(|running| running.as_ref().map(|running| running.page.clone()))
 }
@@ -132,7 +133,7 @@ pub fn limpid_is_whole() -> bool {
     whole::IS_WHOLE
 }
 
-/// The hash of the session with faults of every kind, in hexadecimal: the same as natively.
+/// The trace hash of the parity test's session in hexadecimal, which must be the same natively.
 #[cfg(feature = "whole")]
 #[wasm_bindgen]
 pub fn limpid_parity_hash() -> String {

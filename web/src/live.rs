@@ -1,18 +1,19 @@
-//! Parts of the page that show something of it and remember nothing: what they show, and how.
+//! Stateless parts of the page: a list of topics and a draw function each.
 //!
-//! They share one component each for parts of the page and for parts about one body.
+//! All such parts share one component, and all parts about one body another, since each component
+//! type adds kilobytes to the program.
 
 use yew::prelude::*;
 
 use crate::page::{Page, Topic, use_page};
 use crate::units::BodyId;
 
-/// A part of the page that is drawn again whenever one of the topics changes.
+/// A part of the page that is redrawn when one of the topics changes.
 pub(crate) fn live(topics: &'static [Topic], draw: fn(&Page) -> Html) -> Html {
     html! { <Live {topics} {draw} /> }
 }
 
-/// The same for a part that is about one body.
+/// The same for a part about one body.
 pub(crate) fn live_of(
     body: BodyId,
     topics: &'static [Topic],

@@ -1,5 +1,6 @@
-//! Moments that one can jump to: faults and commands, which the session remembers, and what Sentinels
-//! decided, which is read off their logs as time runs.
+//! Marks on the time bar, to which a person can jump: faults and commands, which the session
+//! records, and decisions of Sentinels and cluster nodes, which are read from their logs as time
+//! runs.
 
 use limpid_core::cluster::NodeId;
 use limpid_core::machine::LogLevel;
@@ -9,25 +10,25 @@ use limpid_core::sorted::{SortedMap, SortedSet, sort_by_key};
 use crate::lab::{Lab, is_typing};
 use crate::layout::Part;
 
-/// A moment that one can jump to.
+/// A mark on the time bar.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Mark {
-    /// When, in nanoseconds.
+    /// Its time, in nanoseconds.
     pub at: u64,
     /// What happened.
     pub kind: MarkKind,
 }
 
-/// What happened at a moment that one can jump to.
+/// The kind of event that a mark stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum MarkKind {
     /// Something broke, or was broken, or mended.
     Fault,
     /// A person typed a command.
     Command,
-    /// A Sentinel holds a master to be down (SDOWN).
+    /// A Sentinel considers a master down (SDOWN).
     Suspected,
-    /// Enough Sentinels do (ODOWN).
+    /// Enough Sentinels consider it down (ODOWN).
     Down,
     /// A Sentinel voted.
     Vote,
@@ -37,27 +38,27 @@ pub(crate) enum MarkKind {
     Unreachable,
     /// Enough nodes agree on that (FAIL).
     Failed,
-    /// Slots have got another owner.
+    /// Slots have a new owner.
     Slots,
 }
 
-/// Marks of Sentinels that are remembered; a session that long is seen in pieces anyway.
+/// The most marks of decisions that are remembered.
 const MOST: usize = 400;
 
-/// The marks that Sentinels made, up to a moment.
+/// The marks of decisions of Sentinels and cluster nodes.
 #[derive(Default)]
 pub(crate) struct Decisions {
     marks: Vec<Mark>,
-    /// Nodes of a cluster that another node could not reach when it was last looked at.
+    /// Cluster nodes that another node could not reach when the logs were last read.
     suspected: SortedSet<NodeId>,
-    /// How many slots each node of a cluster owned then.
+    /// How many slots each cluster node owned at that time.
     owned: SortedMap<NodeId, usize>,
-    /// Logs have been read up to here.
+    /// The time up to which logs have been read.
     until: u64,
 }
 
 impl MarkKind {
-    /// What a line of a Sentinel's log tells, if it is a decision.
+    /// The decision that a line of a Sentinel's log reports, if any.
     fn of(line: &LogEntry) -> Option<Self> {
         if line.level != LogLevel::Warning {
             return None;
@@ -72,7 +73,7 @@ impl MarkKind {
         }
     }
 
-    /// What a line of the log of a cluster's node tells, if it is a decision.
+    /// The decision that a line of a cluster node's log reports, if any.
     fn of_node(line: &LogEntry) -> Option<Self> {
         let text = &line.text;
         if text.starts_with("Marking node ") && text.contains("as failing (quorum reached)") {
@@ -86,7 +87,7 @@ impl MarkKind {
         }
     }
 
-    /// As styles and tests know it.
+    /// Its name in styles and tests.
     pub(crate) fn name(self) -> &'static str {
         match self {
             MarkKind::Fault => "fault",
@@ -103,7 +104,7 @@ impl MarkKind {
 }
 
 impl Lab {
-    /// Moments that one can jump to, in their order.
+    /// All marks, in order of time.
     pub(crate) fn marks(&self) -> Vec<Mark> {
         let kind = |event: &EventKind| match event {
             EventKind::Action(Action::Type { .. }) => Some(MarkKind::Command),
@@ -117,17 +118,17 @@ impl Lab {
         marks
     }
 
-    /// When the next decision comes that is known, because time has run through it before.
+    /// The time of the next known decision: time has run past it before a rewind.
     pub(crate) fn next_decision(&self) -> Option<u64> {
         let now = self.now();
         self.decisions.marks.iter().map(|mark| mark.at).find(|at| *at > now)
     }
 
-    /// Reads what Sentinels decided since the last time; true if there was anything.
+    /// Reads the decisions since the last call; true if there were any.
     pub(crate) fn note_decisions(&mut self) -> bool {
         let (since, now) = (self.decisions.until, self.now());
         if now < since {
-            // What lies ahead is known from the first time that it was seen.
+            // After a rewind, the decisions ahead are known already.
             return false;
         }
         let mut found = Vec::new();
@@ -138,7 +139,7 @@ impl Lab {
             }
         }
         self.note_cluster(since, &mut found);
-        // Of the last moment some of the events had been read.
+        // Some events of the last moment had been read.
         found.retain(|mark| !self.decisions.marks.contains(mark));
         let any = !found.is_empty();
         let decisions = &mut self.decisions;
@@ -150,7 +151,7 @@ impl Lab {
         any
     }
 
-    /// Reads what the nodes of a cluster decided, and what has changed in what they hold.
+    /// Reads the decisions of cluster nodes, and changes in reachability and slot owners.
     fn note_cluster(&mut self, since: u64, found: &mut Vec<Mark>) {
         let members = self.members();
         if members.is_empty() {
@@ -188,7 +189,7 @@ impl Lab {
         self.decisions.owned = owned;
     }
 
-    /// What was to come after this moment will not, or not in the same way.
+    /// Forgets the decisions after this moment, since an action changes the future.
     pub(crate) fn forget_decisions_ahead(&mut self) {
         let now = self.now();
         self.decisions.marks.retain(|mark| mark.at <= now);

@@ -1,4 +1,4 @@
-//! Messages on their way, and what each link has carried.
+//! Messages in flight, and how many each link has carried.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::i18n::Locale;
 use crate::lab::Lab;
 use crate::units::BodyId;
 
-/// A message on its way.
+/// A message in flight.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Flight {
-    /// Its number.
+    /// Its id in the World.
     pub id: MessageId,
     /// The body that sent it.
     pub from: BodyId,
@@ -25,41 +25,41 @@ pub(crate) struct Flight {
     pub to: BodyId,
     /// When it was sent, in nanoseconds.
     pub sent: u64,
-    /// What its connection carries.
+    /// The protocol of its connection.
     pub protocol: Protocol,
-    /// What it is.
+    /// Its kind.
     pub kind: FlightKind,
-    /// How it fares.
-    pub fare: Fare,
-    /// What it carries.
+    /// Its state.
+    pub state: FlightState,
+    /// Its bytes.
     pub bytes: Arc<[u8]>,
 }
 
-/// How a message fares. Times are in nanoseconds.
+/// The state of a message in flight. Times are in nanoseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Fare {
-    /// Under way.
+pub(crate) enum FlightState {
+    /// On its way.
     Flying {
-        /// Since when.
+        /// When it was sent.
         begun: u64,
         /// When it arrives.
         due: u64,
     },
-    /// Lost on the way, and the sender does not know yet.
+    /// Lost on the way; the sender has not noticed yet.
     Lost {
-        /// When it set out.
+        /// When it was sent.
         begun: u64,
-        /// How long its way would have been.
+        /// How long it would have taken.
         latency: u64,
     },
-    /// There, but one before it is not.
+    /// Arrived, but waiting for one before it that has not.
     Waiting,
     /// Held back by the person.
     Held,
 }
 
 impl Lab {
-    /// Messages between hosts, no more than so many.
+    /// Collects the messages in flight between hosts, at most `most`.
     pub(crate) fn flights(&self, most: usize, into: &mut Vec<Flight>) {
         let between_hosts = |message: &MessageView<'_>| message.hosts.0 != message.hosts.1;
         let messages = self.world().in_flight().filter(between_hosts).take(most);
@@ -75,7 +75,7 @@ impl Lab {
         }
     }
 
-    /// A message by its number, if it is still on its way.
+    /// A message by its id, if it is still in flight.
     pub(crate) fn flight(&self, id: MessageId) -> Option<Flight> {
         self.look_at(&self.world().message(id)?)
     }
@@ -89,17 +89,19 @@ impl Lab {
             spec.map_or(1, |spec| spec.latency.as_nanos() as u64)
         };
         let sent = message.sent.0;
-        let fare = match message.flight {
-            Fly::Flying { due } if message.tries == 0 => Fare::Flying { begun: sent, due: due.0 },
+        let state = match message.flight {
+            Fly::Flying { due } if message.tries == 0 => {
+                FlightState::Flying { begun: sent, due: due.0 }
+            }
             Fly::Flying { due } => {
-                Fare::Flying { begun: due.0.saturating_sub(latency()), due: due.0 }
+                FlightState::Flying { begun: due.0.saturating_sub(latency()), due: due.0 }
             }
             Fly::Lost { .. } => {
                 let begun = if message.tries == 0 { sent } else { 0 };
-                Fare::Lost { begun, latency: latency() }
+                FlightState::Lost { begun, latency: latency() }
             }
-            Fly::Waiting => Fare::Waiting,
-            Fly::Held { .. } => Fare::Held,
+            Fly::Waiting => FlightState::Waiting,
+            Fly::Held { .. } => FlightState::Held,
         };
         let protocol = Protocol::of(self.world(), message);
         let kind = protocol.kind_of(message.kind, message.from, message.bytes);
@@ -110,7 +112,7 @@ impl Lab {
             sent,
             protocol,
             kind,
-            fare,
+            state,
             bytes: message.bytes.clone(),
         })
     }
@@ -121,7 +123,7 @@ impl Lab {
         let gossips = self.gossips();
         let apart = world.links().iter().filter_map(|link| {
             let (from, to) = (self.alone(link.from)?, self.alone(link.to)?);
-            // What goes over thousands of links lets none of them glow.
+            // Gossip in a large cluster uses thousands of links: none of them glows.
             if gossips(from) && gossips(to) {
                 return None;
             }
@@ -136,7 +138,7 @@ impl Lab {
             let unit = self.units().of_host(host).and_then(|unit| self.units().get(unit));
             unit.is_some_and(|unit| unit.shares)
         };
-        // Of bodies that share a host only the connections tell which of them talks.
+        // For bodies that share a host, only connections show which of them sent something.
         const MESSAGE: u64 = 64;
         for conn in world.conns().filter(|c| shares(c.ends[0].host) || shares(c.ends[1].host)) {
             let body = |end: usize| self.body_of(conn.ends[end].proc, conn.ends[end].host);
@@ -148,7 +150,7 @@ impl Lab {
         carried
     }
 
-    /// What a message is, in a few characters.
+    /// The label of a message: a few characters.
     pub(crate) fn label(&self, flight: &Flight) -> String {
         if flight.kind == FlightKind::Transport {
             let kind = self.world().message(flight.id).map(|message| message.kind);
@@ -164,7 +166,7 @@ impl Lab {
         flight.protocol.label(flight.kind, &flight.bytes, &|id| self.node_name(flight, id))
     }
 
-    /// What a message says, line by line.
+    /// The decoded text of a message, line by line.
     pub(crate) fn decoded(&self, flight: &Flight, locale: Locale) -> String {
         if flight.protocol == Protocol::Bus {
             let name = |id| self.node_name(flight, id);
@@ -192,15 +194,15 @@ impl Lab {
         text
     }
 
-    /// What the sender's clock showed when it sent a message, in seconds since 1970.
+    /// The sender's clock when it sent a message, as Unix time in seconds.
     fn sent_at(&self, flight: &Flight) -> u64 {
         let host = self.units().get(flight.from).and_then(|unit| self.world().host(unit.host));
         let wall = host.map_or(0, |host| host.wall.as_millis());
         wall.saturating_sub(self.now().saturating_sub(flight.sent) / 1_000_000) / 1_000
     }
 
-    /// What the map calls a node of a cluster that a message names: as far as an end of the message
-    /// knows where it is.
+    /// The name on the map of a cluster node that a message mentions, if a node at either end of
+    /// the message knows its address.
     fn node_name(&self, flight: &Flight, id: NodeId) -> Option<String> {
         let ends = [flight.from, flight.to].into_iter();
         let found = ends.filter_map(|end| {
@@ -214,13 +216,13 @@ impl Lab {
         Some(self.units().name(found.into_iter().next()?).to_owned())
     }
 
-    /// Whether a message is still on its way.
+    /// Whether a message is still in flight.
     pub(crate) fn is_in_flight(&self, id: MessageId) -> bool {
         self.world().message(id).is_some()
     }
 }
 
-/// What a hello message says of its Sentinel and of a master.
+/// The text of a Sentinel's hello message.
 fn tell_hello(hello: &Hello, locale: Locale) -> String {
     let Hello { host, port, epoch, master, master_host, master_port, config_epoch, .. } = hello;
     let values = [
@@ -233,7 +235,7 @@ fn tell_hello(hello: &Hello, locale: Locale) -> String {
     locale.fill(words::HELLO, &values)
 }
 
-/// What an invalidation asks of the client that gets it.
+/// The text of an invalidation message (client-side caching).
 fn tell_pushed(pushed: &Pushed, locale: Locale) -> Option<String> {
     match pushed {
         Pushed::Invalidated(Some(keys)) => {

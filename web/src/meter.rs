@@ -1,4 +1,4 @@
-//! How busy bodies are: messages a second of virtual time, over the last second or less.
+//! The message rate of bodies: messages per second of virtual time, over the last second or less.
 
 use std::collections::VecDeque;
 
@@ -6,45 +6,47 @@ use limpid_core::sorted::SortedMap;
 
 use crate::units::BodyId;
 
-/// The span over which is averaged, in nanoseconds.
+/// The span of the average, in nanoseconds.
 const SPAN: u64 = 1_000_000_000;
-/// Shorter spans say nothing yet.
-const LEAST: u64 = 100_000_000;
-/// Looks that are remembered.
-const LOOKS: usize = 32;
+/// The shortest span from which a rate is computed, in nanoseconds.
+const MIN_SPAN: u64 = 100_000_000;
+/// The number of samples per span.
+const SAMPLES: usize = 32;
 
-/// Counts of messages at some moments.
+/// Samples of message counts.
 #[derive(Default)]
 pub(crate) struct Meter {
-    looks: VecDeque<(u64, SortedMap<BodyId, u64>)>,
+    samples: VecDeque<(u64, SortedMap<BodyId, u64>)>,
 }
 
 impl Meter {
-    /// Whether it is time for another look, at `now` nanoseconds.
+    /// Whether another sample is due, at `now` nanoseconds.
     pub(crate) fn is_due(&mut self, now: u64) -> bool {
-        // Going back in time, later looks are about another future.
-        while self.looks.back().is_some_and(|(at, _)| *at > now) {
-            self.looks.pop_back();
+        // After a rewind, later samples belong to another future.
+        while self.samples.back().is_some_and(|(at, _)| *at > now) {
+            self.samples.pop_back();
         }
-        self.looks.back().is_none_or(|(at, _)| now >= at + SPAN / LOOKS as u64)
+        self.samples.back().is_none_or(|(at, _)| now >= at + SPAN / SAMPLES as u64)
     }
 
-    /// Takes another look: what each body has received so far.
-    pub(crate) fn look(&mut self, now: u64, counts: SortedMap<BodyId, u64>) {
-        self.looks.push_back((now, counts));
-        while self.looks.front().is_some_and(|(at, _)| at + SPAN < now) && self.looks.len() > 2 {
-            self.looks.pop_front();
+    /// Adds a sample: how many messages each body has received so far.
+    pub(crate) fn sample(&mut self, now: u64, counts: SortedMap<BodyId, u64>) {
+        self.samples.push_back((now, counts));
+        while self.samples.front().is_some_and(|(at, _)| at + SPAN < now) && self.samples.len() > 2
+        {
+            self.samples.pop_front();
         }
     }
 
-    /// Messages a second that a body received lately; 0 before that can be told.
+    /// Messages per second that a body received lately; 0 until there are enough samples.
     pub(crate) fn rate(&self, body: BodyId) -> u64 {
-        let (Some((first, before)), Some((last, after))) = (self.looks.front(), self.looks.back())
+        let (Some((first, before)), Some((last, after))) =
+            (self.samples.front(), self.samples.back())
         else {
             return 0;
         };
         let span = last.saturating_sub(*first);
-        if span < LEAST {
+        if span < MIN_SPAN {
             return 0;
         }
         let count =

@@ -1,8 +1,8 @@
-//! The one handle that every component holds: the World, what the person has open, and who wants
-//! to be told when something changes.
+//! The handle that every component has: the World, the view state, and the listeners for changes.
 //!
-//! Components say with [`use_page`] what they show; only they are drawn again when it changes.
-//! What moves in every frame is not drawn by components at all, but by [`crate::flight`].
+//! Components subscribe to topics with [`use_page`], and are redrawn only when one of these
+//! changes. Messages in flight, which move in every frame, are painted by [`crate::flight`] without
+//! components.
 
 use core::cell::{Cell, Ref, RefCell, RefMut};
 use std::rc::Rc;
@@ -21,13 +21,13 @@ use crate::questions::{self, Question};
 use crate::routes::Routes;
 use crate::scene::Scene;
 use crate::share::{CORE, Shared, Trouble};
-use crate::terminal::desk::Desk;
+use crate::terminal::tabs::Terminals;
 use crate::units::BodyId;
 use crate::whole;
 
 pub(crate) use crate::view::{Camera, Pane, Side, Target, View};
 
-/// Something that components show.
+/// A topic that components subscribe to: a part of the state that they show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Topic {
     /// Language and theme.
@@ -38,13 +38,13 @@ pub(crate) enum Topic {
     Open,
     /// The part of the map that is seen.
     Camera,
-    /// The present moment, playing or not, speed.
+    /// The present moment, whether time runs, the speed.
     Time,
     /// The list of events.
     Events,
-    /// What terminals show.
+    /// The contents of terminals.
     Terminals,
-    /// What the inspector and the table show, about ten times a second.
+    /// The contents of the inspector and the table, about ten times a second.
     Panels,
     /// The figures of the frame.
     Frame,
@@ -52,21 +52,21 @@ pub(crate) enum Topic {
 
 const TOPICS: usize = Topic::Frame as usize + 1;
 
-/// A component that is told of changes, by a number of its own.
+/// The listener of a component, with its id.
 type Listener = (u64, Callback<()>);
 
-/// The handle.
+/// The handle of the page.
 #[derive(Clone)]
 pub(crate) struct Page(Rc<Inner>);
 
 struct Inner {
     lab: RefCell<Lab>,
     view: RefCell<View>,
-    desk: RefCell<Desk>,
+    terminals: RefCell<Terminals>,
     listeners: [RefCell<Vec<Listener>>; TOPICS],
     next_listener: Cell<u64>,
-    /// How often everything has been drawn again at once.
-    showings: Cell<u64>,
+    /// How often all components have been redrawn at once.
+    redraws: Cell<u64>,
 }
 
 impl PartialEq for Page {
@@ -76,23 +76,23 @@ impl PartialEq for Page {
 }
 
 impl Page {
-    /// A page that shows a World.
+    /// Creates a page that shows a World.
     pub(crate) fn new(lab: Lab) -> Self {
         let view = View::new(lab.topology().speed());
         let page = Page(Rc::new(Inner {
-            desk: RefCell::new(Desk::new(&lab)),
+            terminals: RefCell::new(Terminals::new(&lab)),
             lab: RefCell::new(lab),
             view: RefCell::new(view),
             listeners: Default::default(),
             next_listener: Cell::new(0),
-            showings: Cell::default(),
+            redraws: Cell::default(),
         }));
         page.refresh_scene();
         page.warn_of_difference();
         page
     }
 
-    /// The page that the address asks for: a shared session, a topology by its name, or the usual.
+    /// Creates the page for the address: a shared session, a topology by its name, or the default.
     pub(crate) fn from_address() -> Self {
         let fragment = gloo::utils::window().location().hash().unwrap_or_default();
         let Some((shared, trouble)) = Shared::decode(fragment.trim_start_matches('#')) else {
@@ -108,13 +108,13 @@ impl Page {
             None => Lab::follow(shared),
             Some(_) => Lab::fresh(shared.topology),
         });
-        // A shared moment is to be looked at first.
+        // A shared session is paused at its moment.
         page.play(trouble.is_some());
         page.warn_of(trouble.as_ref());
         page
     }
 
-    /// Says what is wrong with a link or a saved session.
+    /// Shows a warning about a link or a saved session.
     pub(crate) fn warn_of(&self, trouble: Option<&Trouble>) {
         match trouble {
             Some(Trouble::Version(version)) => {
@@ -125,7 +125,7 @@ impl Page {
         }
     }
 
-    /// Says so if another core made the session.
+    /// Shows a warning if another version of the core made the session.
     fn warn_of_difference(&self) {
         let made = self.lab().difference().map(|difference| difference.core.clone());
         if let Some(made) = made {
@@ -133,43 +133,43 @@ impl Page {
         }
     }
 
-    /// The World, to look at.
+    /// Borrows the World.
     pub(crate) fn lab(&self) -> Ref<'_, Lab> {
         self.0.lab.borrow()
     }
 
-    /// The World, to act on.
+    /// Borrows the World mutably.
     pub(crate) fn lab_mut(&self) -> RefMut<'_, Lab> {
         self.0.lab.borrow_mut()
     }
 
-    /// What the person sees.
+    /// Borrows the view state.
     pub(crate) fn view(&self) -> Ref<'_, View> {
         self.0.view.borrow()
     }
 
-    /// The terminals.
-    pub(crate) fn desk(&self) -> Ref<'_, Desk> {
-        self.0.desk.borrow()
+    /// Borrows the terminals.
+    pub(crate) fn terminals(&self) -> Ref<'_, Terminals> {
+        self.0.terminals.borrow()
     }
 
     /// Changes the terminals, and redraws the components that show them.
-    pub(crate) fn change_desk<R>(&self, change: impl FnOnce(&mut Desk) -> R) -> R {
-        let result = change(&mut self.0.desk.borrow_mut());
-        self.tell(Topic::Terminals);
+    pub(crate) fn change_terminals<R>(&self, change: impl FnOnce(&mut Terminals) -> R) -> R {
+        let result = change(&mut self.0.terminals.borrow_mut());
+        self.notify(Topic::Terminals);
         result
     }
 
-    /// What the person sees, to be changed without anybody being told.
+    /// Borrows the view state mutably; changes do not redraw anything.
     #[cfg(feature = "whole")]
     pub(crate) fn view_mut(&self) -> RefMut<'_, View> {
         self.0.view.borrow_mut()
     }
 
-    /// Changes the view, and redraws the components that show it.
+    /// Changes the view state, and redraws the components that subscribed to the topic.
     pub(crate) fn change<R>(&self, topic: Topic, change: impl FnOnce(&mut View) -> R) -> R {
         let result = change(&mut self.0.view.borrow_mut());
-        self.tell(topic);
+        self.notify(topic);
         result
     }
 
@@ -189,8 +189,8 @@ impl Page {
     }
 
     /// Redraws the components that subscribed to a topic.
-    pub(crate) fn tell(&self, topic: Topic) {
-        // A listener only puts its component on the list to be drawn, so nothing changes here.
+    pub(crate) fn notify(&self, topic: Topic) {
+        // A listener only schedules a redraw, so no listener is added or removed here.
         for (_, listener) in self.0.listeners[topic as usize].borrow().iter() {
             listener.emit(());
         }
@@ -210,7 +210,7 @@ impl Page {
         }
     }
 
-    /// Reads the scene off the World again and, if it changed, redraws the map.
+    /// Builds the scene again from the World and, if it changed, redraws the map.
     pub(crate) fn refresh_scene(&self) {
         let mut scene = self.lab().scene();
         let mut view = self.0.view.borrow_mut();
@@ -219,7 +219,8 @@ impl Page {
             return;
         }
         let ids = |scene: &Scene| scene.bodies.iter().map(|body| body.id).collect::<Vec<_>>();
-        let moved = ids(&scene) != ids(&view.scene) || scene.seats() != view.scene.seats();
+        let moved =
+            ids(&scene) != ids(&view.scene) || scene.layout_nodes() != view.scene.layout_nodes();
         view.scene = Rc::new(scene);
         let scene = Rc::clone(&view.scene);
         view.selected.retain(|&body| scene.body(body).is_some());
@@ -234,28 +235,28 @@ impl Page {
         if moved {
             self.arrange();
         }
-        self.tell(Topic::Scene);
+        self.notify(Topic::Scene);
     }
 
-    /// Gives the bodies their places, for the room that there is.
+    /// Lays out the bodies for the size of the stage.
     fn arrange(&self) {
         let layout = self.lab().topology().layout();
         let mut view = self.0.view.borrow_mut();
-        let seats = view.scene.seats();
+        let nodes = view.scene.layout_nodes();
         let room = Room::of(view.stage.0, view.stage.1);
-        let places = layout::place(layout, &seats, room);
+        let places = layout::place(layout, &nodes, room);
         if !view.camera_held && view.stage.0 > 0.0 {
-            view.camera = Camera::fit(layout::bounds(&seats, &places), view.stage);
+            view.camera = Camera::fit(layout::bounds(&nodes, &places), view.stage);
         }
         view.routes = Rc::new(Routes::of(&view.scene, &places));
         let ids = view.scene.bodies.iter().map(|body| body.id);
         view.places = Rc::new(ids.zip(places).collect());
         drop(view);
-        self.tell(Topic::Camera);
-        self.tell(Topic::Scene);
+        self.notify(Topic::Camera);
+        self.notify(Topic::Scene);
     }
 
-    /// The stage has another size.
+    /// Takes a new size of the stage.
     pub(crate) fn resized(&self, size: (f64, f64)) {
         if size.0 < 1.0 || size == self.view().stage {
             return;
@@ -295,7 +296,7 @@ impl Page {
     /// Opens a session.
     pub(crate) fn open_lab(&self, lab: Lab) {
         let speed = lab.topology().speed();
-        *self.0.desk.borrow_mut() = Desk::new(&lab);
+        *self.0.terminals.borrow_mut() = Terminals::new(&lab);
         *self.lab_mut() = lab;
         self.change(Topic::Time, |view| {
             view.speed = view.embedding.speed(speed);
@@ -313,13 +314,13 @@ impl Page {
         });
         self.refresh_scene();
         self.arrange();
-        self.tell_all();
+        self.notify_all();
         self.warn_of_difference();
     }
 
-    /// Does things to the World now. In the past it first asks what shall become of the future.
+    /// Carries out actions now. In the past it first asks what to do with the known future.
     pub(crate) fn act(&self, actions: Vec<Action>) {
-        // A terminal has the size that it is shown in.
+        // A new terminal gets the size in which it is shown.
         let is_size = |action: &Action| matches!(action, Action::Resize { .. });
         if !actions.iter().all(is_size) && self.refuses() {
             return;
@@ -327,27 +328,27 @@ impl Page {
         if actions.iter().any(whole::needed_for) {
             return whole::act(self, actions);
         }
-        if self.lab().is_past() && !self.view().embedding.by_host {
+        if self.lab().is_past() && !self.view().embedding.by_embedder {
             self.ask_about_future(actions);
         } else {
             self.carry_out(actions, Future::Discard);
         }
     }
 
-    /// Does something for the page around this one: it may also act where a person may only look,
-    /// and what was known of the future is discarded without a question.
-    pub(crate) fn as_host<R>(&self, act: impl FnOnce(&Page) -> R) -> R {
-        self.0.view.borrow_mut().embedding.by_host = true;
+    /// Does something on behalf of the embedding page: it may act on a read-only page, too, and the
+    /// known future is discarded without a question.
+    pub(crate) fn as_embedder<R>(&self, act: impl FnOnce(&Page) -> R) -> R {
+        self.0.view.borrow_mut().embedding.by_embedder = true;
         let result = act(self);
-        self.0.view.borrow_mut().embedding.by_host = false;
+        self.0.view.borrow_mut().embedding.by_embedder = false;
         result
     }
 
-    /// Says so if a person may only look here.
+    /// Whether the page is read-only. If so, tells the person.
     fn refuses(&self) -> bool {
         let refuses = {
             let view = self.view();
-            view.embedding.read_only && !view.embedding.by_host
+            view.embedding.read_only && !view.embedding.by_embedder
         };
         if refuses {
             embed::refuse(self);
@@ -355,7 +356,7 @@ impl Page {
         refuses
     }
 
-    /// Does one thing, and says why if it cannot be done.
+    /// Carries out one action now. The error says why it cannot be done.
     pub(crate) fn try_act(&self, action: Action) -> Result<(), ActionError> {
         if self.refuses() {
             return Ok(());
@@ -364,7 +365,7 @@ impl Page {
             whole::act(self, vec![action]);
             return Ok(());
         }
-        if self.lab().is_past() && !self.view().embedding.by_host {
+        if self.lab().is_past() && !self.view().embedding.by_embedder {
             self.ask_about_future(vec![action]);
             return Ok(());
         }
@@ -381,7 +382,7 @@ impl Page {
         });
     }
 
-    /// Decides what shall become of the future, and does what waited for it.
+    /// Takes the decision about the known future, and carries out the pending actions.
     pub(crate) fn decide(&self, keep: bool) {
         let future = if keep { Future::Keep } else { Future::Discard };
         if let Some(actions) = self.change(Topic::Open, |view| view.pending.take()) {
@@ -392,7 +393,7 @@ impl Page {
 
     fn carry_out(&self, actions: Vec<Action>, future: Future) {
         for action in actions {
-            // The first one decides about the future; afterwards there is none.
+            // The first action keeps or discards the known future; for the others there is none.
             let result = self.lab_mut().act(action, future);
             if let Err(error) = result {
                 let why = refusal(self.locale(), &error);
@@ -403,7 +404,7 @@ impl Page {
         self.look_again();
     }
 
-    /// Takes the last action back; says which it was.
+    /// Undoes the last action; returns its text.
     pub(crate) fn undo(&self) -> Option<String> {
         if self.refuses() {
             return None;
@@ -413,33 +414,33 @@ impl Page {
         undone
     }
 
-    /// Goes to the timeline that was left last.
+    /// Switches to the branch that was left last.
     pub(crate) fn switch_branch(&self) {
         self.play(false);
         self.lab_mut().switch_branch();
         self.look_again();
     }
 
-    /// One event forward or back.
+    /// Steps one event forward or back.
     pub(crate) fn step(&self, forward: bool) {
         self.lab_mut().step(forward);
         self.look_again();
     }
 
-    /// To the next event of a sort.
+    /// Steps to the next event of a kind.
     pub(crate) fn step_to(&self, step: Step) {
         self.lab_mut().step_to(step);
         self.look_again();
     }
 
-    /// The World is another one: everything that shows it looks again.
+    /// Redraws everything after the World has jumped or was replaced.
     fn look_again(&self) {
         self.refresh_scene();
         crate::map::card::refresh(self);
         #[cfg(feature = "whole")]
         crate::lesson::look(self);
-        self.tell_all();
-        embed::tell(self);
+        self.notify_all();
+        embed::notify(self);
     }
 
     /// Goes to a moment.
@@ -449,32 +450,32 @@ impl Page {
         self.look_again();
     }
 
-    /// Lets time run or stand still.
+    /// Starts or pauses time.
     pub(crate) fn play(&self, on: bool) {
         self.change(Topic::Time, |view| view.playing = on);
-        self.tell(Topic::Terminals);
-        embed::tell(self);
+        self.notify(Topic::Terminals);
+        embed::notify(self);
     }
 
-    /// Where the pointer is; only the painter asks.
+    /// Takes the position of the pointer, which only the painter reads.
     pub(crate) fn point(&self, at: Option<Point>) {
         self.0.view.borrow_mut().pointer = at;
     }
 
-    /// Says a word to the person.
+    /// Shows a toast.
     pub(crate) fn toast(&self, text: String) {
         self.change(Topic::Open, |view| view.toast = Some(text));
     }
 
-    /// Opens the inspector on a body. Time goes on: the inspector shows what the body does.
+    /// Opens the inspector on a body. Time keeps running, so that the inspector shows changes.
     pub(crate) fn inspect(&self, body: BodyId) {
         self.change(Topic::Open, |view| {
             view.side = Side::Node(body);
             view.menu = None;
             view.pane = Pane::Inspector;
         });
-        self.tell(Topic::Time);
-        self.tell(Topic::Panels);
+        self.notify(Topic::Time);
+        self.notify(Topic::Panels);
     }
 
     /// Opens the inspector on the files of a body's host, or on one of them.
@@ -486,7 +487,7 @@ impl Page {
         self.inspect(body);
     }
 
-    /// Shows something in the panel at the side, or closes that.
+    /// Opens or closes the side panel.
     pub(crate) fn show_side(&self, side: Side) {
         let is_open = side != Side::Closed;
         self.change(Topic::Open, |view| {
@@ -494,17 +495,17 @@ impl Page {
             view.menu = None;
             view.pane = if is_open { Pane::Inspector } else { Pane::Map };
         });
-        self.tell(Topic::Panels);
+        self.notify(Topic::Panels);
     }
 
-    /// Closes what the panel at the side shows; a lesson that it hid is seen again.
+    /// Closes what the side panel shows; a lesson behind it appears again.
     pub(crate) fn close_side(&self) {
         let behind = self.view().side_behind();
         self.change(Topic::Open, |view| {
             view.side = behind;
             view.pane = if behind == Side::Closed { Pane::Map } else { Pane::Inspector };
         });
-        self.tell(Topic::Panels);
+        self.notify(Topic::Panels);
     }
 
     /// Opens or closes the ledger of writes.
@@ -515,7 +516,7 @@ impl Page {
         }
     }
 
-    /// Sets language or theme, now and for the next time.
+    /// Sets language or theme, and saves the choice.
     pub(crate) fn prefer(&self, change: impl FnOnce(&mut Prefs)) {
         self.prefer_for_now(change);
         self.view().prefs.save();
@@ -528,25 +529,25 @@ impl Page {
             view.prefs
         });
         prefs.apply();
-        self.tell_all();
+        self.notify_all();
     }
 
-    /// A number that changes when everything has been drawn again at once: what was seen before
-    /// is no measure of what is new any more.
-    pub(crate) fn showings(&self) -> u64 {
-        self.0.showings.get()
+    /// How often all components have been redrawn at once, as after a jump in time. When it
+    /// changes, earlier counts cannot be compared with new ones.
+    pub(crate) fn redraws(&self) -> u64 {
+        self.0.redraws.get()
     }
 
-    fn tell_all(&self) {
-        self.0.showings.set(self.showings() + 1);
+    fn notify_all(&self) {
+        self.0.redraws.set(self.redraws() + 1);
         use Topic::{Camera, Events, Frame, Open, Panels, Prefs, Scene, Terminals, Time};
         for topic in [Prefs, Scene, Open, Camera, Time, Events, Terminals, Panels, Frame] {
-            self.tell(topic);
+            self.notify(topic);
         }
     }
 }
 
-/// The page around a component, which is drawn again whenever one of the topics changes.
+/// The hook that gives a component the page, and redraws it when one of the topics changes.
 #[hook]
 pub(crate) fn use_page(topics: &'static [Topic]) -> Page {
     let page = use_context::<Page>().expect("components live inside a page");

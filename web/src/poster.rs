@@ -1,8 +1,7 @@
-//! Posters: the map of a scenario at its first moment, as an SVG of its own.
+//! Posters: the map of a scenario at its first moment, as a self-contained SVG.
 //!
-//! An embedded lab shows its poster until a person wants to use it. The [`Picture`] is that of the
-//! page's summaries; a poster adds those of the page's styles that it needs. `cargo xtask web` writes
-//! them.
+//! An embedded lab shows its poster until a person starts it. The [`Picture`] is the one of lesson
+//! summaries; a poster adds the page's styles that it needs. `cargo xtask web` writes the files.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -58,7 +57,7 @@ fn draw(topology: Topology, locale: Locale) -> String {
     )
 }
 
-/// Writes the elements of a picture as text.
+/// Serializes the elements of a picture.
 fn markup(node: &VNode, out: &mut String) {
     match node {
         VNode::VTag(tag) => {
@@ -84,7 +83,8 @@ fn text(words: &str) -> String {
     words.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
-/// The colours of both themes, and those rules of the map whose classes are all in the markup.
+/// The CSS of a poster: the colours of both themes, and the rules whose classes are all in the
+/// markup.
 fn styles(body: &str) -> String {
     let classes: BTreeSet<&str> = body
         .split("class=\"")
@@ -100,7 +100,7 @@ fn styles(body: &str) -> String {
     let mut out = format!(":root{{{}", between(":root {", "/* The same once more"));
     out.push_str("svg{font:14px/1.5 var(--sans)}");
     for line in between("/* Stage", "\n.foot {").lines() {
-        // A rule is a line, or several in one.
+        // A line has one rule or several.
         for rule in line.split_inclusive('}') {
             let selector = rule.split('{').next().unwrap_or_default();
             if rule.ends_with('}') && selector.split(',').any(|one| suits(one, &classes)) {
@@ -111,7 +111,7 @@ fn styles(body: &str) -> String {
     out
 }
 
-/// Whether a selector can find something among elements with these classes.
+/// Whether a selector may match elements that have these classes.
 fn suits(selector: &str, classes: &BTreeSet<&str>) -> bool {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let mut names = selector.split('.').skip(1).map(|rest| rest.split(|c| !is_name(c)).next());

@@ -1,9 +1,9 @@
-//! What a person prefers: language and theme, from the address, what was saved, or the browser.
+//! The person's preferences, language and theme: from the address, from storage, or the browser's.
 
 use crate::i18n::Locale;
 use crate::storage;
 
-/// Light, dark, or as the system is.
+/// The colour theme.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Theme {
     /// As the system is.
@@ -41,7 +41,8 @@ impl Prefs {
     const LOCALE: &str = "limpid.locale";
     const THEME: &str = "limpid.theme";
 
-    /// The parameters of the address first, then the saved choice, then the browser's languages.
+    /// Reads the preferences: the address's parameters first, then the saved choice, then the
+    /// browser's languages.
     pub(crate) fn load() -> Self {
         let locale = parameter("locale")
             .or_else(|| storage::get(Self::LOCALE))
@@ -55,13 +56,13 @@ impl Prefs {
         Prefs { locale, theme }
     }
 
-    /// Remembers a choice; without storage in the browser it is forgotten.
+    /// Saves the preferences in the browser's storage, if it has any.
     pub(crate) fn save(self) {
         storage::set(Self::LOCALE, self.locale.tag());
         storage::set(Self::THEME, self.theme.name());
     }
 
-    /// Tells the document: its language, and the theme for the styles.
+    /// Sets the document's language, and the theme for the styles.
     pub(crate) fn apply(self) {
         let Some(root) = gloo::utils::document().document_element() else { return };
         let _ = root.set_attribute("lang", self.locale.tag());
@@ -71,7 +72,7 @@ impl Prefs {
         };
     }
 
-    /// Whether the page is dark now.
+    /// Whether the page is shown dark now.
     pub(crate) fn is_dark(self) -> bool {
         match self.theme {
             Theme::Dark => true,
@@ -81,7 +82,7 @@ impl Prefs {
     }
 }
 
-/// A parameter of the page's address.
+/// A query parameter of the page's address.
 pub(crate) fn parameter(name: &str) -> Option<String> {
     let query = gloo::utils::window().location().search().ok()?;
     web_sys::UrlSearchParams::new_with_str(&query).ok()?.get(name)

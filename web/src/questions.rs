@@ -1,7 +1,7 @@
-//! The sandbox by question: what one may wonder about, and the World in which it can be seen.
+//! Questions of the sandbox: each opens a World in which its answer can be seen.
 //!
-//! A question opens a topology, does something to it, and says on a card what to watch for and what
-//! to try next. What it does stands in the session like everything else, so it can be shared and
+//! A question opens a topology, carries out actions, and says on a card what to watch for and what
+//! to try next. Its actions are part of the session like all others, so it can be shared and
 //! rewound.
 
 use core::time::Duration;
@@ -25,11 +25,12 @@ pub(crate) struct Question {
     pub asks: Text,
     /// The topology that it opens.
     topology: &'static str,
-    /// What is done to it, as it would be typed.
+    /// The actions, as they would be typed.
     does: &'static [&'static str],
-    /// Virtual milliseconds in a second at which the answer comes soon, if the topology's own are too few.
+    /// The speed in virtual milliseconds per second, if the topology's own is too slow for the
+    /// answer.
     speed: Option<u64>,
-    /// What to watch for and what to try.
+    /// The text of the card: what to watch for and what to try.
     watch: Text,
 }
 
@@ -45,17 +46,17 @@ impl Question {
         QUESTIONS.iter().find(|question| question.name == name)
     }
 
-    /// The question that the address asks.
+    /// The question that the address names.
     pub(crate) fn of_address() -> Option<&'static Question> {
         Self::named(&crate::prefs::parameter("question")?)
     }
 
-    /// What it opens.
+    /// The topology that it opens.
     pub(crate) fn topology(&self) -> Topology {
         Topology::named(self.topology).unwrap_or(Topology::USUAL)
     }
 
-    /// The speed at which its answer comes soon, if that is not the topology's own.
+    /// Its speed, if that is not the topology's own.
     fn speed(&self) -> Option<Speed> {
         Some(Speed::nearest(Duration::from_millis(self.speed?)))
     }
@@ -65,7 +66,7 @@ impl Question {
     }
 }
 
-/// Opens a question's World and says what to watch for.
+/// Opens a question's World and shows its card.
 pub(crate) fn ask(page: &Page, question: &'static Question) {
     if question.topology().needs_whole() {
         return whole::ask(page, question.name);
@@ -80,7 +81,7 @@ pub(crate) fn ask(page: &Page, question: &'static Question) {
     page.change(Topic::Open, |view| view.asked = Some(question));
 }
 
-/// What is said of the question that was asked.
+/// The card of the question that was asked.
 pub(crate) fn card() -> Html {
     live(&[Topic::Prefs, Topic::Open], |page| {
         let Some(question) = page.view().asked else { return Html::default() };

@@ -1,4 +1,4 @@
-//! Replication as the servers themselves see it, and the shard that each belongs to.
+//! Replication as the servers themselves report it, and the shard that each belongs to.
 
 use limpid_core::server::ReplicationView;
 use limpid_core::sorted::SortedMap;
@@ -52,7 +52,7 @@ impl Lab {
     /// The shard that a body belongs to: that of the primary at the end of its chain.
     pub(crate) fn shard(&self, body: BodyId) -> usize {
         let mut at = body;
-        // A ring of replicas has no end.
+        // A ring of replicas has no primary at its end, so the steps are counted.
         for _ in 0..8 {
             let up = self.replication(at).and_then(|view| self.primary_of(&view));
             match up {

@@ -1,4 +1,4 @@
-//! The courses of a scene's links on the map, by the bodies at their ends.
+//! The routes of a scene's links on the map.
 
 use limpid_core::sorted::{SortedMap, SortedSet};
 
@@ -6,18 +6,18 @@ use crate::layout::{self, Bend, Course, Point};
 use crate::scene::Scene;
 use crate::units::BodyId;
 
-/// How far each link of a scene bends, so that it runs through no body but those at its ends.
+/// The bend of each link of a scene, chosen so that it crosses no body but those at its ends.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Routes(SortedMap<(BodyId, BodyId), Bend>);
 
 impl Routes {
-    /// The routes of a scene whose bodies lie at these places, in their order.
+    /// Computes the routes of a scene; `places` are the positions of its bodies, in their order.
     pub(crate) fn of(scene: &Scene, places: &[Point]) -> Self {
         let index = |id: BodyId| scene.bodies.iter().position(|body| body.id == id);
-        let seats = scene.seats();
+        let nodes = scene.layout_nodes();
         let pairs = pairs(scene);
         let links = pairs.iter().filter_map(|&(a, b)| Some((index(a)?, index(b)?)));
-        let bends = layout::bends(&seats, places, links);
+        let bends = layout::bends(&nodes, places, links);
         let id = |index: usize| scene.bodies[index].id;
         Routes(bends.into_iter().map(|((a, b), bend)| ((id(a), id(b)), bend)).collect())
     }
@@ -27,7 +27,7 @@ impl Routes {
         pairs(scene).iter().eq(self.0.keys())
     }
 
-    /// The course between two bodies at these places. Where there is no link it is straight.
+    /// The course between two bodies. It is straight if there is no link.
     pub(crate) fn course(&self, a: (BodyId, Point), b: (BodyId, Point)) -> Course {
         let forth = self.0.get(&(a.0, b.0)).copied();
         let back = || self.0.get(&(b.0, a.0)).map(|bend| bend.back());
@@ -35,7 +35,7 @@ impl Routes {
     }
 }
 
-/// The bodies at the ends of a scene's links, and of its replication where no link is drawn.
+/// The pairs of bodies between which something is drawn: links, and replication without a link.
 fn pairs(scene: &Scene) -> SortedSet<(BodyId, BodyId)> {
     let links = scene.links.iter().map(|link| (link.a, link.b));
     let follows = scene.follows.iter().map(|follow| (follow.from, follow.to));
@@ -50,7 +50,7 @@ mod tests {
 
     use super::*;
     use crate::lab::{Lab, Topology};
-    use crate::layout::{Part, Room, Seat};
+    use crate::layout::{Node, Part, Room};
 
     /// Every topology, and the World of every lesson.
     fn stages() -> Vec<Topology> {
@@ -67,11 +67,11 @@ mod tests {
         stages
     }
 
-    /// Whether a link between two bodies may come about: by the scenario, by a terminal, or because a
-    /// server is made the replica of another, or watched.
-    fn may_be_linked(a: &Seat, b: &Seat) -> bool {
-        let serves = |seat: &Seat| matches!(seat.part, Part::Server | Part::Sentinel | Part::Proxy);
-        let asks = |seat: &Seat| matches!(seat.part, Part::Shell | Part::Sentinel | Part::Proxy);
+    /// Whether there may be a link between two bodies: by the scenario, by a terminal, or because a
+    /// server becomes the replica of another or is watched.
+    fn may_be_linked(a: &Node, b: &Node) -> bool {
+        let serves = |node: &Node| matches!(node.part, Part::Server | Part::Sentinel | Part::Proxy);
+        let asks = |node: &Node| matches!(node.part, Part::Shell | Part::Sentinel | Part::Proxy);
         let shared = a.machine.is_some() && a.machine == b.machine;
         let follows = a.part == Part::Server && b.part == Part::Server;
         !shared && (follows || asks(a) && serves(b) || asks(b) && serves(a))
@@ -79,45 +79,45 @@ mod tests {
 
     #[test]
     fn no_link_runs_through_a_body_in_any_topology_or_lesson() {
-        /// Among more bodies than this, those links count that the scenario has, and among more than
-        /// that, lines stay straight.
+        /// With more than `FEW` bodies, only the links of the scenario are checked; with more than
+        /// `CROWD`, none, since lines stay straight.
         const FEW: usize = 16;
         const CROWD: usize = 64;
         let mut through = Vec::new();
         for topology in stages() {
             let scene = Lab::open(topology, Lab::SEED).scene();
-            let seats = scene.seats();
-            if seats.len() > CROWD {
+            let nodes = scene.layout_nodes();
+            if nodes.len() > CROWD {
                 continue;
             }
-            let proxied = seats.iter().any(|seat| seat.part == Part::Proxy);
+            let proxied = nodes.iter().any(|node| node.part == Part::Proxy);
             let index = |id: BodyId| scene.bodies.iter().position(|body| body.id == id);
             let ends = |(a, b): (BodyId, BodyId)| Some((index(a)?, index(b)?));
             let mut links: Vec<(usize, usize)> =
                 pairs(&scene).iter().copied().filter_map(ends).collect();
-            for a in (0..seats.len()).filter(|_| seats.len() <= FEW) {
-                let others = (a + 1..seats.len()).filter(|b| may_be_linked(&seats[a], &seats[*b]));
+            for a in (0..nodes.len()).filter(|_| nodes.len() <= FEW) {
+                let others = (a + 1..nodes.len()).filter(|b| may_be_linked(&nodes[a], &nodes[*b]));
                 links.extend(others.map(|b| (a, b)));
             }
             for room in [Room::Wide, Room::Tall] {
-                let places = layout::place(topology.layout(), &seats, room);
-                // On a narrow screen a row of servers behind a proxy leaves no gap for a line from a
-                // terminal to the row behind it.
+                let places = layout::place(topology.layout(), &nodes, room);
+                // On a narrow screen a row of servers behind a proxy leaves no gap for a line from
+                // a terminal to the row behind it.
                 let hidden = |a: usize, b: usize| {
                     let behind = |a: usize, b: usize| {
-                        seats[a].part == Part::Shell && seats[b].home.is_some()
+                        nodes[a].part == Part::Shell && nodes[b].home.is_some()
                     };
                     proxied && room == Room::Tall && (behind(a, b) || behind(b, a))
                 };
                 let bends = layout::bends(
-                    &seats,
+                    &nodes,
                     &places,
                     links.iter().copied().filter(|&(a, b)| !hidden(a, b)),
                 );
                 for ((a, b), bend) in bends.iter() {
                     let course = Course::bent(places[*a], places[*b], *bend);
-                    let crossed = (0..seats.len()).filter(|other| other != a && other != b).filter(
-                        |&other| course.crosses(layout::area(&seats[other], places[other])),
+                    let crossed = (0..nodes.len()).filter(|other| other != a && other != b).filter(
+                        |&other| course.crosses(layout::area(&nodes[other], places[other])),
                     );
                     let name = |i: usize| scene.bodies[i].name.clone();
                     through.extend(crossed.map(|other| {

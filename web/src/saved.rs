@@ -1,7 +1,8 @@
-//! A session as a file: what a link holds, the place in a lesson, and what is open on the page.
+//! A session as a file: the content of a link, the progress in a lesson, and what is open on the
+//! page.
 //!
-//! The file is JSON. An embedding page gets the same text by `getState`, and the first program hands
-//! it to the whole one.
+//! The file is JSON. An embedding page gets the same text by `getState`, and the first program
+//! hands it over to the whole one.
 
 use core::time::Duration;
 
@@ -13,12 +14,12 @@ use crate::kinds::KINDS;
 use crate::lab::Lab;
 use crate::page::{Page, Pane, Side, Topic};
 use crate::share::Shared;
-use crate::terminal::desk::Desk;
+use crate::terminal::tabs::Terminals;
 use crate::whole;
 
-/// What tells such a file from others.
+/// The value of the field `limpid`, by which such a file is recognized.
 const KIND: &str = "session";
-/// The version of the form. Fields may come without a new one, since unknown ones are passed over.
+/// The version of the format. New fields need no new version, since unknown ones are ignored.
 const VERSION: u32 = 1;
 
 /// A session with everything around it.
@@ -28,7 +29,7 @@ pub(crate) struct Saved {
     version: u32,
     /// Seed, actions and moment, as the fragment of a link.
     pub session: String,
-    /// The place in a lesson.
+    /// The progress in a lesson.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lesson: Option<Place>,
     /// What is open.
@@ -36,14 +37,14 @@ pub(crate) struct Saved {
     pub layout: Arrangement,
 }
 
-/// The place in a lesson.
+/// The progress in a lesson.
 #[derive(Clone, Serialize, Deserialize, PartialEq, Debug)]
 pub(crate) struct Place {
     /// `chapter/lesson`.
     pub id: String,
-    /// The ids of its steps when this was written.
+    /// The ids of its steps when the file was written.
     pub steps: Vec<String>,
-    /// Which steps are done, and when: `limpid_core::lesson::Progress` as JSON.
+    /// The steps that are done, and when: `limpid_core::lesson::Progress` as JSON.
     pub progress: String,
 }
 
@@ -56,7 +57,7 @@ pub(crate) struct Arrangement {
     speed: u64,
     /// The pane of a narrow window.
     pane: String,
-    /// What the panel at the side shows: `ledger`, `lesson`, or nothing.
+    /// What the side panel shows: `ledger`, `lesson`, or nothing.
     side: String,
     /// The body that is inspected, and the tab.
     inspected: Option<(String, String)>,
@@ -64,9 +65,9 @@ pub(crate) struct Arrangement {
     key: Option<(usize, Vec<u8>)>,
     /// Names of bodies.
     selected: Vec<String>,
-    /// Whether the table stands in for the map.
+    /// Whether the table is shown in place of the map.
     table: bool,
-    /// The terminals, in their order, by their process; `None` for all that there are.
+    /// The open terminals in their order, by process; `None` for all that exist.
     terminals: Option<Vec<String>>,
     front: usize,
     beside: Option<usize>,
@@ -87,7 +88,7 @@ impl Default for Arrangement {
             terminals: None,
             front: 0,
             beside: None,
-            text_size: Desk::TEXT_SIZE,
+            text_size: Terminals::TEXT_SIZE,
         }
     }
 }
@@ -95,14 +96,14 @@ impl Default for Arrangement {
 /// Why a file cannot be opened.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Unreadable {
-    /// It is something else.
+    /// It is no session of Limpid.
     Other,
     /// A later version of the page made it.
     Later(u32),
 }
 
 impl Saved {
-    /// The session that the page shows.
+    /// Captures the session that the page shows.
     pub(crate) fn of(page: &Page) -> Self {
         Saved {
             limpid: KIND.to_owned(),
@@ -113,13 +114,13 @@ impl Saved {
         }
     }
 
-    /// As it stands in the file.
+    /// The text of the file.
     pub(crate) fn text(&self) -> String {
-        // Plain text and numbers: nothing that could not be written.
+        // Cannot fail: the value consists of text and numbers.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads a file.
+    /// Parses the text of a file.
     pub(crate) fn read(text: &str) -> Result<Self, Unreadable> {
         let saved: Saved = serde_json::from_str(text).map_err(|_| Unreadable::Other)?;
         match (saved.limpid.as_str(), saved.version) {
@@ -174,7 +175,7 @@ fn open_lesson(saved: Saved, page: &Page) {
 
 impl Arrangement {
     fn of(page: &Page) -> Self {
-        let (view, desk) = (page.view(), page.desk());
+        let (view, terminals) = (page.view(), page.terminals());
         let name = |body| view.scene.name(body).to_owned();
         let tab = view.tab.map_or_else(String::new, |tab| tab.id.to_owned());
         let side = match view.side {
@@ -191,15 +192,15 @@ impl Arrangement {
             key: view.key.clone(),
             selected: view.selected.iter().map(|&body| name(body)).collect(),
             table: view.table,
-            terminals: Some(desk.tabs.iter().map(|tab| tab.process.clone()).collect()),
-            front: desk.front,
-            beside: desk.beside,
-            text_size: desk.text_size,
+            terminals: Some(terminals.tabs.iter().map(|tab| tab.process.clone()).collect()),
+            front: terminals.front,
+            beside: terminals.beside,
+            text_size: terminals.text_size,
         }
     }
 
     /// Opens the same things on a page with the same session. What the session does not have is
-    /// passed over.
+    /// skipped.
     pub(crate) fn apply(&self, page: &Page) {
         let body = |name: &str| page.view().scene.named(name).map(|body| body.id);
         let selected: Vec<_> = self.selected.iter().filter_map(|name| body(name)).collect();
@@ -211,13 +212,13 @@ impl Arrangement {
             (None, _) => Side::Closed,
         };
         let tab = inspected.and_then(|(_, tab)| tab_of(tab));
-        page.change_desk(|desk| {
-            if let Some(terminals) = &self.terminals {
-                desk.keep(terminals);
+        page.change_terminals(|terminals| {
+            if let Some(processes) = &self.terminals {
+                terminals.keep(processes);
             }
-            desk.front = self.front.min(desk.tabs.len().saturating_sub(1));
-            desk.beside = self.beside.filter(|&index| index < desk.tabs.len());
-            desk.set_text_size(self.text_size);
+            terminals.front = self.front.min(terminals.tabs.len().saturating_sub(1));
+            terminals.beside = self.beside.filter(|&index| index < terminals.tabs.len());
+            terminals.set_text_size(self.text_size);
         });
         page.change(Topic::Open, |view| {
             view.playing = self.playing;
@@ -232,9 +233,9 @@ impl Arrangement {
             view.table = self.table;
             view.touched = true;
         });
-        page.tell(Topic::Scene);
-        page.tell(Topic::Time);
-        page.tell(Topic::Panels);
+        page.notify(Topic::Scene);
+        page.notify(Topic::Time);
+        page.notify(Topic::Panels);
     }
 }
 
@@ -248,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_file_of_the_first_version_is_read_and_what_is_no_session_is_refused() {
-        // As the first version wrote it. It is never changed: somebody has it in a folder.
+        // A file of the first version. Never change it: people have such files.
         let file = r#"{"limpid":"session","version":1,
             "session":"v=1&core=0.1.0&topology=3&seed=7&at=1500000000ns&do=1.2s+crash+redis-2",
             "lesson":{"id":"server/first-server","steps":["start"],"progress":"{\"begun\":[]}"},

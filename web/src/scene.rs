@@ -1,4 +1,4 @@
-//! What the map shows of a World at one moment: bodies and the links between them.
+//! The scene: what the map shows of a World at one moment, bodies and the links between them.
 
 use core::time::Duration;
 use std::rc::Rc;
@@ -8,10 +8,10 @@ use limpid_core::sim::Action;
 use crate::cluster::Circle;
 use crate::i18n::{Locale, Text};
 use crate::kinds::{Kind, NodeView, Role};
-use crate::layout::{Part, Seat};
+use crate::layout::{Node, Part};
 use crate::units::BodyId;
 
-/// Bodies and links. Parts that did not change keep their allocation, so that comparing is cheap.
+/// The scene. Unchanged parts keep their allocation, so that comparing is cheap.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(crate) struct Scene {
     /// One for each unit, in the scenario's order.
@@ -48,40 +48,40 @@ pub(crate) struct Follow {
     pub to: BodyId,
     /// The hue of the primary's shard.
     pub shard: usize,
-    /// How the replica says that it stands to its primary.
+    /// The state of the replication link, as the replica reports it.
     pub state: FollowState,
-    /// How many bytes of the primary's stream the replica has not carried out, if they have the
-    /// same stream.
+    /// The replication lag: bytes of the primary's stream that the replica has not applied, if both
+    /// have the same stream.
     pub lag: Option<u64>,
     /// Which directions of the link between them are cut.
     pub cut: Cut,
 }
 
-/// How a replica stands to its primary.
+/// The state of a replica's link to its primary.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum FollowState {
-    /// It has no connection, or is about to make one.
+    /// No connection, or connecting.
     Down,
-    /// It makes itself known.
+    /// The handshake.
     Handshake,
-    /// It gets a copy of the data.
+    /// Full synchronization.
     Sync,
-    /// It gets the stream.
+    /// Connected: it receives the stream.
     Online,
 }
 
 /// A body: a process, or a host with a person's terminals.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Body {
-    /// What it is known by.
+    /// Its id.
     pub id: BodyId,
-    /// What kind of process it is.
+    /// The kind of its process.
     pub kind: &'static Kind,
     /// Its name.
     pub name: String,
-    /// The name of its host in actions.
+    /// The name of its host, for actions.
     pub host: String,
-    /// The name of its process, if it is not the only one on its host.
+    /// The name of its process, if the host has several bodies.
     pub process: Option<String>,
     /// Its address.
     pub address: String,
@@ -89,33 +89,33 @@ pub(crate) struct Body {
     pub home: Option<BodyId>,
     /// Which shard it belongs to, counted from 0; `None` if it holds no data.
     pub shard: Option<usize>,
-    /// How it is.
+    /// Whether it runs.
     pub health: Health,
-    /// What it is and does.
+    /// The state of its process, as its kind reads it.
     pub node: NodeView,
-    /// What Sentinels, or the other nodes of its cluster, hold of it, if any watch it.
+    /// What Sentinels or the other nodes of its cluster believe about it, if any watch it.
     pub judged: Option<Judgement>,
 }
 
-/// What the Sentinels that watch a server hold of it, taken together.
+/// The beliefs of all Sentinels, or cluster nodes, that watch a server.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Judgement {
     /// How many watch it.
     pub watched_by: usize,
-    /// How many of them hold it to be down (SDOWN).
+    /// How many of them consider it down (SDOWN or PFAIL).
     pub down_for: usize,
-    /// Whether that is enough for one of them (ODOWN, FAIL).
+    /// Whether that is enough for one of them (ODOWN or FAIL).
     pub objectively: bool,
-    /// Whether the nodes of its cluster hold that of it (PFAIL, FAIL), and no Sentinels.
+    /// Whether this is the belief of cluster nodes (PFAIL, FAIL) rather than Sentinels.
     pub in_cluster: bool,
 }
 
-/// How a body is.
+/// Whether a body runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Health {
-    /// At work.
+    /// Running.
     Online,
-    /// Up, and its process is not.
+    /// Its host is up, its process does not run.
     Stopped,
     /// Frozen.
     Paused,
@@ -154,7 +154,7 @@ pub(crate) enum Cut {
 }
 
 impl Scene {
-    /// Takes over the parts of an older scene that are the same, so that they compare as one.
+    /// Reuses the allocations of an older scene's parts that are equal.
     pub(crate) fn share_with(&mut self, old: &Scene) {
         fn share<T: PartialEq>(new: &mut [Rc<T>], old: &[Rc<T>]) {
             for (new, old) in new.iter_mut().zip(old) {
@@ -172,13 +172,13 @@ impl Scene {
         }
     }
 
-    /// What the layout needs to know, in the order of the bodies.
-    pub(crate) fn seats(&self) -> Vec<Seat> {
+    /// The bodies as the layout needs them, in the same order.
+    pub(crate) fn layout_nodes(&self) -> Vec<Node> {
         let index = |id: BodyId| self.bodies.iter().position(|body| body.id == id);
-        let mut seats: Vec<Seat> = self
+        let mut nodes: Vec<Node> = self
             .bodies
             .iter()
-            .map(|body| Seat {
+            .map(|body| Node {
                 part: body.kind.part,
                 outline: &body.kind.outline,
                 talks_to: Vec::new(),
@@ -188,18 +188,18 @@ impl Scene {
             .collect();
         for (number, machine) in self.machines.iter().enumerate() {
             for member in machine.members.iter().filter_map(|&member| index(member)) {
-                seats[member].machine = Some(number);
+                nodes[member].machine = Some(number);
             }
         }
         for link in &self.links {
             let (Some(a), Some(b)) = (index(link.a), index(link.b)) else { continue };
             for (from, to) in [(a, b), (b, a)] {
-                if seats[from].part == Part::Client && seats[to].part == Part::Server {
-                    seats[from].talks_to.push(to);
+                if nodes[from].part == Part::Client && nodes[to].part == Part::Server {
+                    nodes[from].talks_to.push(to);
                 }
             }
         }
-        seats
+        nodes
     }
 
     /// A body by its id.
@@ -212,7 +212,7 @@ impl Scene {
         self.body(id).map_or("", |body| &body.name)
     }
 
-    /// Names that actions know: of bodies and of machines.
+    /// The names that actions accept: those of bodies and of machines.
     pub(crate) fn names(&self) -> Vec<String> {
         let bodies = self.bodies.iter().map(|body| body.name.clone());
         bodies.chain(self.machines.iter().map(|machine| machine.name.clone())).collect()
@@ -235,7 +235,7 @@ impl Health {
         }
     }
 
-    /// As tests and styles know it.
+    /// Its name in tests and styles.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Health::Online => "online",
@@ -245,14 +245,14 @@ impl Health {
         }
     }
 
-    /// Whether nothing runs.
+    /// Whether nothing runs on it.
     pub(crate) fn is_down(self) -> bool {
         matches!(self, Health::Stopped | Health::Crashed)
     }
 }
 
 impl FollowState {
-    /// What it is called.
+    /// Its name for people.
     pub(crate) fn text(self) -> Text {
         match self {
             FollowState::Down => words::FOLLOW_DOWN,
@@ -262,7 +262,7 @@ impl FollowState {
         }
     }
 
-    /// As styles and tests know it.
+    /// Its name in styles and tests.
     pub(crate) fn name(self) -> &'static str {
         match self {
             FollowState::Down => "down",
@@ -274,12 +274,12 @@ impl FollowState {
 }
 
 impl Body {
-    /// The target of actions on its process, or on its host if that carries nothing else.
+    /// The target of actions: its process, or its host if that has no other body.
     pub(crate) fn target(&self) -> String {
         self.process.as_ref().unwrap_or(&self.host).clone()
     }
 
-    /// Its name under its mark: on a machine's plate, which has the machine's name, only its port.
+    /// The name on the map: on a machine's plate, which shows the machine's name, only the port.
     pub(crate) fn short_name(&self) -> &str {
         match (&self.process, self.name.find(':')) {
             (Some(_), Some(at)) => &self.name[at..],
@@ -287,7 +287,8 @@ impl Body {
         }
     }
 
-    /// What takes it down at once: its host's power, or only its process if the host carries others.
+    /// The action that crashes it: a power loss of its host, or a crash of only its process if the
+    /// host has others.
     pub(crate) fn crash(&self) -> Action {
         match &self.process {
             Some(process) if self.health != Health::Crashed => {
@@ -297,7 +298,7 @@ impl Body {
         }
     }
 
-    /// What brings it up again.
+    /// The action that starts it again.
     pub(crate) fn restart(&self) -> Action {
         match &self.process {
             Some(process) if self.health != Health::Crashed => {
@@ -307,7 +308,7 @@ impl Body {
         }
     }
 
-    /// What it is for.
+    /// Its role.
     pub(crate) fn role(&self) -> Role {
         self.node.role()
     }
@@ -330,7 +331,7 @@ impl Body {
         (self.kind.second_line)(self, locale)
     }
 
-    /// What a screen reader says of it.
+    /// Its description for screen readers.
     pub(crate) fn spoken(&self, locale: Locale) -> String {
         let values = [
             ("name", self.name.as_str()),
@@ -350,7 +351,7 @@ impl Body {
 }
 
 impl Link {
-    /// Its state in a few words: what differs from an ordinary link first.
+    /// Its state in a few words, beginning with what differs from an ordinary link.
     pub(crate) fn state(&self, locale: Locale, a: &str, b: &str) -> String {
         let latency = crate::figures::duration(self.latency);
         let latency = locale.fill(words::LINK_LATENCY, &[("latency", &latency)]);

@@ -1,8 +1,8 @@
-//! Scrolling to what has just appeared.
+//! Scrolling an element into view.
 
 use web_sys::{Element, ScrollIntoViewOptions, ScrollLogicalPosition};
 
-/// Scrolls no further than needed for an element to be in view.
+/// Scrolls just far enough for an element to be in view.
 pub(crate) fn into_view(element: &Element) {
     let options = ScrollIntoViewOptions::new();
     options.set_block(ScrollLogicalPosition::Nearest);

@@ -1,7 +1,7 @@
 //! A session as a link: topology, seed, actions and the present moment in the `#fragment`.
 //!
-//! Plain and readable: `#v=1&core=0.1.0&topology=3&seed=7&at=1.5s&do=1.2s%20crash%20redis-1&do=…`.
-//! A long one is packed (`#z=…`, see `static/packing.js`), and unpacked before the page starts.
+//! Usually readable: `#v=1&core=0.1.0&topology=3&seed=7&at=1.5s&do=1.2s%20crash%20redis-1&do=…`.
+//! A long one is compressed (`#z=…`, see `static/packing.js`), and unpacked before the page starts.
 
 use limpid_core::lab;
 use limpid_core::sim::Timed;
@@ -14,21 +14,22 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use crate::lab::{Lab, Topology};
 use crate::page::Page;
 
-/// The version of the core, which replays the actions. All crates of Limpid have the same one.
+/// The version of the core that replays the actions. All crates of Limpid have the same version.
 pub(crate) const CORE: &str = env!("CARGO_PKG_VERSION");
-/// Shorter links stay readable.
+/// The longest fragment that stays readable instead of compressed, in characters.
 const PLAIN: usize = 400;
-/// Longer links are cut off by some programs; a session that long is saved to a file.
+/// The longest link, in characters: some programs cut off longer ones. Such a session can be saved
+/// to a file.
 const LONGEST: usize = 8_000;
 
 #[wasm_bindgen]
 extern "C" {
-    /// The packed form of a fragment. `start.js` has it.
+    /// Compresses a fragment. Defined in `start.js`, which `cargo xtask web` builds.
     #[wasm_bindgen(js_namespace = limpidLink, js_name = pack, catch)]
     async fn pack(fragment: &str) -> Result<JsValue, JsValue>;
 }
 
-/// What a link asks for.
+/// The content of a link.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Shared {
     /// Which topology.
@@ -37,15 +38,15 @@ pub(crate) struct Shared {
     pub seed: u64,
     /// The moment to show, in nanoseconds.
     pub at: u64,
-    /// What was done.
+    /// The actions.
     pub actions: Vec<Timed>,
-    /// The version of the core that made it. The first links do not tell.
+    /// The version of the core that made it. The first links do not have it.
     pub core: Option<String>,
-    /// The hash over all that had happened at that moment, if it was told.
+    /// The trace hash at that moment, if the link has it.
     pub trace: Option<u64>,
 }
 
-/// Why a link cannot be followed whole. The scenario that it names is opened all the same.
+/// Why a link cannot be opened completely. The scenario that it names is opened anyway.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Trouble {
     /// A later version of the page made it.
@@ -77,7 +78,7 @@ impl Shared {
         name.strip_prefix(Topology::OF_LESSON).map(str::to_owned)
     }
 
-    /// Reads a fragment, without `#`; `None` if it speaks of no session at all.
+    /// Parses a fragment, without `#`; `None` if it is no session.
     pub(crate) fn decode(fragment: &str) -> Option<(Shared, Option<Trouble>)> {
         let mut shared = Shared {
             topology: Topology::USUAL,
@@ -93,7 +94,7 @@ impl Shared {
             match key {
                 "v" => version = Some(value),
                 "core" => shared.core = Some(value),
-                // Links that are older than the other topologies say `servers`.
+                // Links from before there were other topologies have `servers`.
                 "topology" | "servers" => match Topology::named(&value) {
                     Some(topology) => shared.topology = topology,
                     None => broken = true,
@@ -114,7 +115,7 @@ impl Shared {
                     Ok(timed) => shared.actions.push(timed),
                     Err(_) => broken = true,
                 },
-                // What could not be unpacked.
+                // A compressed link that could not be unpacked.
                 "broken" => broken = true,
                 _ => {}
             }
@@ -133,8 +134,8 @@ impl Shared {
         Some((shared, trouble))
     }
 
-    /// What a lab that followed this link must be told about: another core replayed the actions,
-    /// and what came of them may not be what was shared. Nothing if it is known to be the same.
+    /// The difference to report after opening this link: another version of the core replayed the
+    /// actions, and the result may not be what was shared. `None` if it is known to be the same.
     pub(crate) fn difference(&self, lab: &Lab) -> Option<Difference> {
         let core = self.core.as_ref()?;
         match self.trace {
@@ -145,20 +146,20 @@ impl Shared {
     }
 }
 
-/// A session that another core made.
+/// A session that another version of the core made.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Difference {
     /// The version of that core.
     pub core: String,
 }
 
-/// Puts the session's link into the address bar and on the clipboard.
+/// Puts the session's link into the address bar and the clipboard.
 pub(crate) fn copy(page: &Page) {
     let fragment = page.lab().shared_exactly().encode();
     let page = page.clone();
     spawn_local(async move {
         let link = shortest(fragment).await;
-        // It is checked by decoding it before it is shown.
+        // `shortest` has checked the link by decoding it.
         let Some(link) = link.filter(|link| link.len() <= LONGEST) else {
             page.toast(page.say(words::SHARE_TOO_LONG).to_owned());
             return;
@@ -170,7 +171,7 @@ pub(crate) fn copy(page: &Page) {
         }
         let href = window.location().href().unwrap_or_default();
         let clipboard = js_sys::Reflect::get(&window.navigator(), &"clipboard".into());
-        // A frame without permission, or a page that is not served safely, has no clipboard.
+        // A frame without permission, or a page without HTTPS, has no clipboard.
         let copied = match clipboard.map(JsCast::dyn_into::<web_sys::Clipboard>) {
             Ok(Ok(clipboard)) => JsFuture::from(clipboard.write_text(&href)).await.is_ok(),
             _ => false,
@@ -180,8 +181,8 @@ pub(crate) fn copy(page: &Page) {
     });
 }
 
-/// The fragment as it is, or packed if it is long and that is shorter; `None` if it cannot be read
-/// back.
+/// The fragment, compressed if it is long and that makes it shorter; `None` if it cannot be parsed
+/// again.
 async fn shortest(fragment: String) -> Option<String> {
     Shared::decode(&fragment).filter(|(_, trouble)| trouble.is_none())?;
     if fragment.len() <= PLAIN {
@@ -194,7 +195,7 @@ async fn shortest(fragment: String) -> Option<String> {
 }
 
 fn unescape(text: &str) -> String {
-    // A broken escape stays as it is, and what it belongs to will not parse.
+    // An invalid escape is kept, and its parameter will not parse.
     percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
@@ -230,10 +231,10 @@ mod tests {
         assert_eq!(Shared::decode(&fragment), Some((session(), None)));
     }
 
-    /// Links as earlier versions of the page made them, kept as they were. One that is added here
-    /// is never changed again: it stands in a course, a chat or a bookmark.
+    /// Links as earlier versions of the page made them. Never change one that is here: people have
+    /// such links in courses, chats and bookmarks.
     const EARLIER: &[&str] = &[
-        // The first form: only servers on their own, and times in seconds.
+        // The first format: only servers on their own, and times in seconds.
         "v=1&servers=3&seed=7&at=1.5s&do=2ms+run+you+cli-redis-1+redis-cli+-h+redis-1&do=1.2s+type+cli-redis-1+set+k+hello",
         // Other topologies than servers.
         "v=1&topology=3&seed=7&at=1500000000ns&do=2000000ns+run+you+cli-redis-1+redis-cli+-h+redis-1&do=1200000000ns+type+cli-redis-1+set+k+hello",
@@ -274,7 +275,7 @@ mod tests {
         assert_eq!(told(&shared), None);
         shared.core = Some("0.0.1".to_owned());
         assert_eq!(told(&shared), Some(Difference { core: "0.0.1".to_owned() }));
-        // The trace knows better than the version.
+        // The trace hash counts more than the version.
         shared.trace = Lab::follow(shared.clone()).shared_exactly().trace;
         assert!(shared.trace.is_some());
         assert_eq!(told(&shared), None);

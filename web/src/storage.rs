@@ -1,14 +1,14 @@
-//! What this browser keeps for the page between two visits.
+//! The browser's storage, which keeps entries between two visits.
 //!
-//! Inside a sandboxed frame of another origin a page has no storage. What it would keep is then
-//! kept for as long as the page lives.
+//! Inside a sandboxed frame of another origin a page has no storage. Entries are then kept until
+//! the page is closed.
 
 use core::cell::RefCell;
 
 use limpid_core::sorted::SortedMap;
 
 thread_local! {
-    /// Entries of a page without storage.
+    /// The entries of a page without storage.
     static MEMORY: RefCell<SortedMap<String, String>> = RefCell::default();
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn get(key: &str) -> Option<String> {
     }
 }
 
-/// Sets an entry. False if the browser refuses, for instance because its room is full.
+/// Sets an entry. False if the browser refuses, for instance because its quota is used up.
 pub(crate) fn set(key: &str, value: &str) -> bool {
     match storage() {
         Some(storage) => storage.set_item(key, value).is_ok(),

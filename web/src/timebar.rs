@@ -1,4 +1,4 @@
-//! The time bar: play, step, speed, and the session as a rail that can be dragged.
+//! The time bar: play, step, speed, and the session as a rail with a draggable knob.
 
 use limpid_core::sim::Step;
 use web_sys::{Element, HtmlInputElement};
@@ -11,7 +11,7 @@ use crate::live::live;
 use crate::marks::MarkKind;
 use crate::page::{Page, Topic, use_page};
 
-/// The shortest session that fills the rail, in nanoseconds.
+/// The least time that the rail spans, in nanoseconds, however short the session is.
 const SHORTEST: u64 = 100_000_000;
 
 /// The time bar.
@@ -94,19 +94,19 @@ fn draw_time_bar(page: &Page) -> Html {
     }
 }
 
-/// A step forward stands still afterwards, to be looked at.
+/// Steps one event forward and pauses.
 pub(crate) fn step_forward(page: &Page) {
     page.play(false);
     page.step(true);
 }
 
-/// To the next change of state, anywhere.
+/// Steps to the next change of state, anywhere.
 pub(crate) fn step_to_change(page: &Page) {
     page.play(false);
     page.step_to(Step::Change);
 }
 
-/// To the next event at the selected body, or at the one that has the focus.
+/// Steps to the next event at the selected body, or at the focused one.
 pub(crate) fn step_at_node(page: &Page) {
     let body = {
         let view = page.view();
@@ -118,13 +118,13 @@ pub(crate) fn step_at_node(page: &Page) {
     page.step_to(Step::AtHost(host));
 }
 
-/// One event back.
+/// Steps one event back.
 pub(crate) fn step_back(page: &Page) {
     page.play(false);
     page.step(false);
 }
 
-/// To the nearest marker before or after the present time.
+/// Jumps to the nearest mark before or after the present moment.
 pub(crate) fn jump(page: &Page, forward: bool) {
     let target = {
         let lab = page.lab();
@@ -144,13 +144,13 @@ pub(crate) fn jump(page: &Page, forward: bool) {
     }
 }
 
-/// To the end of what is known.
+/// Jumps to the end of the known future.
 pub(crate) fn to_live(page: &Page) {
     let end = page.lab().end();
     page.seek(end);
 }
 
-/// Futures that were left behind, if there are any.
+/// The control for kept futures (branches), if there are any.
 fn timelines() -> Html {
     live(&[Topic::Prefs, Topic::Time], draw_timelines)
 }
@@ -288,7 +288,7 @@ fn Rail() -> Html {
     }
 }
 
-/// How a mark is drawn, and what it is called if its form does not say it.
+/// The shape of a mark, and its name if the shape does not explain itself.
 fn sign(kind: MarkKind, x: f64) -> (String, Option<Text>) {
     match kind {
         MarkKind::Fault => (format!("M{x:.1} 13.500l4-7.500h-8z"), None),
@@ -311,7 +311,7 @@ fn sign(kind: MarkKind, x: f64) -> (String, Option<Text>) {
     }
 }
 
-/// Between three and seven round times along the rail.
+/// The ticks of the rail: between three and seven round times.
 fn ticks(end: u64) -> Vec<u64> {
     let raw = (end / 6).max(1) as f64;
     let mut magnitude = 1.0;

@@ -1,4 +1,4 @@
-//! The bar at the top: name, scenario, language, theme, share, help.
+//! The top bar: name, scenario, language, theme, share, help.
 
 use web_sys::{HtmlSelectElement, KeyboardEvent};
 use yew::prelude::*;
@@ -13,7 +13,7 @@ use crate::questions::{self, QUESTIONS, Question};
 use crate::topology::Group;
 use crate::whole;
 
-/// The bar at the top.
+/// The top bar.
 pub(crate) fn top_bar() -> Html {
     live(&[Topic::Prefs, Topic::Scene, Topic::Open], draw_top_bar)
 }
@@ -119,10 +119,10 @@ fn draw_top_bar(page: &Page) -> Html {
     }
 }
 
-/// What an item of the bar does.
+/// The function of an item of the bar.
 type Act = fn(&Page);
 
-/// What a narrow bar has no room for, and has in its menu: the icon, what it is called, and what it does.
+/// The items that a narrow bar moves into its menu: icon, name, test id, and function.
 fn optional(theme: Theme) -> [(Icon, Text, &'static str, Act); 3] {
     let (icon, text) = match theme {
         Theme::System => (Icon::Half, words::THEME_SYSTEM),
@@ -193,7 +193,8 @@ fn More() -> Html {
     }
 }
 
-/// From the system's theme to the other one first, so that a click always changes something.
+/// Switches to the next theme: from the system's first to the opposite one, so that every click has
+/// a visible effect.
 fn next_theme(page: &Page) {
     let dark = page.view().prefs.is_dark();
     page.prefer(|prefs| {

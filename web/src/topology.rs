@@ -1,4 +1,4 @@
-//! The topologies that the page offers, as data: to offer another one, add it to [`TOPOLOGIES`].
+//! The topologies of the page, as data: a new one is a row of [`TOPOLOGIES`].
 
 use core::fmt;
 use core::time::Duration;
@@ -16,39 +16,39 @@ use crate::whole::IS_WHOLE;
 
 pub(crate) use limpid_core::lab::SHELL;
 
-/// What stands on the map: one of [`TOPOLOGIES`].
+/// A topology: one of [`TOPOLOGIES`], or that of a lesson.
 #[derive(Clone, Copy)]
 pub(crate) struct Topology(&'static Spec);
 
-/// A topology.
+/// The description of a topology.
 struct Spec {
-    /// As addresses and links name it.
+    /// Its name in addresses and links.
     name: &'static str,
-    /// Which others it stands with.
+    /// Its group in the menu.
     group: Group,
-    /// What a person calls it, and what stands for `{n}` in that.
+    /// Its title, and the value of `{n}` in that.
     title: (Text, &'static str),
     /// Hosts and their processes.
     hosts: Hosts,
-    /// Whether its programs are in the whole program of the page only.
+    /// Whether it needs programs that only the whole program of the page has.
     whole: bool,
-    /// How the bodies lie.
+    /// Its layout.
     layout: Layout,
     /// The node whose terminal is open at the beginning.
     first: &'static str,
-    /// Virtual milliseconds in a second at which it is calm, and still something happens.
+    /// The speed in virtual milliseconds per second at which it is calm, but something happens.
     speed: u64,
-    /// Milliseconds that the world has run already when it is opened, so that what one sees first is
-    /// alive, and every replica has its copy.
+    /// Virtual milliseconds that its World runs before it is shown, so that there is traffic and
+    /// every replica is in sync.
     warm_up: u64,
 }
 
 /// Where the hosts of a topology come from.
 #[derive(Clone, Copy)]
 enum Hosts {
-    /// They are made when it is opened, and get links that can be watched.
+    /// A function makes them when the topology is opened, with links slow enough to be watched.
     Made(fn() -> Scenario),
-    /// A lesson brings all of its World along.
+    /// A lesson's World.
     #[cfg(feature = "whole")]
     Given(&'static Scenario),
 }
@@ -63,10 +63,10 @@ impl Hosts {
     }
 }
 
-/// What topologies are about.
+/// A group of topologies in the menu.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Group {
-    /// Servers that know nothing of each other.
+    /// Independent servers.
     Apart,
     /// Servers that replicate.
     Replicated,
@@ -78,7 +78,7 @@ pub(crate) enum Group {
     Cluster,
 }
 
-/// Servers apart from each other.
+/// Common values of independent servers.
 const APART: Spec = Spec {
     name: "",
     group: Group::Apart,
@@ -104,7 +104,7 @@ const REPLICATED: Spec = Spec {
 const WATCHED: Spec = Spec {
     group: Group::Watched,
     layout: watch::over_streams,
-    // By then the Sentinels know each other, and have asked the primary for its replicas again.
+    // By then the Sentinels know each other, and have polled the primary for its replicas again.
     warm_up: 13_000,
     ..REPLICATED
 };
@@ -215,7 +215,7 @@ static TOPOLOGIES: &[Spec] = &[
         name: "twemproxies",
         title: (words::TWEMPROXIES, "2"),
         hosts: Hosts::Made(lab::twemproxies),
-        // The address has found its first host by then.
+        // By then a host has taken the virtual address.
         warm_up: 4_000,
         ..SHARDED
     },
@@ -264,7 +264,8 @@ static TOPOLOGIES: &[Spec] = &[
 
 #[cfg(feature = "whole")]
 thread_local! {
-    /// Those that lessons brought along, each with the title of the lesson as it was read last.
+    /// The topologies of lessons, each with the title of the lesson in the language it was last
+    /// read in.
     static LESSONS: core::cell::RefCell<Vec<(&'static Spec, String)>> = const { core::cell::RefCell::new(Vec::new()) };
 }
 
@@ -273,7 +274,7 @@ impl Group {
     pub(crate) const ALL: [Group; 5] =
         [Group::Apart, Group::Replicated, Group::Watched, Group::Sharded, Group::Cluster];
 
-    /// What a person calls it.
+    /// Its title.
     pub(crate) fn title(self) -> Text {
         match self {
             Group::Apart => words::GROUP_APART,
@@ -289,11 +290,11 @@ impl Topology {
     /// The topology that is opened by default.
     pub(crate) const USUAL: Topology = Topology(&TOPOLOGIES[1]);
 
-    /// What the names of those begin with that lessons bring along.
+    /// The prefix of the names of lessons' topologies.
     pub(crate) const OF_LESSON: &'static str = "lesson/";
 
-    /// What a lesson plays in: `chapter/lesson` is its name. There is one of each for as long as the
-    /// page lives; a lesson that is read in the other language changes its title.
+    /// The topology of a lesson, whose id is `chapter/lesson`. There is one per lesson until the
+    /// page is closed; reading the lesson in the other language changes its title.
     #[cfg(feature = "whole")]
     pub(crate) fn of_lesson(id: &str, lesson: &Lesson) -> Self {
         let name = format!("{}{id}", Self::OF_LESSON);
@@ -324,7 +325,7 @@ impl Topology {
         Topology(spec)
     }
 
-    /// Looks up what a lesson brought along.
+    /// Looks up the topology of a lesson.
     #[cfg(feature = "whole")]
     fn lesson<T>(name: &str, found: impl FnOnce(&'static Spec, &String) -> T) -> Option<T> {
         LESSONS.with_borrow(|all| {
@@ -332,7 +333,8 @@ impl Topology {
         })
     }
 
-    /// What a lesson's World looks like: the topology that it plays in, or one with such programs.
+    /// The topology whose layout a lesson uses: the one that it names, or one with similar
+    /// programs.
     #[cfg(feature = "whole")]
     fn like(lesson: &Lesson) -> &'static Spec {
         if let Some(topology) = lesson.topology.as_deref().and_then(Self::named) {
@@ -357,7 +359,7 @@ impl Topology {
         &REPLICATED
     }
 
-    /// All of them.
+    /// All topologies of the menu.
     pub(crate) fn all() -> impl Iterator<Item = Topology> {
         TOPOLOGIES.iter().map(Topology)
     }
@@ -371,28 +373,28 @@ impl Topology {
         Self::all().find(|topology| topology.name() == name)
     }
 
-    /// The topology that the address names, outside of a link to a session.
+    /// The topology that the address names by a parameter.
     pub(crate) fn of_address() -> Option<Self> {
         let name = prefs::parameter("topology").or_else(|| prefs::parameter("servers"))?;
         Self::named(&name)
     }
 
-    /// Whether only the whole program can open it, and this is not that one.
+    /// Whether it needs the whole program, and this is the first one.
     pub(crate) fn needs_whole(self) -> bool {
         !IS_WHOLE && self.0.whole
     }
 
-    /// As addresses and links name it.
+    /// Its name in addresses and links.
     pub(crate) fn name(self) -> &'static str {
         self.0.name
     }
 
-    /// Which others it stands with.
+    /// Its group in the menu.
     pub(crate) fn group(self) -> Group {
         self.0.group
     }
 
-    /// What a person calls it.
+    /// Its title in a language.
     pub(crate) fn title(self, locale: Locale) -> String {
         let (title, n) = self.0.title;
         #[cfg(feature = "whole")]
@@ -402,7 +404,7 @@ impl Topology {
         locale.fill(title, &[("n", n)])
     }
 
-    /// How the bodies lie.
+    /// Its layout.
     pub(crate) fn layout(self) -> Layout {
         self.0.layout
     }
@@ -412,19 +414,19 @@ impl Topology {
         self.0.first
     }
 
-    /// The speed at which it is calm, and still something happens.
+    /// The speed at which it is calm, but something happens.
     pub(crate) fn speed(self) -> Speed {
         Speed::nearest(Duration::from_millis(self.0.speed))
     }
 
-    /// How long the world has run already when it is opened.
+    /// How long its World runs before it is shown.
     pub(crate) fn warm_up(self) -> Duration {
         Duration::from_millis(self.0.warm_up)
     }
 
-    /// The world at its beginning.
+    /// The scenario: its World at the beginning.
     pub(crate) fn scenario(self) -> Scenario {
-        // A lesson's links are as it wants them.
+        // A lesson sets its own links.
         #[cfg(feature = "whole")]
         if let Hosts::Given(scenario) = self.0.hosts {
             return scenario.clone();
@@ -471,7 +473,7 @@ mod words {
     }
 }
 
-/// What is said of lessons only.
+/// Texts about lessons.
 #[cfg(feature = "whole")]
 mod lesson_words {
     crate::i18n::texts! {

@@ -1,10 +1,10 @@
-//! What has a body on the map: each process of a kind that the map knows (see [`crate::kinds`]),
-//! and each host that carries none.
+//! Units: what has a body on the map. That is each process of a kind that the map knows (see
+//! [`crate::kinds`]), and each host that has none.
 //!
-//! The list is made from the World's processes whenever these may have changed, so that a process
-//! that somebody starts appears. A body keeps its id as long as its process is known to the World,
-//! whether that runs or not. A process that has its host to itself goes by the host's name; where
-//! several share a host, each goes by its own.
+//! The list is derived from the World's processes whenever these may have changed, so that a
+//! process that a person starts appears. A body keeps its id as long as the World knows its
+//! process, whether that runs or not. A process that is alone on its host has the host's name;
+//! several on one host have their own names.
 
 use core::fmt;
 use core::str::FromStr;
@@ -20,7 +20,7 @@ use crate::kinds::{Kind, shell};
 use crate::layout::Part;
 use crate::topology::SHELL;
 
-/// What a body stands for, and is known by: a process, or a host that carries none.
+/// The id of a unit and its body: a process, or a host without one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum BodyId {
     /// A host.
@@ -29,10 +29,10 @@ pub(crate) enum BodyId {
     Process(ProcId),
 }
 
-/// A body's host and process.
+/// A unit: a process or a host that has a body on the map.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Unit {
-    /// What it is known by.
+    /// Its id.
     pub id: BodyId,
     /// Its kind.
     pub kind: &'static Kind,
@@ -42,26 +42,26 @@ pub(crate) struct Unit {
     pub host: HostId,
     /// The address of its host.
     pub ip: Ipv4Addr,
-    /// Where it listens, if one can type into it.
+    /// The port that redis-cli can connect to, if any.
     pub port: Option<u16>,
-    /// The unit whose replica its configuration makes it.
+    /// Its primary by its configuration, if it is a replica.
     pub home: Option<BodyId>,
-    /// Whether other units are on its host.
+    /// Whether other units are on the same host.
     pub shares: bool,
 }
 
-/// All units: host by host in the scenario's order.
+/// All units, host by host in the scenario's order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Units {
     list: Vec<Unit>,
-    /// The place of each in the list. A frame looks up thousands.
+    /// The index of each in the list, since a frame looks up thousands.
     places: SortedMap<BodyId, usize>,
-    /// The place of the first unit of each host, by the host's number.
+    /// The index of the first unit of each host, by the host's number.
     first: Vec<Option<usize>>,
 }
 
 impl Units {
-    /// The units of a World as it is.
+    /// Derives the units of a World.
     pub(crate) fn of(world: &World) -> Self {
         let mut units = Vec::new();
         let mut primaries = Vec::new();
@@ -93,7 +93,7 @@ impl Units {
                 let of_shell = port.filter(|_| is_of_shell(&host, &process));
                 let name = match of_shell {
                     _ if !shares => host.name.to_owned(),
-                    // Its port says more than its process id.
+                    // For a process that a shell started: its port says more than its process id.
                     Some(port) => format!("{}:{port}", host.name),
                     None => process.name.to_owned(),
                 };
@@ -126,8 +126,9 @@ impl Units {
         Units { list, places, first }
     }
 
-    /// Numbers that change when processes come, begin to listen, or, if a shell has started them, go.
-    pub(crate) fn census(world: &World) -> [usize; 3] {
+    /// The numbers of known, running and listening processes. The units may have changed if these
+    /// have.
+    pub(crate) fn process_counts(world: &World) -> [usize; 3] {
         let procs = || world.procs().filter(|process| !process.tool);
         let up = || procs().filter(|process| is_up(process));
         let listen = up().filter(|process| world.listeners(process.id).next().is_some());
@@ -154,17 +155,17 @@ impl Units {
         self.list.get(self.place(id)?)
     }
 
-    /// The place of a unit in the list.
+    /// The index of a unit in the list.
     pub(crate) fn place(&self, id: BodyId) -> Option<usize> {
         self.places.get(&id).copied()
     }
 
-    /// The unit at a place in the list.
+    /// The unit at an index of the list.
     pub(crate) fn nth(&self, place: usize) -> Option<&Unit> {
         self.list.get(place)
     }
 
-    /// The place of the first unit of a host.
+    /// The index of the first unit of a host.
     pub(crate) fn place_of_host(&self, host: HostId) -> Option<usize> {
         self.first.get(usize::from(host.0)).copied().flatten()
     }
@@ -185,8 +186,8 @@ impl Units {
         self.at_address(named.or_else(|| host.parse().ok())?.into(), port)
     }
 
-    /// The unit at an address; one that has its host to itself, at any port. A loopback address does
-    /// not say on which host: it stands for the only unit with that port, if there is only one.
+    /// The unit at an address; one that is alone on its host is found at any port. A loopback
+    /// address does not say on which host: it means the unit with that port, if there is only one.
     pub(crate) fn at_address(&self, ip: IpAddr, port: u16) -> Option<BodyId> {
         if ip.is_loopback() {
             let mut there = self.list.iter().filter(|unit| unit.port == Some(port));
@@ -196,7 +197,7 @@ impl Units {
         self.list.iter().find(at).map(|unit| unit.id)
     }
 
-    /// Where a process listens, or listened while it ran, if one could type into it.
+    /// The port of a process, also of one that ran before, if redis-cli can connect to it.
     pub(crate) fn port(&self, world: &World, proc: &ProcView<'_>) -> Option<u16> {
         match self.get(BodyId::Process(proc.id)) {
             Some(unit) => unit.port,
@@ -204,7 +205,7 @@ impl Units {
         }
     }
 
-    /// The unit that a process belongs to: its own, else that of its host.
+    /// The unit of a process: its own, or that of its host.
     pub(crate) fn of_process(&self, proc: &ProcView<'_>) -> Option<BodyId> {
         let own = BodyId::Process(proc.id);
         self.get(own).map(|unit| unit.id).or_else(|| self.of_host(proc.host))
@@ -215,10 +216,10 @@ impl Units {
         self.nth(self.place_of_host(host)?).map(|unit| unit.id)
     }
 
-    /// The unit at the end of the configuration's chain of primaries.
+    /// The primary at the end of a unit's chain of primaries, by the configuration.
     pub(crate) fn root(&self, id: BodyId) -> BodyId {
         let mut at = id;
-        // A ring of primaries has no end.
+        // The steps are limited, since a ring has no end.
         for _ in 0..self.list.len() {
             match self.get(at).and_then(|unit| unit.home) {
                 Some(home) => at = home,
@@ -228,14 +229,14 @@ impl Units {
         at
     }
 
-    /// How many servers without a primary in their configuration stand before this one.
+    /// The index of a primary among all servers that are primaries by the configuration.
     pub(crate) fn shard(&self, root: BodyId) -> usize {
         self.servers().filter(|unit| unit.home.is_none()).take_while(|unit| unit.id != root).count()
     }
 }
 
 impl Unit {
-    /// Its process, if it stands for one.
+    /// Its process, unless it is a host.
     pub(crate) fn process(&self) -> Option<ProcId> {
         match self.id {
             BodyId::Process(process) => Some(process),
@@ -243,7 +244,8 @@ impl Unit {
         }
     }
 
-    /// Whether a process is of this unit: its own, or any on a host that it has to itself.
+    /// Whether a process belongs to this unit: its own, or any on its host if the unit is alone
+    /// there.
     pub(crate) fn owns(&self, process: Option<ProcId>, host: HostId) -> bool {
         match self.shares {
             true => process.is_some() && process == self.process(),
@@ -252,7 +254,7 @@ impl Unit {
     }
 }
 
-/// As attributes of the document have it: `h3`, `p12`.
+/// The form in attributes of the document: `h3`, `p12`.
 impl fmt::Display for BodyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -275,13 +277,14 @@ impl FromStr for BodyId {
     }
 }
 
-/// Whether a process was started by a program of its host, which names it after its process id.
+/// Whether a process was started by another program on its host, and has a name with its process
+/// id.
 fn is_of_shell(host: &HostView<'_>, process: &ProcView<'_>) -> bool {
     let pid = process.name.strip_prefix(host.name).and_then(|rest| rest.strip_prefix(':'));
     pid.is_some_and(|pid| pid.parse() == Ok(process.pid))
 }
 
-/// Whether nothing is left of a process: only the shell that started it would start it again.
+/// Whether a process is gone for good, so that only the shell could start it again.
 fn is_gone(host: &HostView<'_>, process: &ProcView<'_>) -> bool {
     is_of_shell(host, process) && !is_up(process)
 }
@@ -290,22 +293,23 @@ fn is_up(process: &ProcView<'_>) -> bool {
     matches!(process.state, ProcState::Running | ProcState::Paused)
 }
 
-/// Where a process listens, if one can type into it.
+/// The port of a process, if redis-cli can connect to it.
 fn port(world: &World, host: &HostView<'_>, process: &ProcView<'_>, kind: &Kind) -> Option<u16> {
     let usual = kind.port?;
     let given = directive(world.scenario(), host, process, "port").and_then(|p| p.parse().ok());
     given.or_else(|| listens_at(world, process, kind)).or(Some(usual))
 }
 
-/// Where a server or a Sentinel listens. It says so where its configuration file is not found: a path
-/// is as it was typed, and the directive `dir` may have led the process elsewhere since.
+/// The port on which a server or a Sentinel listens, by its running state. Used when its
+/// configuration file is not found: the path is as it was typed, and the directive `dir` may have
+/// changed the process's directory since.
 fn listens_at(world: &World, process: &ProcView<'_>, kind: &Kind) -> Option<u16> {
     let first = || world.listeners(process.id).next().map(Endpoint::port);
     matches!(kind.part, Part::Server | Part::Sentinel).then(first).flatten()
 }
 
-/// What a process's arguments or its configuration file say of a directive. A file of the scenario
-/// counts as it was at the beginning, so that the places of bodies do not change with it.
+/// The value of a directive in a process's arguments or configuration file. A file of the scenario
+/// is read as it was at the beginning, so that the layout does not change with it.
 fn directive(
     scenario: &Scenario,
     host: &HostView<'_>,
@@ -330,8 +334,7 @@ fn directive(
     Some(line.to_owned())
 }
 
-/// The address of the primary that the `nodes.conf` of the scenario gives a node, as `replicaof` would
-/// have it.
+/// The primary of a node by the scenario's `nodes.conf`, in the form of a `replicaof` directive.
 fn primary_in_cluster(
     scenario: &Scenario,
     host: &HostView<'_>,

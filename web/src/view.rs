@@ -1,4 +1,4 @@
-//! What the person sees and has open. It is the page's own: the World knows nothing of it.
+//! The view state: what the person sees and has open. It is no part of the World.
 
 use std::rc::Rc;
 
@@ -17,27 +17,27 @@ use crate::routes::Routes;
 use crate::scene::Scene;
 use crate::units::BodyId;
 
-/// What the person sees and has open.
+/// The view state of the page.
 pub(crate) struct View {
     /// Language and theme.
     pub prefs: Prefs,
     /// Whether virtual time runs.
     pub playing: bool,
-    /// How fast.
+    /// The speed of time.
     pub speed: Speed,
     /// Bodies and links.
     pub scene: Rc<Scene>,
-    /// Where the bodies are.
+    /// The positions of bodies on the map.
     pub places: Rc<SortedMap<BodyId, Point>>,
-    /// How links run between them.
+    /// The routes of links between them.
     pub routes: Rc<Routes>,
     /// The size of the stage in pixels.
     pub stage: (f64, f64),
-    /// The slot of a cluster that was chosen.
+    /// The chosen slot of a cluster.
     pub slot: Option<Slot>,
-    /// The part of the map that is seen.
+    /// The visible part of the map.
     pub camera: Camera,
-    /// Whether the person moved the camera, so that it is left alone.
+    /// Whether the person moved the camera, so that it does not follow the layout any more.
     pub camera_held: bool,
     /// Selected bodies.
     pub selected: SortedSet<BodyId>,
@@ -45,48 +45,48 @@ pub(crate) struct View {
     pub focus: Option<Target>,
     /// The menu that is open, and where in the window.
     pub menu: Option<(Target, Point)>,
-    /// The message whose card is open, and where on the stage it was.
+    /// The message whose card is open, and its position on the stage.
     pub card: Option<(Flight, Point)>,
-    /// Where the pointer is on the stage.
+    /// The position of the pointer on the stage.
     pub pointer: Option<Point>,
     /// Whether the person has done anything on the map yet.
     pub touched: bool,
-    /// What the panel at the side shows.
+    /// What the side panel shows.
     pub side: Side,
-    /// The tab of the inspector that was opened last, which is shown of the next body too; at first
-    /// it is the first one that a body has.
+    /// The tab of the inspector that was opened last, which is kept for the next body; `None` for
+    /// the first tab of a body.
     pub tab: Option<&'static Tab>,
-    /// The file that the inspector shows, and from where on.
+    /// The file that the inspector shows, and the offset at which it starts.
     pub file: Option<(String, u64)>,
     /// The key that the inspector shows, with its database.
     pub key: Option<(usize, Vec<u8>)>,
     /// The pane that a narrow window shows.
     pub pane: Pane,
-    /// Whether the table stands in for the map.
+    /// Whether the table is shown in place of the map.
     pub table: bool,
-    /// Whether the list of keys is open.
+    /// Whether the help is open.
     pub help: bool,
-    /// Whether the ways to share the session are open.
+    /// Whether the dialog for sharing is open.
     pub sharing: bool,
-    /// Whether the frame's figures are shown.
+    /// Whether the performance figures are shown.
     pub debug: bool,
-    /// Something to do that waits for what shall become of the future.
+    /// Actions that wait for the decision about the known future.
     pub pending: Option<Vec<Action>>,
-    /// What a page around this one asked for.
+    /// The parameters of an embedding page.
     pub embedding: Embedding,
-    /// A word to the person.
+    /// The text of the toast.
     pub toast: Option<String>,
     /// The question whose card is shown.
     pub asked: Option<&'static Question>,
-    /// What is open of the lessons.
+    /// The state of the lessons' panel.
     #[cfg(feature = "whole")]
     pub study: crate::lesson::Study,
-    /// How long the parts of a frame took.
+    /// Performance figures of the last frames.
     pub frame: crate::engine::FrameFigures,
 }
 
 impl View {
-    /// What is seen of a page that has just been opened.
+    /// The view state of a page that has just been opened.
     pub(crate) fn new(speed: Speed) -> Self {
         let embedding = Embedding::of_address();
         View {
@@ -142,8 +142,8 @@ impl View {
         }
     }
 
-    /// What the panel at the side shows when its present content is closed: the lesson that is open,
-    /// if a node or the ledger hides it.
+    /// What the side panel shows after its content is closed: the open lesson, if a node or the
+    /// ledger hides it.
     pub(crate) fn side_behind(&self) -> Side {
         #[cfg(feature = "whole")]
         if matches!(self.side, Side::Node(_) | Side::Ledger) && self.study.standing().is_some() {
@@ -157,18 +157,18 @@ impl View {
         self.routes.course((a, self.place(a)), (b, self.place(b)))
     }
 
-    /// Where a body is.
+    /// The position of a body on the map.
     pub(crate) fn place(&self, body: BodyId) -> Point {
         self.places.get(&body).copied().unwrap_or_default()
     }
 }
 
-/// What the panel at the side shows.
+/// The content of the side panel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Side {
     /// Nothing: it is closed.
     Closed,
-    /// A body from inside.
+    /// The inspector of a body.
     Node(BodyId),
     /// The ledger of writes.
     Ledger,
@@ -176,7 +176,7 @@ pub(crate) enum Side {
     Lesson,
 }
 
-/// A body or a link.
+/// Something on the map that can have the focus or a menu.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Target {
     /// A body.
@@ -185,7 +185,7 @@ pub(crate) enum Target {
     Link(BodyId, BodyId),
 }
 
-/// What a narrow window shows.
+/// A pane: a narrow window shows one at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Pane {
     /// The map.
@@ -205,7 +205,7 @@ impl Pane {
         all.into_iter().find(|pane| pane.name() == name)
     }
 
-    /// As the styles know it.
+    /// Its name in styles.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Pane::Map => "map",
@@ -216,29 +216,30 @@ impl Pane {
     }
 }
 
-/// Narrower than this, the stage has no room for words beside its tools; as the styles have it.
+/// A stage narrower than this, in pixels, has no room for the hint beside its tools. The same value
+/// as in the styles.
 const NARROW: f64 = 720.0;
 
-/// The part of the map that is seen: screen = map × scale + offset.
+/// The camera, which determines the visible part of the map: screen = map × scale + offset.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Camera {
-    /// Pixels of the screen for one unit of the map.
+    /// The scale: pixels of the screen per unit of the map.
     pub k: f64,
-    /// How far right on the stage the map's origin is.
+    /// The horizontal position of the map's origin on the stage, in pixels.
     pub x: f64,
-    /// How far down on the stage the map's origin is.
+    /// The vertical position of the map's origin on the stage, in pixels.
     pub y: f64,
 }
 
 impl Camera {
-    /// The least scale: a hundred nodes fit a phone with it.
+    /// The smallest scale: with it a hundred nodes fit on a phone.
     const SMALLEST: f64 = 0.08;
 
     /// The camera that shows a rectangle in the middle of a stage.
     pub(crate) fn fit((l, t, r, b): (f64, f64, f64, f64), (width, height): (f64, f64)) -> Self {
         const MARGIN: f64 = 26.0;
-        // The tools stand in a strip at the bottom, and so does the hint where there is room beside
-        // them; else it stands at the top.
+        // The tools take a strip at the bottom, with the hint if there is room beside them;
+        // otherwise the hint is at the top.
         let top = if width < NARROW { 44.0 } else { MARGIN };
         const BOTTOM: f64 = 66.0;
         let room = ((width - 2.0 * MARGIN).max(50.0), (height - top - BOTTOM).max(50.0));
@@ -246,17 +247,17 @@ impl Camera {
         Camera { k, x: width / 2.0 - (l + r) / 2.0 * k, y: top + room.1 / 2.0 - (t + b) / 2.0 * k }
     }
 
-    /// A point of the map, on the stage.
+    /// Converts a point of the map to the stage.
     pub(crate) fn to_stage(self, p: Point) -> Point {
         Point::new(p.x * self.k + self.x, p.y * self.k + self.y)
     }
 
-    /// A point of the stage, on the map.
+    /// Converts a point of the stage to the map.
     pub(crate) fn to_map(self, p: Point) -> Point {
         Point::new((p.x - self.x) / self.k, (p.y - self.y) / self.k)
     }
 
-    /// Zoomed by a factor around a point of the stage.
+    /// The camera zoomed by a factor around a point of the stage.
     #[must_use]
     pub(crate) fn zoomed(self, factor: f64, around: Point) -> Self {
         let k = (self.k * factor).clamp(Self::SMALLEST, 4.0);

@@ -1,10 +1,10 @@
-//! The page's program in two builds, and the change from one to the other.
+//! The two builds of the page's program, and the handover from one to the other.
 //!
-//! The *first* program is what the first view needs, so that a visitor waits for no more. The *whole*
-//! program (feature `whole`) is fetched on first use: it has the shell of the hosts, scripts,
-//! proxies and all that comes with these. Both are the same sources. A session is its seed and
-//! its actions, so the whole program replays what the first one showed and goes on from there:
-//! the first hands over a [`Handover`], takes its components down, and is gone.
+//! The *first* program has what the first view needs, so that a visitor waits for no more. The
+//! *whole* program (feature `whole`) is fetched on first use: it has the hosts' shell, scripts,
+//! proxies and all that depends on these. Both are built from the same sources. A session is its
+//! seed and its actions, so the whole program replays what the first one showed and continues from
+//! there: the first passes it a [`Handover`] and unmounts its components.
 
 use limpid_core::sim::{Action, Timed};
 use serde::{Deserialize, Serialize};
@@ -23,20 +23,21 @@ use crate::share::Shared;
 /// Whether this is the whole program.
 pub(crate) const IS_WHOLE: bool = cfg!(feature = "whole");
 
-/// Where a handover waits for the program that takes over: a property of `window`.
+/// The property of `window` by which the handover is passed to the program that takes over.
 const WAITING: &str = "limpidHandover";
 
 #[wasm_bindgen]
 extern "C" {
-    /// Fetches and compiles the whole program, once. `start.js` has it.
+    /// Fetches and compiles the whole program, once. Defined in `start.js`, which `cargo xtask web`
+    /// builds.
     #[wasm_bindgen(js_namespace = limpidWhole, js_name = fetch, catch)]
     async fn fetch_whole() -> Result<JsValue, JsValue>;
-    /// Starts the whole program, which has been fetched.
+    /// Starts the whole program after it was fetched.
     #[wasm_bindgen(js_namespace = limpidWhole, js_name = start)]
     fn start_whole();
 }
 
-/// What the whole program needs to go on where the first one was.
+/// The state that the whole program needs to continue where the first one was.
 #[derive(Serialize, Deserialize, PartialEq, Debug)]
 pub(crate) struct Handover {
     /// The session and what is open.
@@ -45,11 +46,11 @@ pub(crate) struct Handover {
     theme: String,
     /// The question whose card is shown.
     asked: Option<String>,
-    /// What is to be done first: the reason for the change.
+    /// What to do first: the reason for the handover.
     wish: Option<Wish>,
 }
 
-/// What the first program cannot do.
+/// Something that only the whole program can do.
 #[derive(Clone, Serialize, Deserialize, PartialEq, Debug)]
 pub(crate) enum Wish {
     /// Open a topology.
@@ -66,7 +67,7 @@ pub(crate) enum Wish {
     TypeIntoShell(String, String),
     /// Open a saved session.
     Saved(Box<Saved>),
-    /// Do this, as actions have it in a link.
+    /// Carry out these actions, in the form that they have in a link.
     Act(Vec<String>),
 }
 
@@ -77,7 +78,7 @@ impl Wish {
     }
 }
 
-/// Whether the first program cannot do something.
+/// Whether an action needs the whole program.
 pub(crate) fn needed_for(action: &Action) -> bool {
     if IS_WHOLE {
         return false;
@@ -96,7 +97,7 @@ pub(crate) fn needed_for(action: &Action) -> bool {
 const SCRIPTS: [&str; 8] =
     ["eval", "eval_ro", "evalsha", "evalsha_ro", "script", "function", "fcall", "fcall_ro"];
 
-/// Whether the address asks for the deployment that the page is attached to, in place of a World.
+/// Whether the address asks to show an attached deployment in place of a World.
 pub(crate) fn is_attached() -> bool {
     prefs::parameter("attached").is_some()
 }
@@ -108,7 +109,7 @@ pub(crate) fn needed_for_session(shared: &Shared) -> bool {
             || shared.actions.iter().any(|timed| needed_for(&timed.action)))
 }
 
-/// Does things for which the whole program is needed.
+/// Carries out actions for which the whole program is needed.
 pub(crate) fn act(page: &Page, actions: Vec<Action>) {
     let wish = Wish::act(page, actions);
     change(page, Some(wish));
@@ -136,7 +137,7 @@ pub(crate) fn type_into_shell(page: &Page, host: &str, line: &str) {
     change(page, Some(Wish::TypeIntoShell(host.to_owned(), line.to_owned())));
 }
 
-/// Opens a lesson where this browser left it.
+/// Opens a lesson with the progress that this browser has saved.
 pub(crate) fn open_lesson(page: &Page, id: &str) {
     #[cfg(feature = "whole")]
     crate::lesson::resume(page, id);
@@ -152,7 +153,7 @@ pub(crate) fn lessons(page: &Page) {
     change(page, Some(Wish::Lessons));
 }
 
-/// Shows what the browser went to, back or forth in its history.
+/// Shows the page that the browser's history went to, back or forward.
 pub(crate) fn follow(page: &Page) {
     #[cfg(feature = "whole")]
     crate::lesson::follow(page);
@@ -169,14 +170,14 @@ pub(crate) fn ask(page: &Page, question: &str) {
     change(page, Some(Wish::Ask(question.to_owned())));
 }
 
-/// Goes on with the whole program, which shows more of what is open.
+/// Switches to the whole program, which shows more details of what is open.
 #[cfg(not(feature = "whole"))]
 pub(crate) fn go_on(page: &Page) {
     change(page, None);
 }
 
-/// Fetches the whole program and gives the session to it. If that fails, nothing is lost: the page
-/// says so, and the same act tries again.
+/// Fetches the whole program and hands the session over. If fetching fails, the page says so and
+/// stays as it was, and the same action tries again.
 fn change(page: &Page, wish: Option<Wish>) {
     let page = page.clone();
     page.toast(page.say(words::LOADING).to_owned());
@@ -187,7 +188,7 @@ fn change(page: &Page, wish: Option<Wish>) {
                 leave(&Handover::of(&page, wish));
             }
             Err(_) => {
-                // All keys are seen again, and one can be opened once more.
+                // Closes the key, so that the list of keys is shown and a key can be opened again.
                 page.change(Topic::Open, |view| view.key = None);
                 page.toast(page.say(words::FAILED).to_owned());
             }
@@ -196,15 +197,15 @@ fn change(page: &Page, wish: Option<Wish>) {
 }
 
 fn leave(handover: &Handover) {
-    // Plain text and numbers: nothing that could not be written.
+    // Cannot fail: the value consists of text and numbers.
     let text = serde_json::to_string(handover).unwrap_or_default();
     let _ = js_sys::Reflect::set(&gloo::utils::window(), &WAITING.into(), &text.into());
     crate::stop();
     start_whole();
 }
 
-/// If the address asks for what only the whole program has, starts that one; `otherwise` if it
-/// cannot be fetched. False if this program will do.
+/// Starts the whole program if the address needs it; calls `otherwise` if it cannot be fetched.
+/// False if the first program suffices.
 pub(crate) fn start_instead(otherwise: impl FnOnce() + 'static) -> bool {
     if IS_WHOLE {
         return false;
@@ -231,7 +232,7 @@ pub(crate) fn start_instead(otherwise: impl FnOnce() + 'static) -> bool {
     needed
 }
 
-/// The page as another program left it, if one did.
+/// The page that the first program handed over, if any.
 pub(crate) fn taken_over() -> Option<Page> {
     let window = gloo::utils::window();
     let text = js_sys::Reflect::get(&window, &WAITING.into()).ok()?.as_string()?;
@@ -282,13 +283,13 @@ impl Handover {
             }
             Some(Wish::Lesson(id)) => open_lesson(&page, &id),
             Some(Wish::TypeIntoShell(host, line)) => {
-                page.as_host(|page| crate::terminal::type_into_shell(page, &host, &line));
+                page.as_embedder(|page| crate::terminal::type_into_shell(page, &host, &line));
             }
             Some(Wish::Saved(saved)) => saved.open(&page),
-            // The first program asked whether they may be done.
+            // The first program has asked what to do with the known future.
             Some(Wish::Act(actions)) => {
                 let actions = actions.iter().filter_map(|text| text.parse::<Timed>().ok());
-                page.as_host(|page| page.act(actions.map(|timed| timed.action).collect()));
+                page.as_embedder(|page| page.act(actions.map(|timed| timed.action).collect()));
             }
         }
         page

@@ -1,5 +1,5 @@
-//! The chapter with three labs (`static/book`): each of its Markdown files as a page, so that it can be
-//! looked at without mdBook. The same parser reads it.
+//! Renders the chapter with three labs (`static/book`), so that it can be viewed without mdBook.
+//! Uses the same Markdown parser as mdBook.
 
 use anyhow::{Context, Result};
 use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd, html};
@@ -37,7 +37,7 @@ fn page(text: &str, language: &str) -> String {
     )
 }
 
-/// The text of the first heading, which holds no markup.
+/// The text of the first heading, which has no markup.
 fn title(text: &str) -> String {
     let mut events = Parser::new(text).skip_while(|event| {
         !matches!(event, Event::Start(Tag::Heading { level: HeadingLevel::H1, .. }))

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: hostile bytes for the parsers, as many as wanted, compiled as for release.
+//! `cargo xtask fuzz`: runs the parsers on hostile bytes, in a release build.
 
 use anyhow::Result;
 

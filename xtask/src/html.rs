@@ -1,12 +1,12 @@
-//! Reads the page's `index.html`, in which the same `data-trunk` marks serve Trunk and
-//! `cargo xtask web`.
+//! Parses the page's `index.html`, whose `data-trunk` attributes serve both Trunk and `cargo xtask
+//! web`.
 
 use std::ops::Range;
 
-/// An element that carries `data-trunk`.
+/// An element with the attribute `data-trunk`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Marked {
-    /// Where it stands, with its end tag if it has one.
+    /// Its range in the text, with its end tag if it has one.
     pub(crate) range: Range<usize>,
     /// `link` or `script`.
     pub(crate) tag: String,
@@ -14,12 +14,12 @@ pub(crate) struct Marked {
 }
 
 impl Marked {
-    /// The value of an attribute; empty if it has none.
+    /// The value of an attribute; empty if the attribute has none, `None` if it is missing.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    /// The attributes that mean something to a browser, as they are written in a tag.
+    /// The attributes for the browser, in the form of a tag.
     pub(crate) fn others(&self, but: &[&str]) -> String {
         let kept = self.attributes.iter().filter(|(name, _)| {
             !name.starts_with("data-trunk")
@@ -34,7 +34,7 @@ impl Marked {
     }
 }
 
-/// All elements that carry `data-trunk`, in order.
+/// All elements with `data-trunk`, in order.
 pub(crate) fn marked(html: &str) -> Vec<Marked> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -65,7 +65,7 @@ pub(crate) fn marked(html: &str) -> Vec<Marked> {
     found
 }
 
-/// Puts something else in the place of each element, from the last to the first.
+/// Replaces ranges of the text, from the last to the first.
 pub(crate) fn replace(html: &str, with: Vec<(Range<usize>, String)>) -> String {
     let mut out = html.to_owned();
     for (range, text) in with.into_iter().rev() {

@@ -1,8 +1,7 @@
 //! The project's own commands. `cargo xtask` lists them.
 //!
-//! What lives here: building the page, setting up what a build or a test needs, and measuring.
-//! What does not: anything that a person who runs Limpid needs (that is `native`), and the tests
-//! themselves (those are in `tests`).
+//! They build the page, set up what a build or a test needs, and measure. Commands for people who
+//! run Limpid are in `native`, and the tests themselves in `tests`.
 
 mod bench;
 mod book;

@@ -1,11 +1,10 @@
-//! The functions of a WebAssembly module, each once, in an order in which they pack well.
+//! Sorts the functions of a WebAssembly module so that they compress well, and removes duplicates.
 //!
 //! Most of the page's program is generic code that was instantiated many times: a hundred
-//! `Vec::from_iter`, forty `BTreeMap` rebalancings. Twins that stand side by side cost a packer
-//! next to nothing; a module whose functions stand as the compiler left them has them farther
-//! apart than gzip's window of 32 KB reaches. So they are sorted by their names, which is where
-//! instances of one generic function agree. The names are dropped afterwards, and so is every
-//! function of which there is another that is the same.
+//! `Vec::from_iter`, forty `BTreeMap` rebalancings. Similar functions that are adjacent compress to
+//! almost nothing, but in the compiler's order they are farther apart than gzip's window of 32 KB.
+//! So functions are sorted by name, since instances of one generic function have similar names. The
+//! names are removed afterwards, and so are functions that are identical to another one.
 
 use std::collections::BTreeMap;
 
@@ -17,11 +16,11 @@ use wasmparser::{
     ImportSectionReader, KnownCustom, Name, Parser, Payload, TypeRef,
 };
 
-/// The module with its functions sorted by name, each only once, and without names.
+/// Returns the module with its functions sorted by name, without duplicates, and without names.
 pub(crate) fn sort_functions(wasm: &[u8]) -> Result<Vec<u8>> {
     let mut names = names(wasm).context("the page's program cannot be read")?;
     let mut module = wasm.to_vec();
-    // Functions that call twins may become twins when those have become one.
+    // Repeated, since callers of duplicates may become identical once these are merged.
     loop {
         let order = Order::without_twins(&module)?;
         let merged = order.kept.len() < names.len();
@@ -34,7 +33,7 @@ pub(crate) fn sort_functions(wasm: &[u8]) -> Result<Vec<u8>> {
     Order::by_name(&module, &names)?.encode(&module)
 }
 
-/// The families of a module's own functions, in their order.
+/// The families (see [`family`]) of a module's own functions, in their order.
 fn names(wasm: &[u8]) -> Result<Vec<String>> {
     let (mut imported, mut count) = (0, 0);
     let mut names: BTreeMap<u32, String> = BTreeMap::new();
@@ -66,13 +65,13 @@ fn imported_functions(section: ImportSectionReader<'_>) -> Result<u32> {
     Ok(functions)
 }
 
-/// Which of a module's own functions stay, and where.
+/// A new order of a module's own functions.
 struct Order {
-    /// How many functions are imported; those keep their places.
+    /// The number of imported functions, which keep their indices.
     imported: u32,
-    /// Functions that stay, in their new order.
+    /// The functions that are kept, in their new order.
     kept: Vec<u32>,
-    /// The new place of every function, or of its twin.
+    /// The new index of every function, or of the identical one that replaces it.
     places: Vec<u32>,
 }
 
@@ -80,7 +79,7 @@ struct Order {
 type Functions<'a> = Vec<(u32, &'a [u8])>;
 
 impl Order {
-    /// The present order, with one function in place of those that are the same byte for byte.
+    /// The present order, with functions that are identical byte for byte merged.
     fn without_twins(wasm: &[u8]) -> Result<Self> {
         let (imported, functions) = functions(wasm)?;
         let mut known = BTreeMap::new();
@@ -94,7 +93,8 @@ impl Order {
         Ok(Order { imported, kept, places })
     }
 
-    /// Sorted by family; within it, what begins alike stands together.
+    /// Sorted by family, and within a family by code, so that functions with a similar beginning
+    /// are adjacent.
     fn by_name(wasm: &[u8], names: &[String]) -> Result<Self> {
         let (imported, functions) = functions(wasm)?;
         let mut kept: Vec<u32> = (0..u32::try_from(functions.len())?).collect();
@@ -132,8 +132,8 @@ fn functions(wasm: &[u8]) -> Result<(u32, Functions<'_>)> {
     Ok((imported, functions))
 }
 
-/// What instances of one generic function have in common in their names: no hash
-/// (`…::h0123456789abcdef`), and of `<Type as Trait>::function` no type.
+/// The part of a name that instances of one generic function share: without the hash
+/// (`…::h0123456789abcdef`), and without the type of `<Type as Trait>::function`.
 fn family(name: &str) -> String {
     let name = match name.rsplit_once("::h") {
         Some((rest, hash)) if hash.bytes().all(|b| b.is_ascii_hexdigit()) => rest,
@@ -211,8 +211,8 @@ mod tests {
     use super::*;
     use wasm_encoder::EntityType;
 
-    /// Functions `c`, `a`, `b` and `d` behind one import: `c` calls `a`, which returns 1, and the
-    /// others return 2.
+    /// A module with functions `c`, `a`, `b` and `d` after one import: `c` calls `a`, which returns
+    /// 1, and the others return 2.
     fn module() -> Vec<u8> {
         let mut module = Module::new();
         let mut types = TypeSection::new();

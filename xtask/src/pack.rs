@@ -1,6 +1,6 @@
-//! Compressed copies of the page's files, made once when it is built, so that a web server sends
-//! them as they are: gzip at its best, and brotli at quality 11, which packs a fifth smaller than
-//! that and is far too slow to be done for each request.
+//! Compresses the page's files once when it is built, so that a web server can send the copies:
+//! gzip at its best level, and brotli at quality 11, which is a fifth smaller and far too slow for
+//! compression on each request.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::io::Write;
 use brotli::enc::BrotliEncoderParams;
 use flate2::{Compression, write::GzEncoder};
 
-/// A file's compressed forms.
+/// The compressed copies of a file.
 pub(crate) struct Packed {
     /// By gzip.
     pub(crate) gzip: Vec<u8>,
@@ -16,7 +16,7 @@ pub(crate) struct Packed {
     pub(crate) brotli: Vec<u8>,
 }
 
-/// The compressed forms of those files that become smaller by it.
+/// The compressed copies of all files that become smaller.
 pub(crate) fn all(site: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Packed> {
     let packed = site.iter().map(|(name, bytes)| (name.clone(), pack(bytes)));
     packed
@@ -25,13 +25,13 @@ pub(crate) fn all(site: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Packed> 
 }
 
 fn pack(bytes: &[u8]) -> Packed {
-    // Writing into memory does not fail.
+    // Writing to memory does not fail.
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes).expect("memory to write to");
     let gzip = encoder.finish().expect("memory to write to");
 
     let mut brotli = Vec::new();
-    // The largest window that every browser decodes, so that the whole program lies in it.
+    // The largest window that every browser supports, so that it covers the whole program.
     let params = BrotliEncoderParams { quality: 11, lgwin: 24, ..Default::default() };
     brotli::BrotliCompress(&mut &*bytes, &mut brotli, &params).expect("memory to write to");
     Packed { gzip, brotli }

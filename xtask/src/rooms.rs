@@ -1,11 +1,11 @@
-//! `cargo xtask rooms`: draws the modules of the core and the arrows between them from the code's
-//! own paths, and fails when an arrow runs back.
+//! `cargo xtask rooms`: draws the dependencies between the core's modules from the paths in the
+//! code, and fails if one runs against their order.
 //!
-//! A *room* is a module at the top of a crate's source, or inside one of the rooms that are drawn by
-//! themselves. Its place is written in the documentation of the module above it: the list of rooms
-//! there is the order in which they may use each other. An arrow is a path (`use crate::a::b`,
-//! `super::c::d`) outside tests. An arrow that runs back has to be named in the document, with its
-//! reason; it is an error if it is not, and so is one that is named and not there.
+//! A *room* is a module at the top level of the core, or of one of its modules that have a drawing
+//! of their own. The documentation of the parent module lists the rooms in the order in which they
+//! may use each other. An *arrow* is a dependency: a path (`use crate::a::b`, `super::c::d`)
+//! outside tests. An arrow that runs back has to be listed in the document with its reason; it is
+//! an error if it is not, and so is a listed one that does not exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,12 +15,12 @@ use syn::visit::{self, Visit};
 
 use crate::workspace::Workspace;
 
-/// Where the drawing is kept.
+/// The document that has the drawing.
 const DOCUMENT: &str = "docs/architecture.md";
 const BEGIN: &str = "<!-- rooms: drawn by `cargo xtask rooms` -->";
 const END: &str = "<!-- rooms: end -->";
 
-/// What stands before an arrow that is allowed to run back, in the document.
+/// The beginning of a line of the document that allows an arrow to run back.
 const BACK: &str = "* back: `";
 
 /// The modules whose rooms are drawn, each with its folder under `core/src`.
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     pub(crate) check: bool,
 }
 
-/// Draws the rooms into the document, or checks that they are there.
+/// Writes the drawing into the document, or checks that it is up to date.
 pub(crate) fn draw(ws: &Workspace, args: &Args) -> Result<()> {
     let source = ws.root().join("core/src");
     let path = ws.root().join(DOCUMENT);
@@ -57,7 +57,7 @@ pub(crate) fn draw(ws: &Workspace, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The document with another drawing between its marks.
+/// Replaces the drawing between its marks in the document.
 fn replaced(document: &str, drawing: &str) -> Result<String> {
     let missing = || format!("{DOCUMENT} has no lines `{BEGIN}` and `{END}`");
     let (before, rest) = document.split_once(BEGIN).with_context(missing)?;
@@ -65,7 +65,7 @@ fn replaced(document: &str, drawing: &str) -> Result<String> {
     Ok(format!("{before}{BEGIN}\n\n{drawing}{END}{after}"))
 }
 
-/// The arrows of one plan that the document allows to run back:
+/// The arrows of one plan that the document allows to run back, by lines such as
 /// ``* back: `server` `aof` -> `shutdown`: why``.
 fn allowed(document: &str, plan: &str) -> BTreeSet<(String, String)> {
     let arrow = |line: &str| {
@@ -80,14 +80,14 @@ fn allowed(document: &str, plan: &str) -> BTreeSet<(String, String)> {
     document.lines().filter_map(arrow).collect()
 }
 
-/// The rooms of one module.
+/// The rooms of one module with their dependencies.
 #[derive(Debug, Default)]
 struct Plan {
     name: String,
-    /// The rooms from the ground up, as the documentation lists them; those of one line stand on
-    /// one floor and may use each other.
+    /// The rooms in the order of the documentation, lowest first. Those of one line are on one
+    /// floor and may use each other.
     floors: Vec<Vec<String>>,
-    /// Which room uses which.
+    /// The dependencies: user and used room.
     arrows: BTreeSet<(String, String)>,
     /// Rooms that the documentation does not list.
     unlisted: BTreeSet<String>,
@@ -124,7 +124,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// What is wrong: rooms without a place, arrows that run back, and permissions without need.
+    /// The errors: unlisted rooms, arrows that run back, and unused permissions.
     fn faults(&self, allowed: &BTreeSet<(String, String)>) -> Vec<String> {
         let name = &self.name;
         let mut faults: Vec<String> = self
@@ -157,8 +157,8 @@ impl Plan {
         floor(from).is_some_and(|below| floor(to).is_some_and(|above| above > below))
     }
 
-    /// The rooms from the ground up, each with those that it uses; what one of these uses in turn is
-    /// left out.
+    /// The drawing: the rooms, lowest first, each with those that it uses directly; indirect
+    /// dependencies are left out.
     fn drawing(&self) -> String {
         let width = self.floors.iter().flatten().map(String::len).max().unwrap_or_default();
         let mut out = format!("```text\n{}\n", self.name);
@@ -175,12 +175,13 @@ impl Plan {
         out
     }
 
-    /// The rooms that a room uses, but for those that it reaches through another of them.
+    /// The rooms that a room uses, except those that it also uses indirectly (transitive
+    /// reduction).
     fn nearest<'p>(&'p self, room: &'p str) -> Vec<&'p str> {
         let used: Vec<&str> = self.used(room).collect();
         let reached: Vec<BTreeSet<&str>> =
             used.iter().map(|other| self.reach(other, room)).collect();
-        // Two that reach each other are both shown.
+        // Of two rooms that use each other both are shown.
         let through = |other: usize, to: usize| {
             reached[other].contains(used[to]) && !reached[to].contains(used[other])
         };
@@ -192,7 +193,8 @@ impl Plan {
         self.arrows.iter().filter(move |(from, _)| from == room).map(|(_, to)| to.as_str())
     }
 
-    /// All rooms that a room reaches, not by way of `without` or of an arrow that runs back.
+    /// All rooms that a room uses directly or indirectly, except through `without` or an arrow that
+    /// runs back.
     fn reach<'p>(&'p self, room: &'p str, without: &str) -> BTreeSet<&'p str> {
         let mut seen = BTreeSet::new();
         let mut open = vec![room];
@@ -207,24 +209,24 @@ impl Plan {
     }
 }
 
-/// The modules that a module declares, and the names that it passes on from them.
+/// The modules that a module declares, and the names that it re-exports from them.
 #[derive(Debug, Default)]
 struct Modules {
     names: BTreeSet<String>,
-    /// Names that `use` makes visible in the module, each with the room that it comes from.
-    passed_on: BTreeMap<String, String>,
+    /// Names that `use` brings into the module, each with the room that it comes from.
+    reexported: BTreeMap<String, String>,
 }
 
 impl Modules {
-    /// The room that a path from the crate's root leads into; `above` is the module whose rooms are
-    /// meant. `None` if it leads elsewhere, or to an item of the module itself.
+    /// The room that a path from the crate's root leads to, of those of the module `above`. `None`
+    /// if it leads elsewhere, or to an item of the module itself.
     fn room_of(&self, target: &[String], above: &[String]) -> Option<String> {
         let rest = target.strip_prefix(above)?;
         let first = rest.first()?;
         if self.names.contains(first) {
             return Some(first.clone());
         }
-        self.passed_on.get(first).cloned()
+        self.reexported.get(first).cloned()
     }
 }
 
@@ -246,21 +248,20 @@ fn modules(file: &syn::File) -> Modules {
             if let [room, .., name] = path.as_slice()
                 && found.names.contains(*room)
             {
-                found.passed_on.insert((*name).clone(), (*room).clone());
+                found.reexported.insert((*name).clone(), (*room).clone());
             }
         }
     }
     found
 }
 
-/// The rooms that the documentation at the top of a module lists, floor by floor: the names in
-/// backticks at the beginning of each entry that are modules.
+/// The rooms that a module's documentation lists, floor by floor: the names of modules in backticks
+/// at the beginning of each list entry.
 fn floors(text: &str, modules: &Modules) -> Vec<Vec<String>> {
     let mut floors: Vec<Vec<String>> = Vec::new();
     for line in text.lines().filter_map(|line| line.strip_prefix("//! ")) {
         let entry = line.trim_start();
-        // An entry begins with a star; what follows on other lines belongs to it if a semicolon or a
-        // comma says that there are more rooms.
+        // An entry begins with a star, and continues on the next line after a semicolon or a comma.
         let Some(entry) = entry.strip_prefix("* ") else { continue };
         let mut floor = Vec::new();
         for (at, word) in entry.split('`').enumerate() {
@@ -291,7 +292,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The module that a file is, from the crate's root. `None` for tests, and the root itself.
+/// The module path of a file, from the crate's root. `None` for tests and the root itself.
 fn place(relative: &Path) -> Option<Vec<String>> {
     let mut place: Vec<String> = relative
         .with_extension("")
@@ -305,8 +306,7 @@ fn place(relative: &Path) -> Option<Vec<String>> {
     (!is_test && place != ["lib"]).then_some(place)
 }
 
-/// All paths in a file that begin at the crate's root or at a module above, from the root, outside
-/// tests.
+/// All paths in a file outside tests that begin with `crate` or `super`, resolved from the root.
 fn paths(file: &syn::File, place: &[String]) -> Vec<Vec<String>> {
     let mut found = Paths { place: place.to_vec(), found: Vec::new() };
     found.visit_file(file);
@@ -367,7 +367,7 @@ impl<'ast> Visit<'ast> for Paths {
     }
 }
 
-/// The single paths that a `use` names.
+/// Collects the single paths of a `use` tree.
 fn flatten(tree: &syn::UseTree, above: &mut Vec<String>, into: &mut Vec<Vec<String>>) {
     match tree {
         syn::UseTree::Path(path) => {
@@ -395,7 +395,7 @@ fn is_test(attrs: &[syn::Attribute]) -> bool {
 mod tests {
     use super::*;
 
-    /// A source folder of its own, which goes with the test.
+    /// A temporary source folder, which is removed at the end of a test.
     struct Source(PathBuf);
 
     impl Source {

@@ -1,4 +1,4 @@
-//! `cargo xtask run`: from a fresh checkout to a server and a page, in one command.
+//! `cargo xtask run`: builds and starts a server and the page from a fresh checkout.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
@@ -22,9 +22,9 @@ pub(crate) struct Args {
     rest: Vec<String>,
 }
 
-/// Builds page and server, and becomes `limpid playground`.
+/// Builds page and server, and replaces this process by `limpid playground`.
 pub(crate) fn playground(ws: &Workspace, args: &Args) -> Result<()> {
-    // Before the build, which takes minutes.
+    // Checked before the build, which takes minutes.
     require_free(args.port, "--port")?;
     require_free(args.http_port, "--http-port")?;
 

@@ -1,4 +1,4 @@
-//! What a build or a test needs besides cargo, and how to get it.
+//! Installs what a build or a test needs besides cargo.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,10 +10,10 @@ use crate::workspace::{Workspace, on_path, run, step};
 /// The target that the page is compiled for.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 
-/// Sees to it that rustc can compile for wasm32.
+/// Makes sure that rustc can compile for wasm32.
 ///
-/// `rust-toolchain.toml` names the target too, but rustup only acts on that where installing
-/// without being asked is allowed, so this asks.
+/// `rust-toolchain.toml` names the target too, but rustup only installs it by itself if automatic
+/// installation is enabled, so this installs it explicitly.
 pub(crate) fn wasm_target(ws: &Workspace) -> Result<()> {
     if has_wasm_target(ws)? {
         return Ok(());
@@ -42,11 +42,11 @@ fn has_wasm_target(ws: &Workspace) -> Result<bool> {
         .context("cannot start rustc")?;
     let dir = String::from_utf8_lossy(&out.stdout);
     let Ok(entries) = std::fs::read_dir(dir.trim()) else { return Ok(false) };
-    // The folder may be there and empty; what counts is the compiled standard library.
+    // The folder may exist and be empty, so this looks for the compiled standard library.
     Ok(entries.flatten().any(|e| e.file_name().to_string_lossy().starts_with("libstd-")))
 }
 
-/// Programs that the tests drive, and the Debian packages that they come in.
+/// Programs that the tests need, and their Debian packages.
 const TEST_PROGRAMS: [(&str, &str); 10] = [
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
@@ -60,12 +60,12 @@ const TEST_PROGRAMS: [(&str, &str); 10] = [
     ("npm", "npm"),
 ];
 
-/// Debian keeps this part of Python in a package of its own.
+/// The part of Python that Debian has in a package of its own.
 const VENV: (&str, &str) = ("python3's venv", "python3-venv");
 
-/// Sees to it that the browser and the peers that the tests need are there.
+/// Makes sure that the browser and the other programs that the tests need are installed.
 ///
-/// As root on Debian and its descendants it installs what is missing; elsewhere it says what to
+/// As root on Debian and its derivatives it installs what is missing; elsewhere it says what to
 /// install.
 pub(crate) fn test_programs() -> Result<()> {
     let mut missing: Vec<_> = TEST_PROGRAMS.iter().filter(|(p, _)| on_path(p).is_none()).collect();
@@ -91,7 +91,7 @@ pub(crate) fn test_programs() -> Result<()> {
         command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
         command
     };
-    // If the lists cannot be renewed, those that are there may still do.
+    // If updating the lists fails, the present ones may suffice.
     if let Err(error) = run(apt().args(["update", "-qq"])) {
         eprintln!("{error}; going on with the package lists that are there");
     }
@@ -105,8 +105,8 @@ fn has_venv() -> bool {
     python.status().is_ok_and(|status| status.success())
 }
 
-/// Sees to it that the client libraries that the tests drive lie under target/, in the versions
-/// that `tests/interop/libraries` names. The first time it needs PyPI and the npm registry.
+/// Makes sure that the client libraries for the tests are installed under target/, in the versions
+/// of `tests/interop/libraries`. The first time it needs PyPI and the npm registry.
 pub(crate) fn client_libraries(ws: &Workspace) -> Result<()> {
     let wanted = ws.root().join("tests/interop/libraries");
     let here = ws.target().join("libraries");
@@ -137,13 +137,13 @@ pub(crate) fn client_libraries(ws: &Workspace) -> Result<()> {
     .context(remedy)
 }
 
-/// Fills the folder `to` by `install`, unless that was done before from the same `files`.
+/// Fills the folder `to` by calling `install`, unless it was filled before from the same `files`.
 fn installed(files: &[&Path], to: &Path, install: impl FnOnce() -> Result<()>) -> Result<()> {
     let mut wanted = Vec::new();
     for file in files {
         wanted.extend(std::fs::read(file).with_context(|| format!("cannot read {file:?}"))?);
     }
-    // Beside the folder, not in it: package managers may empty it.
+    // The marker is beside the folder, since package managers may empty the folder itself.
     let done = to.with_extension("installed");
     if std::fs::read(&done).is_ok_and(|from| from == wanted) {
         return Ok(());

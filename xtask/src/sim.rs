@@ -1,4 +1,4 @@
-//! `cargo xtask sim`: simulated worlds over many seeds, natively, compiled as for release.
+//! `cargo xtask sim`: runs simulated worlds over many seeds, natively, in a release build.
 
 use anyhow::Result;
 

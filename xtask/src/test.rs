@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that must hold before a change is taken, with one summary.
+//! `cargo xtask test`: all checks and tests that a change must pass, with one summary.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -16,7 +16,7 @@ pub(crate) struct Args {
     filter: Option<String>,
 }
 
-/// Sets up, checks, tests, and tells.
+/// Runs setup, checks and tests, and prints the summary.
 pub(crate) fn all(ws: &Workspace, args: &Args) -> Result<()> {
     setup::wasm_target(ws)?;
     setup::test_programs()?;
@@ -58,8 +58,8 @@ fn tests(ws: &Workspace, args: &Args, summary: &mut Summary) -> Result<()> {
     let built = summary.check("test build", || {
         let mut build = ws.cargo();
         build.args(["build", "--locked", "--all-targets"]).args(rest);
-        // A compiler may crash because memory or disk ran short for a moment. What it has built
-        // stays, so a second try costs little, and a mistake in the code fails again at once.
+        // The compiler may crash for a temporary lack of memory or disk space. A second try reuses
+        // what was built, so it costs little, and a mistake in the code fails again at once.
         run(&mut build).or_else(|error| {
             eprintln!("{error:#}; once more");
             run(&mut build)
@@ -77,15 +77,15 @@ fn tests(ws: &Workspace, args: &Args, summary: &mut Summary) -> Result<()> {
     summary.cargo_test("tests of xtask", &mut command).map(drop)
 }
 
-/// Test programs whose tests run real servers, or a browser, against the clock, several at a time:
-/// the name that cargo prints, and that of the target.
+/// Test programs whose tests run real servers or a browser in real time, several in parallel: the
+/// name that cargo prints, and that of the target.
 const IN_REAL_TIME: [(&str, &str); 2] =
     [("browser/main.rs", "browser"), ("interop/main.rs", "interop")];
 
-/// How many failed tests are repeated at most. More than these do not fail by chance.
+/// The most failed tests that are repeated. More do not fail by chance.
 const REPEATED: usize = 3;
 
-/// What has passed and what has not, by step.
+/// The results of all steps.
 #[derive(Default)]
 struct Summary {
     steps: Vec<Step>,
@@ -96,16 +96,16 @@ struct Step {
     passed: usize,
     failed: usize,
     took: Duration,
-    /// Of `cargo test`: what each test program did.
+    /// For `cargo test`: the results of each test program.
     parts: Vec<Part>,
-    /// What to show at the end: an error, or the names of failed tests.
+    /// Details for the end of the summary: an error, or the names of failed tests.
     details: Vec<String>,
 }
 
-/// One test program of `cargo test`.
+/// The results of a test program of `cargo test`.
 #[derive(Debug, PartialEq)]
 struct Part {
-    /// What cargo calls it: `tests/browser/main.rs`.
+    /// Its name in cargo's output: `tests/browser/main.rs`.
     name: String,
     passed: usize,
     failed: usize,
@@ -113,7 +113,7 @@ struct Part {
 }
 
 impl Summary {
-    /// Does one thing that succeeds or fails as a whole; true if it succeeded.
+    /// Runs a check that succeeds or fails as a whole; true if it succeeded.
     fn check(&mut self, name: &'static str, what: impl FnOnce() -> Result<()>) -> bool {
         step(name);
         let start = Instant::now();
@@ -130,17 +130,17 @@ impl Summary {
         ok
     }
 
-    /// Runs `cargo test`, shows what it prints, and counts. Returns the tests that failed.
+    /// Runs `cargo test`, shows its output, and counts tests. Returns the tests that failed.
     fn cargo_test(&mut self, name: &'static str, command: &mut Command) -> Result<Vec<Failed>> {
         step(name);
         let start = Instant::now();
-        // Cargo names a test program on its standard error, and the program reports on its standard
-        // output. One pipe for both keeps them in order.
+        // Cargo prints the name of a test program on standard error, and the program its results on
+        // standard output. One pipe for both keeps them in order.
         let (output, into) = std::io::pipe()?;
         command.stdout(into.try_clone()?).stderr(into).stdin(Stdio::null());
         command.env("CARGO_TERM_COLOR", "never");
         let mut child = command.spawn().context("cargo test")?;
-        // The command holds this end of the pipe; it would never close.
+        // Closes our copy of the pipe's writing end; otherwise reading would never end.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut count = Count::default();
         for line in BufReader::new(output).split(b'\n') {
@@ -150,7 +150,7 @@ impl Summary {
         }
         let status = child.wait()?;
         if !status.success() && count.failed == 0 {
-            // A crash, or a test that did not compile: no line told of it.
+            // A crash or a compile error, for which there was no line of a failed test.
             count.failed = 1;
             let name = format!("cargo test ended with {status}");
             count.tests.push(Failed { program: String::new(), name });
@@ -166,8 +166,8 @@ impl Summary {
         Ok(count.tests)
     }
 
-    /// Runs those of the failed tests once more, alone, that depend on the speed of the machine. A
-    /// test that then passes counts as passed, and the summary names it: it is to be mended.
+    /// Runs failed tests of [`IN_REAL_TIME`] programs once more, each alone. A test that then
+    /// passes counts as passed, and the summary names it as one to be fixed.
     fn repeat(&mut self, ws: &Workspace, rest: &[&str], failed: &[Failed]) -> Result<()> {
         let target = |test: &Failed| {
             let found = IN_REAL_TIME.iter().find(|(program, _)| *program == test.program);
@@ -190,7 +190,7 @@ impl Summary {
         Ok(())
     }
 
-    /// Counts a test as passed that failed beside others.
+    /// Counts a test as passed that had failed in parallel with others.
     fn passed_alone(&mut self, test: &Failed) {
         for step in &mut self.steps {
             let Some(detail) = step.details.iter_mut().find(|detail| **detail == test.name) else {
@@ -206,7 +206,7 @@ impl Summary {
         }
     }
 
-    /// The summary. Its last line is read by machines.
+    /// Prints the summary. Its last line is machine-readable.
     fn tell(&self) -> Result<()> {
         step("Summary");
         for s in &self.steps {
@@ -239,13 +239,13 @@ struct Failed {
     name: String,
 }
 
-/// What `cargo test` has reported so far.
+/// The results that `cargo test` has reported so far.
 #[derive(Default)]
 struct Count {
     passed: usize,
     failed: usize,
     tests: Vec<Failed>,
-    /// The test program that runs.
+    /// The running test program.
     running: String,
     parts: Vec<Part>,
 }
@@ -278,14 +278,14 @@ impl Count {
         }
         self.passed += part.passed;
         self.failed += part.failed;
-        // Programs without tests, and all of them but one if a filter is given, say nothing.
+        // Programs that ran no tests (most of them, with a filter) are left out.
         if part.passed + part.failed > 0 {
             self.parts.push(part);
         }
     }
 }
 
-/// The test program that cargo says it starts: `Running tests/browser/main.rs (target/…)`,
+/// The test program in a line of cargo: `Running tests/browser/main.rs (target/…)`,
 /// `Running unittests src/lib.rs (target/debug/deps/limpid_core-…)`, `Doc-tests limpid_core`.
 fn running(line: &str) -> Option<String> {
     let line = line.trim_start();
@@ -293,7 +293,8 @@ fn running(line: &str) -> Option<String> {
         return Some(format!("{doc} (documentation)"));
     }
     let (name, binary) = line.strip_prefix("Running ")?.split_once(" (")?;
-    // Every crate has its unit tests in src/lib.rs or src/main.rs; its binary tells which it is.
+    // The unit tests of every crate are in src/lib.rs or src/main.rs; the binary's name has the
+    // crate.
     let file = binary.trim_end_matches(')').rsplit('/').next()?;
     let own = file.rsplit_once('-').map_or(file, |(own, _)| own);
     Some(if name.starts_with("unittests ") { own.to_owned() } else { name.to_owned() })

@@ -1,13 +1,14 @@
-//! `cargo xtask web`: the page as a folder of static files.
+//! `cargo xtask web`: builds the page as a folder of static files.
 //!
-//! The steps that Trunk would take, without Trunk: compile for wasm32, run wasm-bindgen (in process,
-//! so that its version is the one in `Cargo.lock` and nothing has to be installed), sort the
-//! functions for compression (see [`order`]), give the files names that change with their content,
-//! point `index.html` at them with relative URLs, and put a compressed copy of each file beside it
-//! (see [`pack`]).
+//! The steps that Trunk would take, without Trunk: compile for wasm32, run wasm-bindgen (in
+//! process, so that its version is the one in `Cargo.lock` and nothing has to be installed), sort
+//! the functions for compression (see [`order`]), give the files names that change with their
+//! content, point `index.html` at them with relative URLs, and put a compressed copy of each file
+//! beside it (see [`pack`]).
 //!
-//! wasm-opt is not used: it makes the program smaller and the download larger. What it removes is
-//! what a compressor encodes in a few bits, and it rewrites near-identical functions differently.
+//! wasm-opt is not used: it makes the program smaller but the compressed download larger. It
+//! removes what compression encodes in a few bits, and rewrites near-identical functions in
+//! different ways.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -21,11 +22,11 @@ use crate::pack::{self, Packed};
 use crate::workspace::{Workspace, run, step};
 use crate::{html, order, setup};
 
-/// The most that the files of the first view may weigh together after gzip, in bytes.
+/// The largest total size of the first view's files after gzip, in bytes.
 const GZIP_LIMIT: usize = 1_200 * 1_000;
 /// The same after brotli.
 const BROTLI_LIMIT: usize = 950 * 1_000;
-/// The most that the whole program may weigh after gzip, in bytes. It is fetched on first use.
+/// The largest size of the whole program after gzip, in bytes. It is fetched on first use.
 const WHOLE_GZIP_LIMIT: usize = 2_200 * 1_000;
 
 #[derive(clap::Args, Clone, Copy)]
@@ -35,16 +36,16 @@ pub(crate) struct Args {
     pub(crate) dev: bool,
 }
 
-/// Builds the page and gives the folder in which it lies.
+/// Builds the page. Returns its folder.
 pub(crate) fn build(ws: &Workspace, args: &Args) -> Result<PathBuf> {
     setup::wasm_target(ws)?;
-    // While one works on the page one program is built, which serves as both.
+    // A development build has only the whole program, which also serves as the first one.
     let first = match args.dev {
         true => None,
         false => Some(program(ws, Program::First, args)?),
     };
     let whole = program(ws, Program::Whole, args)?;
-    // They need the core once more, for this machine.
+    // The posters need the core compiled for this machine.
     let posters = if args.dev { Site::new() } else { posters(ws)? };
     step("Writing dist/");
     let mut site = site(&ws.root().join("static"), first, whole)?;
@@ -52,7 +53,7 @@ pub(crate) fn build(ws: &Workspace, args: &Args) -> Result<PathBuf> {
     let dist = ws.root().join("dist");
     write(&dist, &site)?;
     if !args.dev {
-        tells_no_paths(ws, &site)?;
+        check_private_paths(ws, &site)?;
         step("Compressing dist/");
         let packed = pack::all(&site);
         write_packed(&dist, &packed)?;
@@ -71,10 +72,10 @@ pub(crate) fn files(folder: &Path) -> Result<Site> {
     Ok(site)
 }
 
-/// The page's program is built twice: see `web/src/whole.rs`.
+/// One of the two builds of the page's program: see `web/src/whole.rs`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Program {
-    /// What the first view needs.
+    /// The part that the first view needs.
     First,
     /// Everything, fetched on first use.
     Whole,
@@ -110,7 +111,7 @@ fn posters(ws: &Workspace) -> Result<Site> {
     Ok(posters.into_iter().map(|(file, bytes)| (format!("posters/{file}"), bytes)).collect())
 }
 
-/// What wasm-bindgen wrote.
+/// The output of wasm-bindgen.
 struct Bindings {
     js: Vec<u8>,
     wasm: Vec<u8>,
@@ -135,8 +136,8 @@ fn compile(ws: &Workspace, program: Program, args: &Args) -> Result<PathBuf> {
     Ok(ws.target().join(setup::WASM).join(folder).join("limpid_web.wasm"))
 }
 
-/// The flags of the environment, and those that keep the paths of this machine out of the program:
-/// panic messages name source files, and where somebody keeps theirs is nobody else's business.
+/// The flags of the environment, and those that remap the paths of this machine: panic messages
+/// contain the paths of source files, which are private.
 fn rustflags(ws: &Workspace) -> Result<OsString> {
     const SEPARATOR: &str = "\u{1f}";
     let encoded = std::env::var_os("CARGO_ENCODED_RUSTFLAGS");
@@ -156,12 +157,12 @@ fn rustflags(ws: &Workspace) -> Result<OsString> {
     Ok(flags)
 }
 
-/// Folders of this machine in which sources lie, and what the program calls them instead. Of those
-/// that contain each other the innermost comes last, as rustc wants it.
+/// Folders of this machine with sources, and the names that replace them in the program. Of nested
+/// folders the innermost comes last, as rustc requires.
 fn private_paths(ws: &Workspace) -> Result<Vec<(PathBuf, &'static str)>> {
     let cargo = cargo_home()?;
     let mut paths = vec![(cargo.clone(), "cargo"), (ws.root().to_owned(), "limpid")];
-    // Each registry has a folder of its own, named after its address.
+    // Each registry has its own folder, named after its address.
     if let Ok(registries) = std::fs::read_dir(cargo.join("registry/src")) {
         paths.extend(registries.flatten().map(|registry| (registry.path(), "crates")));
     }
@@ -176,8 +177,8 @@ fn cargo_home() -> Result<PathBuf> {
     Ok(home.join(".cargo"))
 }
 
-/// Fails if a file of the site names a folder of this machine.
-fn tells_no_paths(ws: &Workspace, site: &Site) -> Result<()> {
+/// Fails if a file of the site contains a path of this machine.
+fn check_private_paths(ws: &Workspace, site: &Site) -> Result<()> {
     for (path, _) in private_paths(ws)? {
         let path = path.to_string_lossy().into_owned();
         let tells = |bytes: &[u8]| bytes.windows(path.len()).any(|piece| piece == path.as_bytes());
@@ -202,7 +203,7 @@ fn bindings(ws: &Workspace, program: Program, compiled: &Path, args: &Args) -> R
         .web(true)?
         .typescript(false)
         .debug(args.dev)
-        // The names are needed once more: see `order`.
+        // Keeps function names for sorting: see `order`.
         .remove_name_section(false)
         .remove_producers_section(!args.dev)
         .generate(&out)
@@ -222,8 +223,8 @@ fn bindings(ws: &Workspace, program: Program, compiled: &Path, args: &Args) -> R
     })
 }
 
-/// Puts the static files and the programs together. Without a first program the whole one serves
-/// as both.
+/// Combines the static files and the programs. Without a first program, the whole one serves as
+/// both.
 fn site(source: &Path, first: Option<Bindings>, whole: Bindings) -> Result<Site> {
     let mut site = files(source)?;
     crate::lessons::add(&mut site)?;
@@ -242,7 +243,7 @@ fn site(source: &Path, first: Option<Bindings>, whole: Bindings) -> Result<Site>
                     programs.take().context("index.html asks for the page twice")?;
                 loader(&mut site, first, whole)?
             }
-            // Every file of static/ is copied anyway; these marks are for Trunk.
+            // These marks are for Trunk; here every file of static/ is copied.
             ("link", "copy-file" | "copy-dir") => String::new(),
             ("link", "css" | "icon") => {
                 let name = hashed(&mut site, file)?;
@@ -264,13 +265,13 @@ fn site(source: &Path, first: Option<Bindings>, whole: Bindings) -> Result<Site>
     Ok(site)
 }
 
-/// Adds the page's programs to the site and gives the elements that start it.
+/// Adds the page's programs to the site. Returns the HTML elements that start it.
 ///
-/// It is started as Trunk starts it (`window.wasmBindings`, then the event
-/// `TrunkApplicationStarted`), but from a file of its own, since a content-security policy forbids
-/// inline scripts. If it cannot be started, `<html>` gets the class `failed`, and `index.html`
-/// tells what the page needs. `limpidWhole` is how the first program gives place to the whole one;
-/// `?program=whole` in the address starts that one at once.
+/// The page starts as with Trunk (`window.wasmBindings`, then the event `TrunkApplicationStarted`),
+/// but from a script file, since the Content-Security-Policy forbids inline scripts. If starting
+/// fails, `<html>` gets the class `failed`, and `index.html` says what the page needs. The first
+/// program starts the whole one by `limpidWhole`; `?program=whole` in the address starts that one
+/// at once.
 fn loader(site: &mut Site, first: Option<Bindings>, whole: Bindings) -> Result<String> {
     let (packing, bridge) = (hashed(site, "packing.js")?, hashed(site, "bridge.js")?);
     let whole = add(site, Program::Whole, whole);
@@ -356,10 +357,11 @@ try {{
     Ok(html)
 }
 
-/// Names the files that are fetched on first use: what only it leads to is no part of the first view.
+/// The module that names the files fetched on first use. Files that only it names are no part of
+/// the first view.
 const LATER: &str = "later.js";
 
-/// Adds a program's files to the site and gives the names of its bindings and its module.
+/// Adds a program's files to the site. Returns the names of its bindings and its module.
 fn add(site: &mut Site, program: Program, bindings: Bindings) -> (String, String) {
     let Bindings { js, wasm, snippets } = bindings;
     let file = |extension, bytes: &[u8]| name(&format!("{}.{extension}", program.name()), bytes);
@@ -378,7 +380,8 @@ fn hashed(site: &mut Site, file: &str) -> Result<String> {
     Ok(name)
 }
 
-/// `style.css` becomes `style-0123456789abcdef.css`, so that it may be cached for ever.
+/// A file name with a hash of the content: `style.css` becomes `style-0123456789abcdef.css`, so
+/// that it can be cached without limit.
 fn name(file: &str, bytes: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     hasher.write(bytes);
@@ -413,7 +416,7 @@ fn write(dist: &Path, site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// Puts the compressed copies beside the files.
+/// Writes the compressed copies beside the files.
 fn write_packed(dist: &Path, packed: &BTreeMap<String, Packed>) -> Result<()> {
     for (file, Packed { gzip, brotli }) in packed {
         for (suffix, bytes) in [("gz", gzip), ("br", brotli)] {
@@ -424,7 +427,7 @@ fn write_packed(dist: &Path, packed: &BTreeMap<String, Packed>) -> Result<()> {
     Ok(())
 }
 
-/// Prints what each file weighs, and fails if the first view has become too heavy.
+/// Prints the size of each file, and fails if the first view is too large.
 fn report(site: &Site, packed: &BTreeMap<String, Packed>) -> Result<()> {
     let first = first_view(site);
     println!("{:>10} {:>10} {:>10}", "bytes", "gzip", "brotli");
@@ -462,8 +465,8 @@ fn report(site: &Site, packed: &BTreeMap<String, Packed>) -> Result<()> {
     Ok(())
 }
 
-/// The files that a browser fetches before anything is seen: `index.html`, those that it names,
-/// and those that these name. All other files are fetched when they are used.
+/// The files that a browser fetches for the first view: `index.html`, the files that it names, and
+/// those that these name in turn. All other files are fetched on first use.
 fn first_view(site: &Site) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut open = vec!["index.html".to_owned()];

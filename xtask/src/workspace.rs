@@ -1,4 +1,4 @@
-//! The workspace: where it is, and how to run programs in it.
+//! The cargo workspace: its folders, and running programs in it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,8 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Asks cargo, which knows about `CARGO_TARGET_DIR` and configuration files.
+    /// Finds the workspace by asking cargo, which respects `CARGO_TARGET_DIR` and configuration
+    /// files.
     pub(crate) fn find() -> Result<Self> {
         let out = Command::new(cargo())
             .args(["metadata", "--no-deps", "--format-version", "1"])
@@ -33,12 +34,12 @@ impl Workspace {
         Ok(Self { root: path("workspace_root")?, target: path("target_directory")? })
     }
 
-    /// The folder that holds the workspace's `Cargo.toml`.
+    /// The folder with the workspace's `Cargo.toml`.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Where cargo puts what it builds.
+    /// The folder of build results.
     pub(crate) fn target(&self) -> &Path {
         &self.target
     }
@@ -51,7 +52,7 @@ impl Workspace {
     }
 }
 
-/// Runs a command to its end with its output shown, and fails if it does.
+/// Runs a command, showing its output, and fails if it does.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = describe(command);
     let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
@@ -61,18 +62,18 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Says what is being done, so that a long build is never silent.
+/// Prints what is being done, so that a long build is never silent.
 pub(crate) fn step(what: &str) {
     eprintln!("\n\x1b[1m== {what}\x1b[0m");
 }
 
-/// The file that the shell would start for this name.
+/// Finds a program on the PATH.
 pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
-/// The cargo that started this command, so that the toolchain stays the same.
+/// The cargo that started this command, so that the same toolchain is used.
 fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }

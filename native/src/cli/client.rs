@@ -1,4 +1,5 @@
-//! A blocking connection, for the modes that talk to the server by themselves.
+//! A blocking connection, for the modes that do not go through a `Session` (`--scan`, `--stat`,
+//! ...).
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -12,10 +13,10 @@ use limpid_core::resp::value::{Decoder, Value, encode_command};
 
 use super::options::Options;
 
-/// Redis-cli's own interval: a peer that is gone is noticed while a command blocks.
+/// The TCP keepalive interval of redis-cli: shows that a peer is gone while a command blocks.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// A socket of either kind.
+/// A TCP or Unix socket.
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),
@@ -37,7 +38,7 @@ impl Stream {
         }
     }
 
-    /// Reading gives up after so long.
+    /// Makes reads fail after `timeout`.
     pub(super) fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream.set_read_timeout(Some(timeout)),
@@ -84,7 +85,7 @@ impl AsFd for Stream {
     }
 }
 
-/// A connection that has introduced itself.
+/// A connection that is authenticated and has its database and protocol selected.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) stream: Stream,
@@ -101,8 +102,9 @@ impl Client {
                 (Target::Tcp(host.clone(), port), format!("{host}:{port}"))
             }
         };
-        let stream = Stream::connect(&target)
-            .map_err(|error| format!("Could not connect to Redis at {shown}: {}", words(&error)))?;
+        let stream = Stream::connect(&target).map_err(|error| {
+            format!("Could not connect to Redis at {shown}: {}", strerror(&error))
+        })?;
         let mut client = Client { stream, decoder: Decoder::new() };
         if let Some(password) = &options.password {
             match &options.user {
@@ -143,7 +145,7 @@ impl Client {
         commands.iter().map(|_| self.reply()).collect()
     }
 
-    /// The next reply; out of band data is passed over.
+    /// Reads the next reply, skipping push messages.
     pub(super) fn reply(&mut self) -> io::Result<Value> {
         loop {
             let value = self.decoder.next_value().map_err(io::Error::other)?;
@@ -169,13 +171,13 @@ impl Client {
                 Err(format!("{what} failed: {}", String::from_utf8_lossy(&text)))
             }
             Ok(_) => Ok(()),
-            Err(error) => Err(format!("Error: {}", words(&error))),
+            Err(error) => Err(format!("Error: {}", strerror(&error))),
         }
     }
 }
 
-/// An error in the words that redis-cli uses: those of the system, without its number.
-pub(super) fn words(error: &io::Error) -> String {
+/// An error's text as redis-cli prints it: that of `strerror`, without the error number.
+pub(super) fn strerror(error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return "Server closed the connection".to_string();
     }

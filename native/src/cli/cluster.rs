@@ -1,8 +1,8 @@
 //! `redis-cli --cluster` and `redis-trib.rb`: the conversation of a cluster tool, carried out on
 //! blocking sockets.
 //!
-//! Commands leave as soon as the tool asks for them, and replies are read in the order of the
-//! requests: what goes to several nodes is under way at all of them at once.
+//! Commands are sent as soon as the tool asks for them, and replies are read in the order of the
+//! requests, so that several nodes work at the same time.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -18,9 +18,9 @@ use limpid_core::cluster_tools::{
 use limpid_core::conversation::RequestId;
 use limpid_core::resp::value::{Decoder, Value, encode_command};
 
-use super::client::{Client, Stream, words};
+use super::client::{Client, Stream, strerror};
 
-/// Runs `redis-trib.rb` with these words.
+/// Runs `redis-trib.rb` with these arguments.
 pub(crate) fn trib_main(args: &[String]) -> ExitCode {
     let status = match parse_trib(args) {
         Ok(invocation) => run(invocation, Dialect::Trib, Login::default(), false),
@@ -37,35 +37,35 @@ pub(super) fn run(invocation: Invocation, dialect: Dialect, login: Login, verbos
     let color = std::env::var("TERM").is_ok_and(|terminal| terminal.contains("xterm"));
     let settings = Settings { dialect, color, verbose, login };
     let mut talk = conversation(invocation, settings);
-    let mut hands = Hands::default();
+    let mut executor = Executor::default();
     loop {
         while let Some((id, ask)) = talk.poll_request() {
-            if let Some(told) = hands.begin(id, ask) {
-                hands.waiting.push_back((id, Waiting::Response(told)));
+            if let Some(told) = executor.begin(id, ask) {
+                executor.waiting.push_back((id, Waiting::Response(told)));
             }
         }
-        let Some((id, waiting)) = hands.waiting.pop_front() else { break };
-        let told = hands.finish(waiting);
+        let Some((id, waiting)) = executor.waiting.pop_front() else { break };
+        let told = executor.finish(waiting);
         talk.answer(id, told);
     }
     let _ = io::stdout().flush();
     talk.take_result().unwrap_or(1)
 }
 
-/// What carries requests out.
+/// Carries out a tool's requests on blocking connections.
 #[derive(Default)]
-struct Hands {
+struct Executor {
     connections: BTreeMap<Place, Client>,
     waiting: VecDeque<(RequestId, Waiting)>,
 }
 
-/// A request under way.
+/// A request in flight.
 enum Waiting {
     Response(Response),
     Replies { from: Place, count: usize },
 }
 
-impl Hands {
+impl Executor {
     /// Begins what is asked for. What takes no time is told at once.
     fn begin(&mut self, id: RequestId, ask: Request) -> Option<Response> {
         match ask {
@@ -98,7 +98,7 @@ impl Hands {
             // The standard library's hashers are seeded by the operating system.
             Request::Seed => Response::Seed(RandomState::new().hash_one(std::process::id())),
             Request::Save { path, bytes } => {
-                Response::Saved(std::fs::write(path, bytes).map_err(|error| words(&error)))
+                Response::Saved(std::fs::write(path, bytes).map_err(|error| strerror(&error)))
             }
             Request::Dump { from, preamble } => {
                 Response::Replies(dump(&from, &preamble).map(|bytes| Arc::new(vec![bytes])))
@@ -121,7 +121,7 @@ impl Hands {
             Ok(replies) => Response::Replies(Ok(Arc::new(replies))),
             Err(error) => {
                 self.connections.remove(&from);
-                lost(&words(&error))
+                lost(&strerror(&error))
             }
         }
     }
@@ -129,7 +129,7 @@ impl Hands {
     fn send(&mut self, to: &Place, commands: &[Vec<Vec<u8>>]) -> Result<(), ConnectionError> {
         if !self.connections.contains_key(to) {
             let client =
-                connect(to).map_err(|error| ConnectionError::NotConnected(words(&error)))?;
+                connect(to).map_err(|error| ConnectionError::NotConnected(strerror(&error)))?;
             self.connections.insert(to.clone(), client);
         }
         let Some(client) = self.connections.get_mut(to) else {
@@ -139,7 +139,7 @@ impl Hands {
         commands.iter().for_each(|command| encode_command(command, &mut bytes));
         client.stream.write_all(&bytes).map_err(|error| {
             self.connections.remove(to);
-            ConnectionError::Lost(words(&error))
+            ConnectionError::Lost(strerror(&error))
         })
     }
 }
@@ -149,7 +149,7 @@ fn connect(to: &Place) -> io::Result<Client> {
     Ok(Client { stream, decoder: Decoder::new() })
 }
 
-/// A closed pipe is no error.
+/// Writes to an output; an error, such as a closed pipe, is ignored.
 fn write(to: &mut impl Write, bytes: &[u8]) {
     let _ = to.write_all(bytes);
 }
@@ -164,7 +164,8 @@ fn read_line() -> Option<String> {
 
 /// Fetches a node's data by SYNC.
 fn dump(from: &Place, preamble: &[Vec<Vec<u8>>]) -> Result<Value, ConnectionError> {
-    let mut client = connect(from).map_err(|error| ConnectionError::NotConnected(words(&error)))?;
+    let mut client =
+        connect(from).map_err(|error| ConnectionError::NotConnected(strerror(&error)))?;
     let mut bytes = Vec::new();
     preamble.iter().for_each(|command| encode_command(command, &mut bytes));
     encode_command(&["SYNC"], &mut bytes);
@@ -185,6 +186,6 @@ fn dump(from: &Place, preamble: &[Vec<Vec<u8>>]) -> Result<Value, ConnectionErro
     match work() {
         Ok(Ok(file)) => Ok(Value::Bulk(file)),
         Ok(Err(said)) => Err(ConnectionError::Lost(said)),
-        Err(error) => Err(ConnectionError::Lost(words(&error))),
+        Err(error) => Err(ConnectionError::Lost(strerror(&error))),
     }
 }

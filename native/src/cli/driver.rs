@@ -1,4 +1,4 @@
-//! Carries out what a [`Session`] wants, on a blocking socket.
+//! The driver of a [`Session`]: carries out its outputs on a blocking socket.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,25 +9,25 @@ use limpid_core::client::{Action, Session, Waiting};
 use limpid_core::time::Mono;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::client::{Stream, words};
+use super::client::{Stream, strerror};
 
 /// A session with its socket.
 pub(super) struct Driver {
     pub(super) session: Session,
     stream: Option<Stream>,
-    /// Readable when the person has pressed Ctrl-C.
+    /// Readable after Ctrl-C was pressed.
     interrupts: Option<UnixStream>,
     origin: Instant,
     buffer: Vec<u8>,
     exit: Option<i32>,
 }
 
-/// Why [`Driver::wait`] has come back.
+/// Why [`Driver::wait`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Woken {
-    /// The session has moved on.
+    /// The session made progress.
     Session,
-    /// The input that was watched has something to read.
+    /// The watched input is readable.
     Input,
 }
 
@@ -84,7 +84,7 @@ impl Driver {
         self.exit.unwrap_or(0)
     }
 
-    /// Waits until something happens: bytes, an interruption, a time, or input to read.
+    /// Waits for bytes, Ctrl-C, the session's timeout, or readable input.
     pub(super) fn wait(&mut self, input: Option<BorrowedFd<'_>>) -> Woken {
         let ready = self.poll(input);
         if ready.interrupt {
@@ -98,7 +98,7 @@ impl Driver {
         if ready.input && !ready.stream { Woken::Input } else { Woken::Session }
     }
 
-    /// Does what the session wants.
+    /// Carries out the session's outputs.
     pub(super) fn carry_out(&mut self) {
         while let Some(action) = self.session.poll_action() {
             match action {
@@ -112,7 +112,7 @@ impl Driver {
                         }
                         Err(error) => {
                             let now = self.now();
-                            self.session.connect_failed(now, &words(&error));
+                            self.session.connect_failed(now, &strerror(&error));
                         }
                     }
                 }
@@ -152,7 +152,7 @@ impl Driver {
 
     fn interrupted(&mut self) {
         if let Some(interrupts) = &mut self.interrupts {
-            // How many there were does not matter.
+            // Several interrupts count as one.
             let _ = interrupts.read(&mut self.buffer);
         }
         match self.session.waiting() {
@@ -160,7 +160,7 @@ impl Driver {
                 let now = self.now();
                 self.session.interrupt(now);
             }
-            // As everywhere else, it ends the program.
+            // Nothing to interrupt: Ctrl-C ends the program.
             _ => self.exit = Some(1),
         }
     }
@@ -185,7 +185,7 @@ impl Driver {
     fn lost(&mut self, error: &io::Error) {
         self.stream = None;
         let now = self.now();
-        self.session.closed(now, &words(error));
+        self.session.closed(now, &strerror(error));
     }
 
     fn poll(&self, input: Option<BorrowedFd<'_>>) -> Ready {
@@ -196,7 +196,7 @@ impl Driver {
             self.interrupts.as_ref().map(AsFd::as_fd),
             input,
         ];
-        // A place without a descriptor repeats another one and is not looked at afterwards.
+        // An unused place gets another descriptor with no events; its result is ignored below.
         let Some(any) = watched.iter().flatten().next().copied() else {
             std::thread::sleep(timeout.unwrap_or(Duration::ZERO));
             return Ready::default();

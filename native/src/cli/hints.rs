@@ -1,4 +1,4 @@
-//! Hints outside a terminal, for tests of them.
+//! `--test_hint` and `--test_hint_file`: hints without a terminal, for tests.
 
 use std::process::exit;
 
@@ -22,7 +22,7 @@ pub(super) fn check(options: &Options, path: &str) -> i32 {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => {
-            return fail(&format!("Can't open file '{path}': {}", super::client::words(&error)));
+            return fail(&format!("Can't open file '{path}': {}", super::client::strerror(&error)));
         }
     };
     let help = help(options);
@@ -39,7 +39,7 @@ pub(super) fn check(options: &Options, path: &str) -> i32 {
         if options.verbose {
             print(&format!("Input: '{input}', Expected: '{expected}', Hint: '{hint}'\n"));
         }
-        // Blanks at the end do not show.
+        // Trailing blanks are invisible.
         let hint = hint.trim_end();
         if hint == expected {
             passed += 1;
@@ -53,7 +53,7 @@ pub(super) fn check(options: &Options, path: &str) -> i32 {
     exit(failed)
 }
 
-/// What the server knows, or this program where the server does not say.
+/// The commands of the server, or those that this program knows if the server cannot be asked.
 fn help(options: &Options) -> Help {
     let known = || Help::clone(&known_commands());
     let Ok(mut client) = Client::open(options) else { return known() };

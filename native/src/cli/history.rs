@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-/// Lines that are kept.
+/// The number of lines that are kept.
 pub(super) const KEPT: usize = 1_000;
 
 /// The lines typed so far, and the file that holds them for the next time.
@@ -16,7 +16,7 @@ pub(super) struct History {
 }
 
 impl History {
-    /// What the file holds.
+    /// Reads the file.
     pub(super) fn load() -> Self {
         let file = dotfile("REDISCLI_HISTFILE", ".rediscli_history");
         let text = file.as_ref().and_then(|file| std::fs::read(file).ok()).unwrap_or_default();
@@ -32,7 +32,7 @@ impl History {
         self.lines.iter().map(String::as_str)
     }
 
-    /// Adds a line and writes the file. What cannot be written is not worth stopping for.
+    /// Adds a line and writes the file; errors in writing are ignored.
     pub(super) fn add(&mut self, line: &str) {
         if self.lines.back().is_some_and(|last| last == line) {
             return;
@@ -64,7 +64,8 @@ pub(super) fn preferences() -> Vec<Vec<u8>> {
         .unwrap_or_default()
 }
 
-/// A file in the home directory, unless the environment names another; `/dev/null` means none.
+/// The path of a file in the home directory, unless an environment variable names another;
+/// `None` for `/dev/null`.
 fn dotfile(variable: &str, name: &str) -> Option<PathBuf> {
     let not_empty = |path: &std::ffi::OsString| !path.is_empty();
     match std::env::var_os(variable).filter(not_empty) {

@@ -1,18 +1,18 @@
-//! `--bigkeys`, `--memkeys` and `--hotkeys`: what stands out in the keyspace.
+//! `--bigkeys`, `--memkeys` and `--hotkeys`: the largest and most used keys.
 
 use limpid_core::client::quote::repr;
 use limpid_core::resp::value::Value;
 
-use super::client::{Client, words};
+use super::client::{Client, strerror};
 use super::options::Options;
 use super::scan::{Scan, database_size};
 use super::{fail, print};
 
-/// How many hot keys are kept.
+/// How many hot keys are reported.
 const HOTTEST: usize = 16;
 
-/// A pause is made after so many scans, if one was asked for.
-const SCANS_A_PAUSE: u64 = 100;
+/// SCAN calls between two pauses (`-i`).
+const SCANS_PER_PAUSE: u64 = 100;
 
 /// Finds the keys with the most elements.
 pub(super) fn biggest_by_length(client: &mut Client, options: &Options) -> i32 {
@@ -36,10 +36,10 @@ fn finish(result: Result<(), String>) -> i32 {
     }
 }
 
-/// What was found of one type.
+/// The statistics of one data type.
 struct Kind {
     name: String,
-    /// The command that tells a key's length, and what it counts.
+    /// The command that returns a key's length, and the unit of that.
     measure: Option<(&'static str, &'static str)>,
     count: u64,
     total: u64,
@@ -74,7 +74,7 @@ fn biggest(client: &mut Client, options: &Options, memory: bool) -> Result<(), S
     let total = database_size(client)?;
     introduce("biggest keys");
     let (mut sampled, mut key_bytes) = (0, 0);
-    let mut walk = Walk::new(options);
+    let mut walk = PacedScan::new(options);
     while let Some(keys) = walk.scan.step(client) {
         let keys = keys?;
         let done = percent(sampled, total);
@@ -130,14 +130,15 @@ fn biggest(client: &mut Client, options: &Options, memory: bool) -> Result<(), S
     Ok(())
 }
 
-/// The kind of each key, by its place; `None` for keys that have gone.
+/// The type of each key as an index into the kinds; `None` for keys that are gone.
 fn types(
     client: &mut Client,
     keys: &[Vec<u8>],
     kinds: &mut Vec<Kind>,
 ) -> Result<Vec<Option<usize>>, String> {
     let commands: Vec<Vec<&[u8]>> = keys.iter().map(|key| vec![&b"TYPE"[..], key]).collect();
-    let replies = client.pipeline(&commands).map_err(|e| format!("\nI/O error: {}", words(&e)))?;
+    let replies =
+        client.pipeline(&commands).map_err(|e| format!("\nI/O error: {}", strerror(&e)))?;
     let mut of = Vec::new();
     for reply in replies {
         let name = match &reply {
@@ -183,7 +184,8 @@ fn sizes(
         commands.push(command);
         places.push(place);
     }
-    let replies = client.pipeline(&commands).map_err(|e| format!("\nI/O error: {}", words(&e)))?;
+    let replies =
+        client.pipeline(&commands).map_err(|e| format!("\nI/O error: {}", strerror(&e)))?;
     let mut sizes = vec![0; keys.len()];
     for ((place, reply), command) in places.into_iter().zip(replies).zip(&commands) {
         match (reply, sizes.get_mut(place)) {
@@ -206,16 +208,16 @@ fn hot(client: &mut Client, options: &Options) -> Result<(), String> {
     let total = database_size(client)?;
     introduce("hot keys");
     let mut sampled = 0;
-    // Coolest first.
+    // Sorted by frequency, lowest first.
     let mut found: Vec<(u64, String)> = Vec::new();
-    let mut walk = Walk::new(options);
+    let mut walk = PacedScan::new(options);
     while let Some(keys) = walk.scan.step(client) {
         let keys = keys?;
         let done = percent(sampled, total);
         let commands: Vec<Vec<&[u8]>> =
             keys.iter().map(|key| vec![&b"OBJECT"[..], b"FREQ", key]).collect();
         let replies =
-            client.pipeline(&commands).map_err(|e| format!("\nI/O error: {}", words(&e)))?;
+            client.pipeline(&commands).map_err(|e| format!("\nI/O error: {}", strerror(&e)))?;
         for (key, reply) in keys.iter().zip(replies) {
             let shown = repr(key);
             let counter = match reply {
@@ -251,21 +253,21 @@ fn hot(client: &mut Client, options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-/// A scan with pauses.
-struct Walk<'a> {
+/// A scan of the keyspace with pauses (`-i`).
+struct PacedScan<'a> {
     scan: Scan<'a>,
     options: &'a Options,
     scans: u64,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> PacedScan<'a> {
     fn new(options: &'a Options) -> Self {
-        Walk { scan: Scan::new(options), options, scans: 0 }
+        PacedScan { scan: Scan::new(options), options, scans: 0 }
     }
 
     fn pause(&mut self) {
         self.scans += 1;
-        if self.scans.is_multiple_of(SCANS_A_PAUSE) && !self.options.interval.is_zero() {
+        if self.scans.is_multiple_of(SCANS_PER_PAUSE) && !self.options.interval.is_zero() {
             std::thread::sleep(self.options.interval);
         }
     }

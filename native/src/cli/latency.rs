@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use limpid_core::client::Output;
 use signal_hook::consts::SIGINT;
 
-use super::client::{Client, words};
+use super::client::{Client, strerror};
 use super::options::Options;
 use super::{fail, format, print, stat};
 
 /// The pause between two samples.
 const SAMPLE_PAUSE: Duration = Duration::from_millis(10);
 
-/// The length of a range of `--latency-history`.
+/// How long `--latency-history` samples for one line of output.
 const RANGE: Duration = Duration::from_secs(15);
 
 #[derive(Default)]
@@ -48,7 +48,7 @@ impl Samples {
     }
 }
 
-/// Measures how long PING takes, for ever at a terminal, for a while otherwise.
+/// Measures the latency of PING: without end at a terminal, otherwise for one interval.
 pub(super) fn sample(client: &mut Client, options: &Options) -> i32 {
     let output = format(options).output;
     let asked = Some(options.interval).filter(|interval| !interval.is_zero());
@@ -58,7 +58,7 @@ pub(super) fn sample(client: &mut Client, options: &Options) -> i32 {
     loop {
         let sent = Instant::now();
         if let Err(error) = stat::ask(client, options, &["PING"]) {
-            return fail(&format!("\nI/O error: {}", words(&error)));
+            return fail(&format!("\nI/O error: {}", strerror(&error)));
         }
         samples.add(sent.elapsed().as_millis());
         if output == Output::Standard {
@@ -79,7 +79,8 @@ pub(super) fn sample(client: &mut Client, options: &Options) -> i32 {
     }
 }
 
-/// Measures how long a trifle takes on this machine at worst: what no server can do better.
+/// Measures the longest time that a short computation takes on this machine: the latency that the
+/// operating system adds to any server.
 pub(super) fn intrinsic(seconds: u64) -> i32 {
     let cancelled = Arc::new(AtomicBool::new(false));
     // If Ctrl-C cannot be caught it ends the program, which is no worse.
@@ -89,7 +90,7 @@ pub(super) fn intrinsic(seconds: u64) -> i32 {
     let (mut worst, mut runs) = (Duration::ZERO, 0u64);
     loop {
         let start = Instant::now();
-        trifle();
+        short_computation();
         let took = start.elapsed();
         runs += 1;
         if took.as_micros() > worst.as_micros() {
@@ -109,7 +110,7 @@ pub(super) fn intrinsic(seconds: u64) -> i32 {
     }
 }
 
-fn trifle() {
+fn short_computation() {
     let mut x = black_box(1u32);
     for i in 0..1_000 {
         x = black_box(x.rotate_left(5) ^ i);

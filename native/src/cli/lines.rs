@@ -1,4 +1,4 @@
-//! Lines from a pipe or a file, of which one may ask whether there are more.
+//! Lines from standard input, with a way to ask whether one is buffered already.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -13,7 +13,8 @@ impl Lines {
         Ok(Lines(BufReader::new(File::from(input))))
     }
 
-    /// Whether bytes wait in the buffer, so that looking at the descriptor would tell too little.
+    /// Whether the buffer holds bytes: then polling the descriptor does not show that there is
+    /// input.
     pub(super) fn has_buffered(&self) -> bool {
         !self.0.buffer().is_empty()
     }

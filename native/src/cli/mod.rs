@@ -1,8 +1,9 @@
-//! The program `limpid cli`, also as `redis-cli`: options, a terminal or a pipe, a socket.
+//! `limpid cli`, also as `redis-cli`: reads the options, and connects a terminal or a pipe to a
+//! server's socket.
 //!
-//! What is typed and what is answered goes through a [`Session`] of the core, which prints as
-//! redis-cli does. The modes that are programs of their own (`--scan`, `--bigkeys`, `--latency`,
-//! ...) talk to the server by themselves.
+//! Input and replies go through a [`Session`] of the core, which prints as redis-cli does. The
+//! modes that work differently (`--scan`, `--bigkeys`, `--latency`, ...) use a connection of their
+//! own.
 //!
 //! [`Session`]: limpid_core::client::Session
 
@@ -44,7 +45,7 @@ use options::{Mode, Options};
 /// The version of Redis whose redis-cli this is.
 const VERSION: &str = "7.2.6";
 
-/// Runs the program with these arguments, without the program's own name in front.
+/// Runs the program with the arguments that follow its name.
 pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
     let args = args.into_iter().map(OsString::into_vec).collect();
     let code = match Options::parse(args) {
@@ -100,7 +101,7 @@ fn run(mut options: Options) -> i32 {
     }
 }
 
-/// Sends one command and prints what comes of it.
+/// Sends one command and prints its reply.
 fn one_shot(options: &Options, args: Vec<Vec<u8>>) -> i32 {
     let session = Session::new(session_config(options, false), known_commands());
     let mut driver = Driver::new(session, None);
@@ -112,9 +113,11 @@ fn one_shot(options: &Options, args: Vec<Vec<u8>>) -> i32 {
 fn eval(options: &Options, path: &str) -> i32 {
     let script = match std::fs::read(path) {
         Ok(script) => script,
-        Err(error) => return fail(&format!("Can't open file '{path}': {}", client::words(&error))),
+        Err(error) => {
+            return fail(&format!("Can't open file '{path}': {}", client::strerror(&error)));
+        }
     };
-    // A comma by itself stands between keys and arguments.
+    // A comma by itself separates keys from arguments.
     let keys = options.command.iter().position(|arg| arg == b",");
     let count = keys.unwrap_or(options.command.len());
     let mut args = vec![b"EVAL".to_vec(), script, count.to_string().into_bytes()];
@@ -122,7 +125,7 @@ fn eval(options: &Options, path: &str) -> i32 {
     one_shot(options, args)
 }
 
-/// The words of the command line as arguments of the command.
+/// The command and its arguments, as the command line and standard input give them.
 fn command(options: &Options) -> Result<Vec<Vec<u8>>, i32> {
     let mut args = Vec::new();
     for arg in &options.command {
@@ -185,7 +188,7 @@ fn format(options: &Options) -> Format {
     format
 }
 
-/// The commands of this program's own server, for when no server can be asked.
+/// The commands of Limpid's own server, for when no server can be asked.
 fn known_commands() -> Arc<Help> {
     lab::help()
 }

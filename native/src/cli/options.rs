@@ -1,5 +1,5 @@
-//! The command line, read as redis-cli reads it: options first, and from the first word that is
-//! none the command with its arguments, which may look like options.
+//! The command line, read as redis-cli reads it: first options, then, from the first argument that
+//! is no option, the command with its arguments, which may look like options.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use limpid_core::client::Output;
 use limpid_core::client::quote::unquote;
 use limpid_core::cluster_tools::{Invocation, Options as ToolOptions};
 
-/// What the command line says.
+/// The parsed command line.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Options {
     pub(super) host: String,
@@ -24,7 +24,8 @@ pub(super) struct Options {
     pub(super) interval: Duration,
     pub(super) resp2: bool,
     pub(super) resp3: bool,
-    /// Said by an option, as opposed to following from where the output goes.
+    /// The output format that an option asked for; without one it follows from where the output
+    /// goes.
     pub(super) output: Option<Output>,
     pub(super) element_delimiter: Option<Vec<u8>>,
     pub(super) reply_delimiter: Option<Vec<u8>>,
@@ -69,7 +70,7 @@ pub(super) enum Mode {
     Eval(String),
 }
 
-/// Why nothing is to be run.
+/// Why the program ends without running anything.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stop {
     Help,
@@ -77,7 +78,7 @@ pub(super) enum Stop {
     Refused(String),
 }
 
-/// Options of redis-cli that this program knows of and does not have.
+/// Options of redis-cli that are not supported here.
 const ABSENT: &[&str] = &["--latency-dist", "--lru-test", "--ldb", "--ldb-sync-mode", "--tls"];
 
 impl Options {
@@ -230,7 +231,7 @@ impl Options {
         Ok(())
     }
 
-    /// When several modes are asked for, the one that comes first in redis-cli's order wins.
+    /// Sets the mode. Of several, the one that comes first in redis-cli's order wins.
     fn set_mode(&mut self, mode: Mode) {
         let rank = |mode: &Mode| match mode {
             Mode::Latency => 0,
@@ -265,7 +266,7 @@ impl Options {
         Ok(())
     }
 
-    /// `redis://[[user:]password@][host[:port]][/db]`
+    /// Reads a URI: `redis://[[user:]password@][host[:port]][/db]`.
     fn uri(&mut self, uri: &str) -> Result<(), Stop> {
         let scheme =
             uri.split_once("://").map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
@@ -312,7 +313,7 @@ impl Options {
     }
 }
 
-/// Options that take a word.
+/// Options that take a value.
 const WITH_VALUE: &[&str] = &[
     "-h",
     "-p",
@@ -341,7 +342,7 @@ const WITH_VALUE: &[&str] = &[
     "--show-pushes",
 ];
 
-/// Lets a tool take words, which are text for it.
+/// Lets a cluster tool take arguments, converted to text.
 fn with_text<T>(words: &mut VecDeque<Vec<u8>>, take: impl FnOnce(&mut VecDeque<String>) -> T) -> T {
     let mut texts: VecDeque<String> =
         words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
@@ -354,7 +355,8 @@ fn refuse<T>(message: String) -> Result<T, Stop> {
     Err(Stop::Refused(message))
 }
 
-/// A number as C's `atoi` reads it: what is no digit ends it, and nothing is zero.
+/// Reads a number as C's `atoi` does: it ends at the first character that is no digit, and no
+/// digits are 0.
 fn integer(text: &str) -> i64 {
     let text = text.trim_start();
     let sign = usize::from(text.starts_with(['-', '+']));

@@ -1,4 +1,4 @@
-//! `--pipe`: standard input to the server as it is, while replies are counted.
+//! `--pipe`: sends standard input to the server unchanged, and counts the replies.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use limpid_core::resp::value::{Value, encode_command};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::client::{Client, words};
+use super::client::{Client, strerror};
 use super::options::Options;
 use super::{fail, print};
 
-/// Sends, counts, and says whether there were errors.
+/// Runs the transfer. The exit status says whether there were errors.
 pub(super) fn transfer(client: &mut Client, options: &Options) -> i32 {
     match Transfer::new(client).run(options) {
         Ok(code) => code,
@@ -23,10 +23,10 @@ pub(super) fn transfer(client: &mut Client, options: &Options) -> i32 {
 struct Transfer<'a> {
     client: &'a mut Client,
     input: io::Stdin,
-    /// Bytes read and not sent yet.
+    /// Bytes read from standard input and not sent yet.
     buffer: Vec<u8>,
     sent: usize,
-    /// What a last ECHO sends back when everything has been answered; set at the end of input.
+    /// The argument of a final ECHO, sent at the end of input: its reply is the last one.
     last: Option<Vec<u8>>,
     errors: u64,
     replies: u64,
@@ -48,15 +48,15 @@ impl<'a> Transfer<'a> {
     }
 
     fn run(mut self, options: &Options) -> Result<i32, String> {
-        let patience = Duration::from_secs(options.pipe_timeout);
-        self.client.stream.set_nonblocking(true).map_err(|error| words(&error))?;
+        let timeout = Duration::from_secs(options.pipe_timeout);
+        self.client.stream.set_nonblocking(true).map_err(|error| strerror(&error))?;
         loop {
             let writes = self.last.is_none() || self.sent < self.buffer.len();
             let mut flags = PollFlags::IN;
             flags.set(PollFlags::OUT, writes);
             let mut fds = [PollFd::new(&self.client.stream, flags)];
             let second = Timespec { tv_sec: 1, tv_nsec: 0 };
-            // Interrupted by a signal: the loop comes round again.
+            // If a signal interrupts it, the loop polls again.
             let _ = poll(&mut fds, Some(&second));
             let ready = fds[0].revents();
             if ready.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) && self.read()? {
@@ -65,7 +65,7 @@ impl<'a> Transfer<'a> {
             if ready.contains(PollFlags::OUT) {
                 self.write()?;
             }
-            if self.last.is_some() && !patience.is_zero() && self.heard.elapsed() > patience {
+            if self.last.is_some() && !timeout.is_zero() && self.heard.elapsed() > timeout {
                 let seconds = options.pipe_timeout;
                 eprintln!("No replies for {seconds} seconds: exiting.");
                 self.errors += 1;
@@ -76,19 +76,19 @@ impl<'a> Transfer<'a> {
         Ok(i32::from(self.errors > 0))
     }
 
-    /// Reads replies; true when the last one has come.
+    /// Reads replies; true once the last one has arrived.
     fn read(&mut self) -> Result<bool, String> {
         let mut bytes = vec![0; 64 * 1024];
         let failed = match self.client.stream.read(&mut bytes) {
-            Ok(0) => Some(words(&io::ErrorKind::UnexpectedEof.into())),
+            Ok(0) => Some(strerror(&io::ErrorKind::UnexpectedEof.into())),
             Ok(n) => {
                 self.client.decoder.feed(bytes.get(..n).unwrap_or_default());
                 None
             }
             Err(error) if is_temporary(&error) => None,
-            Err(error) => Some(words(&error)),
+            Err(error) => Some(strerror(&error)),
         };
-        // Even after the connection's end, what it said last may be the reason.
+        // Even after the connection ended: its last reply may say why.
         loop {
             match self.client.decoder.next_value() {
                 Ok(None) => break,
@@ -112,7 +112,7 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Sends what has been read, and reads more, until the socket is full.
+    /// Sends buffered input, and reads more, until the socket takes no more.
     fn write(&mut self) -> Result<(), String> {
         loop {
             while let Some(rest) = self.buffer.get(self.sent..).filter(|rest| !rest.is_empty()) {
@@ -120,7 +120,7 @@ impl<'a> Transfer<'a> {
                     Ok(n) => self.sent += n,
                     Err(error) if is_temporary(&error) => return Ok(()),
                     Err(error) => {
-                        return Err(format!("Error writing to the server: {}", words(&error)));
+                        return Err(format!("Error writing to the server: {}", strerror(&error)));
                     }
                 }
             }
@@ -130,21 +130,21 @@ impl<'a> Transfer<'a> {
             self.sent = 0;
             self.buffer.resize(64 * 1024, 0);
             let n = self.input.lock().read(&mut self.buffer);
-            let n = n.map_err(|error| format!("Error reading from stdin: {}", words(&error)))?;
+            let n = n.map_err(|error| format!("Error reading from stdin: {}", strerror(&error)))?;
             self.buffer.truncate(n);
             if n == 0 {
                 self.finish();
             } else if n < 64 * 1024 {
-                // A slow producer shall not keep us from reading replies.
+                // A slow producer must not keep us from reading replies.
                 return Ok(());
             }
         }
     }
 
-    /// At the end of input: asks for a reply that can be recognized.
+    /// At the end of input: sends an ECHO whose reply can be recognized.
     fn finish(&mut self) {
         let magic = magic();
-        // A line end first: if the input ended in the middle of a line, the command is heard.
+        // Starts with a line end, in case the input ended in the middle of a line.
         self.buffer = b"\r\n".to_vec();
         encode_command(&[&b"ECHO"[..], &magic], &mut self.buffer);
         self.last = Some(magic);
@@ -153,7 +153,7 @@ impl<'a> Transfer<'a> {
     }
 }
 
-/// Twenty bytes that nothing else will send back.
+/// Twenty random bytes, which no other reply will hold.
 fn magic() -> Vec<u8> {
     let mut bytes = Vec::new();
     for i in 0..3u64 {

@@ -1,16 +1,16 @@
-//! `--rdb` and `--functions-rdb`: the server's data set, or its functions alone, into a file.
+//! `--rdb` and `--functions-rdb`: writes the server's data set, or only its functions, to a file.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 
 use limpid_core::resp::value::Value;
 
-use super::client::{Client, words};
+use super::client::{Client, strerror};
 use super::fail;
 use super::options::Options;
 use super::replica::{MARK, Transfer, ask_for_copy};
 
-/// Transfers everything.
+/// Transfers the data set.
 pub(super) fn fetch(client: &mut Client, options: &Options) -> i32 {
     report(transfer(client, options, &[]))
 }
@@ -35,10 +35,10 @@ fn transfer(client: &mut Client, options: &Options, filter: &[&str]) -> Result<(
         let refused = match client.command(option) {
             Ok(Value::Error(text)) => String::from_utf8_lossy(&text).into_owned(),
             Ok(_) => continue,
-            Err(error) => return Err(format!("Error: {}", words(&error))),
+            Err(error) => return Err(format!("Error: {}", strerror(&error))),
         };
         eprintln!("{} error: {refused}", option[..2].join(" "));
-        // Without this one it would be another file.
+        // If the filter is refused, the file would hold something else than asked for.
         if !filter.is_empty() && option == filter {
             return Err("Failed requesting functions only RDB from server, aborting".into());
         }
@@ -56,7 +56,9 @@ fn transfer(client: &mut Client, options: &Options, filter: &[&str]) -> Result<(
         "-" => Box::new(io::stdout().lock()),
         path => {
             let opened = File::create(path);
-            Box::new(opened.map_err(|error| format!("Error opening '{path}': {}", words(&error)))?)
+            Box::new(
+                opened.map_err(|error| format!("Error opening '{path}': {}", strerror(&error)))?,
+            )
         }
     };
     match copy {
@@ -77,7 +79,7 @@ fn transfer(client: &mut Client, options: &Options, filter: &[&str]) -> Result<(
 }
 
 fn failed(path: &str, error: &io::Error) -> String {
-    format!("Error transferring to '{path}': {}", words(error))
+    format!("Error transferring to '{path}': {}", strerror(error))
 }
 
 /// Writes what comes before the mark; returns how many bytes that were.
@@ -91,8 +93,8 @@ fn copy_until(client: &mut Client, mark: &[u8], file: &mut impl Write) -> io::Re
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         held.extend_from_slice(buffer.get(..n).unwrap_or_default());
-        // The server sends nothing behind the mark. As many bytes as it has are held back until it
-        // is known whether they are it.
+        // The server sends nothing after the mark. The last bytes, as many as the mark has, are
+        // held back until it is known whether they are the mark.
         let ends = held.ends_with(mark);
         let sure: Vec<u8> = held.drain(..held.len().saturating_sub(MARK)).collect();
         file.write_all(&sure)?;

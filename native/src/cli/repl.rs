@@ -1,4 +1,4 @@
-//! Lines from a person at a terminal, or from a pipe.
+//! Interactive mode: commands line by line from a terminal, or from a pipe.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -79,7 +79,7 @@ fn typed(driver: &mut Driver) -> Result<(), ReadlineError> {
                 driver.session.line(now, line.as_bytes());
             }
             Err(ReadlineError::Eof | ReadlineError::Interrupted) => driver.session.end(),
-            // A byte that belongs to no character was typed.
+            // A byte was typed that is no valid UTF-8.
             Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {}
             Err(error) => return Err(error),
         }
@@ -109,8 +109,8 @@ fn piped(driver: &mut Driver) -> Result<(), ReadlineError> {
 
 /// A descriptor that becomes readable when Ctrl-C is pressed.
 ///
-/// The signal is kept from all threads but one that waits for it, since the line editor installs a
-/// handler of its own that would swallow it.
+/// The signal is blocked in all threads but the one that waits for it, since the line editor
+/// installs a handler of its own that would swallow it.
 fn catch_interrupts() -> io::Result<UnixStream> {
     let (ours, mut theirs) = UnixStream::pair()?;
     let mut signals = SigSet::empty();
@@ -120,13 +120,13 @@ fn catch_interrupts() -> io::Result<UnixStream> {
     Ok(ours)
 }
 
-/// What helps while a line is typed.
+/// Hints and completion for the line editor.
 struct Assistant {
     help: Arc<Help>,
     hints: bool,
 }
 
-/// Text behind the cursor that is shown and never taken over.
+/// A hint after the cursor that is shown in grey and cannot be accepted as input.
 struct Grey(String);
 
 impl Hint for Grey {

@@ -1,4 +1,4 @@
-//! `--replica`: the stream of writes that a replica gets, printed.
+//! `--replica`: prints the stream of writes that a replica receives.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
@@ -6,20 +6,21 @@ use std::time::Duration;
 use limpid_core::client::{Format, Output};
 use limpid_core::resp::value::Value;
 
-use super::client::{Client, words};
+use super::client::{Client, strerror};
 use super::options::Options;
 use super::{fail, print};
 
-/// Bytes of the mark that ends a transfer whose length was not known beforehand.
+/// Length in bytes of the mark that ends a diskless transfer (`$EOF:`), whose length is not known
+/// beforehand.
 pub(super) const MARK: usize = 40;
 
-/// A line of the handshake is not longer.
+/// The longest line of the handshake, in bytes.
 const MAX_LINE: usize = 4096;
 
-/// How often a replica reports, as those of Redis do.
+/// How often a replica sends REPLCONF ACK, as those of Redis do.
 const ACK_PERIOD: Duration = Duration::from_secs(1);
 
-/// Asks for synchronization, drops the data set, and prints what is written from then on.
+/// Requests a full synchronization, drops the data set, and prints the writes that follow.
 pub(super) fn follow(client: &mut Client, _: &Options) -> i32 {
     match run(client) {
         Ok(()) => 0,
@@ -29,13 +30,13 @@ pub(super) fn follow(client: &mut Client, _: &Options) -> i32 {
 
 fn run(client: &mut Client) -> Result<(), String> {
     for option in [["REPLCONF", "capa", "eof"], ["REPLCONF", "rdb-filter-only", ""]] {
-        // A server that does not know them sends its data set all the same.
+        // A server that does not know these options sends its data set anyway.
         if let Ok(Value::Error(text)) = client.command(&option) {
             let [_, name, _] = option;
             eprintln!("REPLCONF {name} error: {}", String::from_utf8_lossy(&text));
         }
     }
-    let failed = |error: io::Error| format!("Error: {}", words(&error));
+    let failed = |error: io::Error| format!("Error: {}", strerror(&error));
     match ask_for_copy(client)? {
         Transfer::Mark(mark) => {
             eprintln!(
@@ -57,7 +58,8 @@ fn run(client: &mut Client) -> Result<(), String> {
             Ok(value) => {
                 print(&String::from_utf8_lossy(&format.reply(&value)));
             }
-            // The primary sends nothing before it has heard from us, and it may not listen yet.
+            // The primary sends nothing before an acknowledgement, and may not have read the last
+            // one.
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 client.send(&["REPLCONF", "ACK", "0"]).map_err(failed)?;
             }
@@ -66,15 +68,15 @@ fn run(client: &mut Client) -> Result<(), String> {
     }
 }
 
-/// How a data set that follows SYNC ends.
+/// How the end of the data set that SYNC sends is recognized.
 pub(super) enum Transfer {
-    /// After so many bytes.
+    /// It has this many bytes.
     Length(u64),
-    /// With this mark.
+    /// It ends with this mark.
     Mark(Vec<u8>),
 }
 
-/// Asks for the data set, and reads how it will end.
+/// Requests the data set, and reads how its end will be recognized.
 pub(super) fn ask_for_copy(client: &mut Client) -> Result<Transfer, String> {
     client.stream.write_all(b"SYNC\r\n").map_err(|_| "Error writing to master".to_string())?;
     let line = line(client).map_err(|_| "Error reading bulk length while SYNCing".to_string())?;
@@ -88,7 +90,7 @@ pub(super) fn ask_for_copy(client: &mut Client) -> Result<Transfer, String> {
     })
 }
 
-/// Reads a line byte by byte, so that nothing behind it is taken away.
+/// Reads a line byte by byte, so that nothing after it is consumed.
 fn line(client: &mut Client) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     let mut byte = [0];
@@ -107,7 +109,7 @@ fn line(client: &mut Client) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Drops bytes up to and with the mark; returns how many.
+/// Discards bytes up to and including the mark; returns how many.
 fn drop_until(client: &mut Client, mark: &[u8]) -> io::Result<u64> {
     let mut buffer = vec![0; 64 * 1024];
     let (mut tail, mut dropped) = (Vec::new(), 0);
@@ -118,7 +120,7 @@ fn drop_until(client: &mut Client, mark: &[u8]) -> io::Result<u64> {
         }
         dropped += n as u64;
         tail.extend_from_slice(buffer.get(..n).unwrap_or_default());
-        // Nothing comes behind the mark before the first report.
+        // The primary sends nothing after the mark before the first acknowledgement.
         if tail.ends_with(mark) {
             return Ok(dropped);
         }

@@ -1,4 +1,4 @@
-//! `--scan`, and the scan of the keyspace for `--bigkeys` and its like.
+//! `--scan`, and the scan of the keyspace that `--bigkeys`, `--memkeys` and `--hotkeys` use.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use limpid_core::client::quote::push_repr;
 use limpid_core::resp::value::Value;
 use signal_hook::consts::SIGINT;
 
-use super::client::{Client, words};
+use super::client::{Client, strerror};
 use super::options::Options;
 use super::{fail, format};
 
@@ -42,7 +42,7 @@ pub(super) fn list(client: &mut Client, options: &Options) -> i32 {
     0
 }
 
-/// A walk through the keyspace, which Ctrl-C ends early.
+/// A scan of the keyspace, which Ctrl-C ends early.
 pub(super) struct Scan<'a> {
     cursor: Option<Vec<u8>>,
     options: &'a Options,
@@ -61,7 +61,7 @@ impl<'a> Scan<'a> {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    /// The next keys; `None` when there are no more.
+    /// Returns the next keys; `None` when there are no more.
     pub(super) fn step(&mut self, client: &mut Client) -> Option<Result<Vec<Vec<u8>>, String>> {
         if self.is_cancelled() {
             return None;
@@ -77,7 +77,7 @@ impl<'a> Scan<'a> {
             args.extend([&b"MATCH"[..], pattern]);
         }
         args.extend([&b"COUNT"[..], count.as_bytes()]);
-        let reply = client.command(&args).map_err(|e| format!("\nI/O error: {}", words(&e)))?;
+        let reply = client.command(&args).map_err(|e| format!("\nI/O error: {}", strerror(&e)))?;
         let items = match &reply {
             Value::Error(text) => {
                 return Err(format!("SCAN error: {}", String::from_utf8_lossy(text)));
@@ -95,7 +95,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// How many keys the database has.
+/// The number of keys in the database (DBSIZE).
 pub(super) fn database_size(client: &mut Client) -> Result<i64, String> {
     match client.command(&["DBSIZE"]) {
         Ok(Value::Integer(n)) => Ok(n),
@@ -103,6 +103,6 @@ pub(super) fn database_size(client: &mut Client) -> Result<i64, String> {
             Err(format!("Couldn't determine DBSIZE: {}", String::from_utf8_lossy(&text)))
         }
         Ok(_) => Err("Non INTEGER response from DBSIZE!".into()),
-        Err(error) => Err(format!("\nI/O error: {}", words(&error))),
+        Err(error) => Err(format!("\nI/O error: {}", strerror(&error))),
     }
 }

@@ -1,18 +1,18 @@
-//! `--stat`: the server's state in one line a second.
+//! `--stat`: prints the server's state, one line per second.
 
 use std::io;
 use std::time::Duration;
 
 use limpid_core::resp::value::Value;
 
-use super::client::{Client, words};
+use super::client::{Client, strerror};
 use super::options::Options;
 use super::{fail, print};
 
 /// Lines between two headings.
 const HEADING_EVERY: u64 = 20;
 
-/// Prints a line a second, or at the interval asked for, for ever.
+/// Prints a line per second, or per interval (`-i`), without end.
 pub(super) fn watch(client: &mut Client, options: &Options) -> i32 {
     let pause = if options.interval.is_zero() { Duration::from_secs(1) } else { options.interval };
     let mut requests_before = None;
@@ -22,7 +22,7 @@ pub(super) fn watch(client: &mut Client, options: &Options) -> i32 {
                 return fail(&format!("ERROR: {}", String::from_utf8_lossy(&text)));
             }
             Ok(reply) => String::from_utf8_lossy(reply.bytes().unwrap_or_default()).into_owned(),
-            Err(error) => return fail(&format!("\nI/O error: {}", words(&error))),
+            Err(error) => return fail(&format!("\nI/O error: {}", strerror(&error))),
         };
         if line.is_multiple_of(HEADING_EVERY) {
             print(
@@ -74,14 +74,14 @@ pub(super) fn ask(client: &mut Client, options: &Options, args: &[&str]) -> io::
     }
 }
 
-/// The number behind the name of an INFO field; 0 if there is none.
+/// The number in an INFO field; 0 if there is none.
 fn field(info: &str, name: &str) -> i64 {
     info.lines()
         .find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':')?.parse().ok())
         .unwrap_or(0)
 }
 
-/// The keys of all databases: lines such as `db0:keys=3,expires=0`.
+/// The number of keys in all databases, from lines such as `db0:keys=3,expires=0`.
 fn keys(info: &str) -> u64 {
     info.lines()
         .filter_map(|line| {

@@ -1,25 +1,26 @@
-//! The terminal itself: whether there is one, single keys, passwords.
+//! The terminal: whether there is one, reading single keys, asking for passwords.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
-/// Whether a person reads the output. `FAKETTY` in the environment says so for tests.
+/// Whether standard output is a terminal. Tests set `FAKETTY` in the environment.
 pub(super) fn stdout_is_tty() -> bool {
     io::stdout().is_terminal() || std::env::var_os("FAKETTY").is_some()
 }
 
-/// Whether a person types the input.
+/// Whether standard input is a terminal.
 pub(super) fn stdin_is_tty() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Whether the terminal is known to have colours.
+/// Whether the terminal is known to support colours.
 pub(super) fn has_colors() -> bool {
     std::env::var("TERM").is_ok_and(|term| term.contains("xterm"))
 }
 
-/// A terminal that hands over every key at once and shows none, until this is dropped.
+/// The terminal in raw input mode: each key arrives at once and is not echoed, until this is
+/// dropped.
 pub(super) struct KeyMode {
     before: Termios,
 }
@@ -46,7 +47,7 @@ impl Drop for KeyMode {
     }
 }
 
-/// Asks for a password, which does not appear on the screen.
+/// Asks for a password, which is not echoed.
 pub(super) fn ask_password(prompt: &str) -> io::Result<Vec<u8>> {
     let hidden = KeyMode::without(LocalModes::ECHO);
     let mut out = io::stdout().lock();

@@ -1,8 +1,8 @@
-//! Programs that the machine starts, and how they end.
+//! Child processes that the machine starts.
 //!
-//! A program gets nothing, the machine's own stream, or a file as each of its standard streams.
-//! What only a shell needs (pipes between children, a terminal's groups) is not carried out here:
-//! such a program is refused with a reason.
+//! Each standard stream of a child is closed, inherited, or a file. What only a shell needs (pipes
+//! between children, process groups of a terminal) is not supported: such a request is refused with
+//! an error.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -19,11 +19,11 @@ use rustix::process::{Pid, Signal as Number, kill_process, kill_process_group};
 
 use super::mailbox::{Mailbox, Message};
 
-/// Starts programs, and has the machine told how they ended.
+/// Starts child processes, and reports their exit statuses to the machine.
 #[derive(Debug)]
 pub(super) struct Children {
     mailbox: Arc<Mailbox>,
-    /// Process ids of those that have not ended, so that no signal reaches anything else.
+    /// Process ids of the running children, so that no signal reaches another process.
     pids: HashMap<ChildId, u32>,
 }
 
@@ -32,14 +32,14 @@ impl Children {
         Children { mailbox, pids: HashMap::new() }
     }
 
-    /// Starts a program; its process id.
+    /// Starts a program. Returns its process id.
     pub(super) fn spawn(&mut self, child: ChildId, command: &Command) -> Result<u32, SpawnError> {
         let started = start(command)?;
         let pid = started.id();
         self.pids.insert(child, pid);
         let mailbox = self.mailbox.clone();
         let thread = std::thread::Builder::new().name("child".into());
-        // The thread owns the child: if there is no thread to be had, it ends unheard of.
+        // The thread owns the child: if no thread can be started, its end is not reported.
         let waiting = thread.spawn(move || {
             let status = wait(started);
             mailbox.put([Message::Child(child, status)]);
@@ -53,12 +53,12 @@ impl Children {
         }
     }
 
-    /// A program has ended, and the machine is told.
+    /// Forgets a child whose end is being reported to the machine.
     pub(super) fn ended(&mut self, child: ChildId) {
         self.pids.remove(&child);
     }
 
-    /// Sends a signal to a process, or with a negative number to a group.
+    /// Sends a signal to a process, or to a process group if `pid` is negative.
     pub(super) fn kill(&self, pid: i64, signal: Signal) -> Result<(), KillError> {
         let number = i32::try_from(pid.unsigned_abs()).ok().and_then(Pid::from_raw);
         let (Some(number), Some(signal)) = (number, number_of(signal)) else {

@@ -1,21 +1,21 @@
-//! The two clocks of a driver, read as seldom as they can be.
+//! The monotonic and the wall clock of a driver, read as rarely as possible.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use limpid_core::time::{Mono, Stopwatch, Wall};
 
-/// How long the wall clock may be derived from the monotonic one before it is read again. A jump
-/// of the wall clock (it was set) is noticed within this time.
+/// How long the wall clock is derived from the monotonic one before it is read again, in
+/// microseconds. A jump of the wall clock (it was set) is noticed within this time.
 const RESYNC: u64 = 10_000_000;
 
-/// A difference of the two clocks, in microseconds, that is a jump and not the time between
-/// reading the one and the other.
+/// A change of the offset between the clocks, in microseconds, that counts as a jump: less may be
+/// the time between reading the one and the other.
 const JUMP: u64 = 500;
 
 /// Both clocks as they were at the last [`Clock::tick`].
 #[derive(Debug)]
 pub(super) struct Clock {
-    /// The processor's own counter, for what is measured twice for each command.
+    /// The processor's time stamp counter, for durations that are measured for each command.
     counter: quanta::Clock,
     origin: Instant,
     mono: Mono,
@@ -32,7 +32,7 @@ impl Clock {
         Clock { counter, origin, mono: Mono::ZERO, wall: Wall(offset), offset, synced: Mono::ZERO }
     }
 
-    /// Reads the monotonic clock, and now and then the other.
+    /// Reads the monotonic clock, and every [`RESYNC`] the wall clock.
     pub(super) fn tick(&mut self) {
         let nanos = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.advance(nanos, wall_micros);
@@ -66,7 +66,7 @@ impl Clock {
     }
 }
 
-/// Measures one call of a machine.
+/// A stopwatch for one call of a machine.
 #[derive(Debug)]
 pub(super) struct Watch<'c> {
     counter: &'c quanta::Clock,
@@ -81,7 +81,7 @@ impl Stopwatch for Watch<'_> {
 }
 
 fn wall_micros() -> u64 {
-    // A clock set to before 1970 shows 1970.
+    // A clock that is set to before 1970 counts as 1970.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,11 +1,11 @@
-//! Listeners, accepted peers, and connections to others.
+//! Listening, accepting, and connecting to other servers.
 
 use super::*;
 
 impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
     pub(super) fn listen(&mut self, id: ListenerId, at: &Endpoint, backlog: u32) {
         let result = self.open_listener(id, at, backlog).map_err(|e| net_error(&e));
-        self.hand(Input::Listening { listener: id, result });
+        self.deliver(Input::Listening { listener: id, result });
     }
 
     pub(super) fn open_listener(
@@ -47,10 +47,10 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 NetError::UnknownName
             }
         };
-        self.hand(Input::ConnectFailed { conn, error });
+        self.deliver(Input::ConnectFailed { conn, error });
     }
 
-    /// Begins to connect to the next address of a host; `error` is why there is none before it.
+    /// Starts connecting to the next address of a host. `error` is why the previous one failed.
     pub(super) fn try_next(&mut self, mut wanted: Wanted, mut error: NetError) {
         let conn = wanted.conn;
         while let Some(to) = wanted.next() {
@@ -59,7 +59,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 Err(e) => error = net_error(&e),
             }
         }
-        self.hand(Input::ConnectFailed { conn, error });
+        self.deliver(Input::ConnectFailed { conn, error });
     }
 
     pub(super) fn begin_to_connect(
@@ -89,7 +89,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
         }
     }
 
-    /// Takes one waiting peer. False if there was none, or no room for it.
+    /// Accepts one waiting peer. False if there was none, or no file descriptor for it.
     pub(super) fn accept_one(&mut self, index: usize) -> bool {
         let Some(Some(open)) = self.listeners.get_mut(index) else { return false };
         if !open.ready {
@@ -100,18 +100,18 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             Ok((mut socket, peer, local)) => {
                 let token = Connections::token(self.connections.next_slot());
                 if socket.register(self.poll.registry(), token, Interest::READABLE).is_err() {
-                    // Without the kernel's help it could never be served.
+                    // A socket that the poll cannot watch could never be served.
                     return true;
                 }
                 self.accepted += 1;
                 let conn = ConnId::accepted(self.accepted);
                 self.connections.insert(Connection::new(conn, socket, false));
-                self.hand(Input::Accepted { conn, listener, peer, local });
+                self.deliver(Input::Accepted { conn, listener, peer, local });
                 true
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 open.ready = false;
-                // Everybody is in, so the want is over.
+                // Nobody waits any more, so the shortage of descriptors is over.
                 self.exhausted = false;
                 false
             }
@@ -123,7 +123,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 }
                 false
             }
-            // This peer has gone already; the next may not.
+            // This peer is gone already; the next may not be.
             Err(_) => true,
         }
     }

@@ -1,4 +1,4 @@
-//! The open connections, and where to find each by its id or by its token.
+//! The table of open connections, which finds one by its id or its token.
 
 use std::hash::BuildHasher;
 
@@ -11,37 +11,37 @@ use slab::Slab;
 use super::moderation::HeardIn;
 use super::socket::Socket;
 
-/// The place of a connection in its table, good until the connection is gone.
+/// The index of a connection in the table, valid until the connection is removed.
 pub(super) type Slot = usize;
 
-/// One connection, and what its driver has to remember about it.
+/// A connection with the driver's state for it.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) id: ConnId,
     pub(super) socket: Socket,
-    /// It was asked for, and is neither made nor refused.
+    /// An outgoing connection that is not established yet.
     pub(super) connecting: bool,
-    /// The machine wants it closed when all is sent: nothing is read any more.
+    /// The machine wants it closed once all is sent; nothing is read any more.
     pub(super) closing: bool,
-    /// The socket has something to read, or may have: nothing more is told until it was tried.
+    /// The socket may be readable. Edge-triggered, so the kernel says no more until it is read.
     pub(super) readable: bool,
-    /// The peer has shut down or reset its side, so after the last byte there is an end to read.
+    /// The peer has shut down or reset its side, so an end of file follows the last byte.
     pub(super) hung_up: bool,
-    /// The machine does not want to read now.
+    /// The machine has paused reading.
     pub(super) paused: bool,
-    /// The peer's end was read and told.
+    /// The end of the peer's stream was read and reported.
     pub(super) ended: bool,
-    /// The socket took less than it was given; wait until it is writable.
+    /// The socket took less than it was given: not written to until it is writable again.
     pub(super) blocked: bool,
-    /// The socket tells when it becomes writable.
+    /// The poll watches for writability.
     pub(super) writable_watched: bool,
-    /// Stands in the list of connections to be written.
+    /// Is in the list of connections to be written (`Driver::dirty`).
     pub(super) in_dirty: bool,
-    /// Stands in the list of those for which messages are being gathered.
+    /// Is in the list of those that gather messages (`Driver::gathering`).
     pub(super) in_gathering: bool,
-    /// Stands in the list of connections to be read again.
+    /// Is in the list of connections to be read again (`Driver::again`).
     pub(super) in_again: bool,
-    /// When something last came.
+    /// When bytes last arrived.
     pub(super) heard_in: HeardIn,
 }
 
@@ -65,7 +65,7 @@ impl Connection {
         }
     }
 
-    /// Whether bytes of the peer may be handed to the machine now.
+    /// Whether bytes of the peer may be read and given to the machine now.
     pub(super) fn may_read(&self) -> bool {
         !(self.connecting || self.closing || self.paused || self.ended)
     }
@@ -75,7 +75,7 @@ impl Connection {
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     slab: Slab<Connection>,
-    /// The slots, found by the id of the connection in each.
+    /// The slots by the ids of their connections.
     slots: HashTable<u32>,
 }
 
@@ -84,7 +84,7 @@ impl Connections {
         let id = connection.id;
         let slot = self.slab.insert(connection);
         let slab = &self.slab;
-        // Each connection is an open file, and of these there are fewer.
+        // Fits: each connection is an open file, and there can be fewer of those.
         let short = u32::try_from(slot).expect("fewer than 2³² connections");
         self.slots.insert_unique(hash(id), short, |slot| {
             slab.get(*slot as usize).map_or(0, |connection| hash(connection.id))

@@ -1,7 +1,7 @@
-//! Disk operations, carried out by threads of their own; but for short appends to a file that is
-//! not in use otherwise. Such an append ends in the page cache, in less time than it takes to hand it
-//! to another thread and to hear of its end. While a file is being synced it is appended to by a
-//! thread as well: the kernel may let that wait.
+//! Disk operations, carried out by worker threads, except for short appends to an idle file: these
+//! are written by the event loop itself. Such an append ends in the page cache, in less time than
+//! it takes to hand it to another thread and to get the result. While a file is being synced, a
+//! worker appends to it, since the kernel may make an append wait for the fsync.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -20,16 +20,16 @@ use limpid_core::time::Wall;
 use super::mailbox::{Mailbox, Message};
 use super::schedule::{Job, Schedule};
 
-/// Threads that carry out operations: one may sit in an fsync, one write a snapshot, and one is
-/// left for what is quick.
+/// Worker threads: one may be blocked in an fsync, one write a snapshot, and one is left for short
+/// operations.
 const WORKERS: usize = 3;
 
-/// The longest append that is carried out at once, in bytes.
+/// The longest append that the event loop carries out itself, in bytes.
 const AT_ONCE: usize = 64 * 1024;
 
 pub(super) type Outcome = Result<DiskDone, DiskError>;
 
-/// Carries out disk operations in the order that each file needs, beside the event loop.
+/// Carries out disk operations in the background, keeping the order that each file needs.
 #[derive(Debug)]
 pub(super) struct Disk {
     shared: Arc<Shared>,
@@ -40,7 +40,7 @@ pub(super) struct Disk {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Something may begin, or the end has come.
+    /// Notified when an operation may begin, or when [`State::finishing`] is set.
     changed: Condvar,
     mailbox: Arc<Mailbox>,
 }
@@ -49,8 +49,8 @@ struct Shared {
 struct State {
     schedule: Schedule,
     files: HashMap<FileId, Arc<File>>,
-    /// Files on which an append failed, of which the machine has not been told yet. What it asked
-    /// for since then must not be written behind the gap.
+    /// Files with a failed append that the machine has not been told of yet. Later appends must not
+    /// be written after the gap.
     failed: HashMap<FileId, Failure>,
     /// No more operations will come.
     finishing: bool,
@@ -69,8 +69,8 @@ impl Disk {
         Disk { shared: Arc::new(shared), workers: Vec::new() }
     }
 
-    /// Takes an operation. Its completion comes by the mailbox, unless it has been carried out
-    /// at once.
+    /// Submits an operation. Its completion arrives by the mailbox, unless it was carried out at
+    /// once: then the outcome is returned.
     pub(super) fn submit(&mut self, op: OpId, what: DiskOp) -> Option<Outcome> {
         if let Some(outcome) = self.shared.append_at_once(op, &what) {
             return Some(outcome);
@@ -85,25 +85,25 @@ impl Disk {
         self.shared.state().schedule.submit(op, what);
         self.shared.changed.notify_one();
         if self.workers.is_empty() {
-            // The system has no thread to give, so it is done here.
+            // No thread could be started, so the work is done here.
             self.shared.work_off();
         }
         None
     }
 
-    /// The machine has been told what came of an operation.
+    /// Notes that the machine is being told the outcome of an operation.
     pub(super) fn completed(&mut self, op: OpId, outcome: &Outcome) {
         if outcome.is_err() {
             self.shared.state().failed.retain(|_, failure| failure.op != op);
         }
     }
 
-    /// Waits until everything that was asked for is carried out.
+    /// Waits until all submitted operations have ended.
     pub(super) fn finish(&mut self) {
         self.shared.state().finishing = true;
         self.shared.changed.notify_all();
         for worker in self.workers.drain(..) {
-            // A worker that panicked has told so by itself.
+            // A worker that panicked has reported it.
             let _ = worker.join();
         }
     }
@@ -133,7 +133,7 @@ impl Shared {
             }
             state.files.get(id).cloned()?
         };
-        // What has ended before must be told before, too.
+        // Completions of earlier operations must be delivered first.
         if self.mailbox.holds_completion(*id) {
             return None;
         }
@@ -145,7 +145,7 @@ impl Shared {
         })
     }
 
-    /// A worker's life.
+    /// The loop of a worker thread.
     fn work(&self) {
         let mut state = self.state();
         loop {
@@ -174,8 +174,8 @@ impl Shared {
             Some(id) => self.on_file(id, job.ops),
             None => job.ops.into_iter().map(|(op, what)| (op, self.on_path(what))).collect(),
         };
-        // Told before what waits for it may begin, so that the machine hears in order of what is done
-        // to one file.
+        // Reported before operations that wait for it may begin, so that the machine gets the
+        // completions for one file in order.
         self.mailbox
             .put(outcomes.into_iter().map(|(op, outcome)| Message::Disk(file, op, outcome)));
         self.state().schedule.end(job.number);
@@ -244,8 +244,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Carries out operations on one open file. Appends that stand together are written together, and
-/// one fsync serves all that were asked for between the same reads and truncations.
+/// Carries out operations on one open file. Adjacent appends are written together, and one fsync
+/// serves all that were requested between the same reads and truncations.
 fn on_file(
     file: &File,
     failure: &mut Option<Failure>,
@@ -276,7 +276,7 @@ fn is_write(what: &DiskOp) -> bool {
     matches!(what, DiskOp::Append { .. } | DiskOp::Sync { .. })
 }
 
-/// Writes all appends of a run, then syncs once if anything in it wants that.
+/// Writes all appends of a run, then syncs once if one of its operations asks for it.
 fn write_run(
     file: &File,
     failure: &mut Option<Failure>,
@@ -308,8 +308,8 @@ fn write_run(
     }
 }
 
-/// Appends these, and returns how many were written whole before one failed. What was written of
-/// the failed one is cut off again.
+/// Carries out appends, and returns how many were complete before one failed. A partial write of
+/// the failed one is truncated.
 fn append_all(mut file: &File, failure: &mut Option<Failure>, appends: &[(OpId, &[u8])]) -> usize {
     if failure.is_some() {
         return 0;
@@ -327,7 +327,7 @@ fn append_all(mut file: &File, failure: &mut Option<Failure>, appends: &[(OpId, 
     if left > 0
         && let Ok(len) = file.seek(SeekFrom::End(0))
     {
-        // If this fails too, the loader has a torn tail to deal with, as after a crash.
+        // If this fails too, the loader finds an incomplete tail, as after a crash.
         let _ = truncate(file, len.saturating_sub(left as u64));
     }
     if let Some((op, _)) = appends.get(whole) {
@@ -336,7 +336,7 @@ fn append_all(mut file: &File, failure: &mut Option<Failure>, appends: &[(OpId, 
     whole
 }
 
-/// Writes all the bytes in few calls; how many were written, and what stopped it.
+/// Writes all the bytes in few calls. Returns how many were written, and the error if one occurred.
 fn write_all_vectored(mut file: &File, appends: &[(OpId, &[u8])]) -> (usize, io::Result<()>) {
     let mut slices: Vec<IoSlice<'_>> = appends.iter().map(|(_, b)| IoSlice::new(b)).collect();
     let mut slices = slices.as_mut_slice();
@@ -392,7 +392,7 @@ fn truncate(mut file: &File, len: u64) -> io::Result<()> {
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A link stays, and what it points to is replaced.
+    // A symbolic link stays, and the file that it points to is replaced.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.tmp", std::process::id()));
@@ -479,11 +479,11 @@ fn disk_error(error: io::Error) -> DiskError {
         }
         _ => DiskErrorKind::Io,
     };
-    DiskError { kind, message: words(&error) }
+    DiskError { kind, message: strerror(&error) }
 }
 
-/// The words of `strerror` alone, as Redis's messages quote them.
-pub(super) fn words(error: &io::Error) -> String {
+/// The text that `strerror` has for an error, as Redis's messages quote it.
+pub(super) fn strerror(error: &io::Error) -> String {
     let mut words = error.to_string();
     if let Some(at) = words.find(" (os error") {
         words.truncate(at);

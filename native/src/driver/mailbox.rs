@@ -1,4 +1,4 @@
-//! How other threads tell the machine's thread something.
+//! Messages from other threads to the machine's thread.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,23 +6,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use limpid_core::machine::{ChildId, DiskDone, DiskError, ExitStatus, FileId, OpId, Signal};
 use mio::Waker;
 
-/// What other threads have to tell. Putting something in wakes the event loop.
+/// The queue of messages for the event loop. Adding one wakes it.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     messages: Mutex<Vec<Message>>,
     waker: Waker,
 }
 
-/// One thing that another thread tells.
+/// A message to the machine's thread.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// A disk operation has ended; which open file it wrote or read, if it did.
+    /// A disk operation has ended; with the open file that it was about, if any.
     Disk(Option<FileId>, OpId, Result<DiskDone, DiskError>),
     /// A program that the machine started has ended.
     Child(ChildId, ExitStatus),
-    /// The operating system signals.
+    /// The process received a signal.
     Signal(Signal),
-    /// A host's name has been looked up: its addresses, none if it is unknown.
+    /// The result of a name lookup: the addresses of the host, none if it is unknown.
     Name(String, Vec<IpAddr>),
 }
 
@@ -31,20 +31,20 @@ impl Mailbox {
         Arc::new(Mailbox { messages: Mutex::default(), waker })
     }
 
-    /// Puts messages in, in order.
+    /// Adds messages, in order.
     pub(crate) fn put(&self, messages: impl IntoIterator<Item = Message>) {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner).extend(messages);
-        // It can fail only when the event loop is gone, and then the message does not matter either.
+        // Fails only when the event loop is gone, and then the message does not matter.
         let _ = self.waker.wake();
     }
 
-    /// Whether a signal waits to be taken out: the event loop is busy with something else.
+    /// Whether a signal has not been taken out yet, since the event loop is busy.
     pub(crate) fn holds_signal(&self) -> bool {
         let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
         messages.iter().any(|message| matches!(message, Message::Signal(_)))
     }
 
-    /// Whether the end of an operation on this open file waits to be told.
+    /// Whether the completion of an operation on this open file has not been delivered yet.
     pub(super) fn holds_completion(&self, of: FileId) -> bool {
         let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
         messages

@@ -1,11 +1,11 @@
-//! The native driver: carries out, on real sockets, files and signals, what a [`Machine`] asks
-//! for, and tells it what happens.
+//! The native driver: runs a [`Machine`] on real sockets, files and signals. It carries out the
+//! machine's outputs and gives it events as inputs.
 //!
-//! One thread runs the machine, in a loop around epoll (kqueue elsewhere). System calls are what
-//! a Redis server spends its time on, so the loop is built to make few of them:
+//! One thread runs the machine, in a loop around epoll (kqueue elsewhere). A Redis server spends
+//! most of its time in system calls, so the loop is built to make few of them:
 //!
 //! * sockets are watched edge-triggered, and a read that did not fill the buffer is not repeated:
-//!   the kernel tells when more comes;
+//!   the kernel reports when more arrives;
 //! * every ready connection is read before the machine hears of any, and all are heard before
 //!   anything is written; then each connection with something to say is written to once, however
 //!   many replies that is. So the kernel's code for reading, the machine's and the kernel's for
@@ -16,20 +16,20 @@
 //! * a loop with nothing to do does not wait for the next request of a crowd, but for the next few
 //!   (see [`moderation`]).
 //!
-//! So a request that comes alone costs one read, one write, and a share of one wait. Nothing is
-//! allocated on that way.
+//! So a request that arrives alone costs one read, one write, and a share of one wait, and no
+//! allocation.
 //!
 //! No connection can keep the others waiting: each is read from once a turn (up to
 //! [`READ_BUFFER`] bytes), written to once a turn (up to [`MAX_SLICES`] chunks), and a storm of
 //! new connections is let in [`MAX_ACCEPTS`] at a time.
 //!
-//! What nobody has asked for (the messages of a channel, see [`Output::SendSoon`]) leaves with what
-//! the next turn adds, ahead of the replies of that turn, so that a hundred listeners to a busy
-//! channel do not cost a hundred system calls for each message. Whoever has been answered about
-//! something later finds that the messages of what was earlier are on their way.
+//! Push messages (those of a channel, see [`Output::SendSoon`]) are gathered until the next turn
+//! and sent ahead of its replies, so that a hundred subscribers of a busy channel do not cost a
+//! hundred system calls for each message. A client that has the reply to a later command can rely
+//! on it that messages of earlier commands were sent.
 //!
-//! What this room does not know: Redis. Configuration files, daemons and log files are next door
-//! in `server`.
+//! The driver knows nothing of Redis. Configuration files, daemons and log files are the business
+//! of `server`.
 
 mod children;
 mod clock;
@@ -74,34 +74,34 @@ pub(crate) use self::socket::SocketOptions;
 use self::socket::{Listener, Socket, is_exhaustion, net_error};
 use self::vitals::Gauge;
 
-/// Bytes that one read takes at most. As large as a full socket buffer usually is, so that a deep
-/// pipeline needs few system calls, and small enough to stay in the second-level cache.
+/// The most bytes that one read takes. As large as a full socket buffer usually is, so that a deep
+/// pipeline needs few system calls, and small enough to stay in the L2 cache.
 const READ_BUFFER: usize = 64 * 1024;
 
-/// Bytes that are read before the machine hears of them: many short requests, or one full read.
+/// Bytes that are read before the machine is given them: many short requests, or one full read.
 const GATHERED: usize = 2 * READ_BUFFER;
 
-/// Chunks that one write hands over at most: a mebibyte of [`Outbox::CHUNK`]s.
+/// The most chunks that one write passes to the kernel: a mebibyte of [`Outbox::CHUNK`]s.
 const MAX_SLICES: usize = 64;
 
-/// Connections that one listener takes in one turn of the loop.
+/// The most connections that one listener accepts in one turn of the loop.
 const MAX_ACCEPTS: usize = 128;
 
-/// Events taken from the kernel in one turn of the loop.
+/// The most events that are taken from the kernel in one turn of the loop.
 const MAX_EVENTS: usize = 1024;
 
-/// How often in one turn the machine is asked for more after what it said was sent.
+/// How often in one turn the machine is asked for more output after its output was sent.
 const MAX_ROUNDS: usize = 4;
 
-/// How long to stop accepting after the operating system had no file descriptor for another
-/// connection, unless one is closed before that.
+/// How long accepting pauses when the process is out of file descriptors, unless a connection is
+/// closed before that.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often a busy loop reports what the operating system says of the process.
+/// How often a busy loop reports the process's memory and CPU time to the machine.
 const VITALS_EVERY: Duration = Duration::from_millis(100);
 
 const WAKER: Token = Token(usize::MAX);
-/// Listeners have the tokens from here on, connections those below.
+/// The first token of listeners; those of connections are lower.
 const FIRST_LISTENER: usize = 1 << 30;
 
 /// Runs one machine on this thread.
@@ -121,16 +121,16 @@ pub(crate) struct Driver<M, L> {
     children: Children,
     connections: Connections,
     names: Names,
-    /// Accepted connections so far, which numbers the next.
+    /// The number of connections accepted so far, from which the next gets its id.
     accepted: u64,
     listeners: Vec<Option<OpenListener>>,
-    /// Until when accepting is stopped for want of file descriptors.
+    /// Accepting is paused until this time, for lack of file descriptors.
     accept_pause: Option<Mono>,
-    /// Whether the log says already that there is no room.
+    /// Whether the lack of file descriptors has been logged.
     exhausted: bool,
-    /// What was read since the machine was last told, one after the other.
+    /// Bytes read since the machine was last given any, of all connections in order.
     buffer: Box<[u8]>,
-    /// The connections that the bytes came from, and where each one's bytes end.
+    /// The connections that the bytes in `buffer` came from, and where those of each end.
     arrived: Vec<(ConnId, usize)>,
     /// Connections that may have more to read.
     again: Vec<Slot>,
@@ -138,12 +138,12 @@ pub(crate) struct Driver<M, L> {
     dirty: Vec<Slot>,
     /// Connections for which messages are being gathered, until the next turn of the loop.
     gathering: Vec<Slot>,
-    /// What writing brought up, for the machine to hear.
+    /// Events that writing caused, to be given to the machine.
     notices: Vec<Notice>,
     messages: Vec<Message>,
-    /// The machine may have more to say before anything else happens.
+    /// The machine may have more output without a further input: do not wait for events.
     eager: bool,
-    /// No [`Input::Wake`] is due before this time, as far as is known.
+    /// The earliest time at which [`Input::Wake`] may be due, as far as is known.
     asleep_until: Mono,
     exit: Option<i32>,
 }
@@ -161,7 +161,7 @@ enum Notice {
 }
 
 impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
-    /// A driver for `machine` that hands its log lines to `log`.
+    /// Creates a driver for `machine`; its log lines go to `log`.
     pub(crate) fn new(machine: M, options: SocketOptions, log: L) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mailbox = Mailbox::new(Waker::new(poll.registry(), WAKER)?);
@@ -198,30 +198,31 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
         })
     }
 
-    /// Through which other threads tell this one something.
+    /// The queue by which other threads send messages to this one.
     pub(crate) fn mailbox(&self) -> Arc<Mailbox> {
         self.mailbox.clone()
     }
 
-    /// Runs the machine until it ends the process, and returns its exit status. Disk operations
-    /// that it has asked for are carried out before that. `listening` is called once, when it first
-    /// listens somewhere.
+    /// Runs the machine until it ends the process, and returns its exit status. Pending disk
+    /// operations are carried out before that. `listening` is called once, when the first listener
+    /// is open.
     pub(crate) fn run(mut self, listening: impl FnOnce()) -> io::Result<i32> {
         let mut events = Events::with_capacity(MAX_EVENTS);
         Moderation::sharpen();
         self.clock.tick();
         self.report_vitals();
-        self.hand(Input::Start);
+        self.deliver(Input::Start);
         self.settle();
         let mut listening = Some(listening);
         loop {
             if let Some(code) = self.exit {
-                // Whoever sees its connection end finds nobody listening.
+                // Listeners close first: a client whose connection ends must not reach this process
+                // again.
                 self.listeners.clear();
                 self.disk.finish();
                 return Ok(code);
             }
-            // A node of a cluster listens when it has locked and read its configuration file.
+            // A cluster node only listens after it has locked and read its configuration file.
             if self.listeners.iter().any(Option::is_some)
                 && let Some(listening) = listening.take()
             {
@@ -246,12 +247,12 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             if self.clock.mono().since(self.vitals_at) >= VITALS_EVERY {
                 self.report_vitals();
             }
-            // What this turn has brought up is asked for before the next one.
+            // Output that this turn caused is sent before the next one.
             if self.asleep_until <= self.clock.mono()
                 && self.machine.poll_timeout().is_some_and(|at| at <= self.clock.mono())
             {
                 self.purge.worked(self.clock.mono());
-                self.hand(Input::Wake);
+                self.deliver(Input::Wake);
             }
             self.purge.turn(self.clock.mono());
             self.release_gathered();
@@ -259,8 +260,8 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
         }
     }
 
-    /// Tells the machine something, after what has been read before.
-    fn hand(&mut self, input: Input<'_>) {
+    /// Gives the machine an input, after the bytes that were read before it.
+    fn deliver(&mut self, input: Input<'_>) {
         self.tell_arrived();
         let watch = self.clock.stopwatch();
         self.machine.handle(Now::new(self.clock.mono(), self.clock.wall(), &watch), input);
@@ -269,14 +270,14 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
     fn report_vitals(&mut self) {
         self.vitals_at = self.clock.mono();
         let vitals = self.gauge.read();
-        self.hand(Input::Vitals(vitals));
+        self.deliver(Input::Vitals(vitals));
     }
 
-    /// Waits for events, or until it is time for something else.
+    /// Waits for events, or until the next timeout.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let patience = self.patience();
+        let timeout = self.poll_timeout();
         if let Some(nap) = self.moderation.nap()
-            && patience.is_none_or(|patience| patience > nap)
+            && timeout.is_none_or(|timeout| timeout > nap)
         {
             self.poll.poll(events, Some(Duration::ZERO))?;
             if !events.is_empty() {
@@ -289,13 +290,13 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             let awake = self.clock.mono();
             let took = awake.since(asleep);
             self.moderation.slept(nap, took, awake);
-            return self.poll.poll(events, patience.map(|patience| patience.saturating_sub(took)));
+            return self.poll.poll(events, timeout.map(|timeout| timeout.saturating_sub(took)));
         }
-        self.poll.poll(events, patience)
+        self.poll.poll(events, timeout)
     }
 
-    /// How long to wait for events.
-    fn patience(&mut self) -> Option<Duration> {
+    /// How long to wait for events; `None` without limit.
+    fn poll_timeout(&mut self) -> Option<Duration> {
         let waiting =
             self.accept_pause.is_none() && self.listeners.iter().flatten().any(|l| l.ready);
         let busy = !(self.again.is_empty() && self.dirty.is_empty() && self.gathering.is_empty());
@@ -309,7 +310,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
         if until <= self.clock.mono() {
             return Some(Duration::ZERO);
         }
-        // Handling what was ready took its time, too.
+        // Handling the events before took time, too.
         self.clock.tick();
         Some(until.since(self.clock.mono()))
     }
@@ -333,13 +334,13 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             match message {
                 Message::Disk(_, op, result) => {
                     self.disk.completed(op, &result);
-                    self.hand(Input::Disk { op, result });
+                    self.deliver(Input::Disk { op, result });
                 }
-                Message::Signal(signal) => self.hand(Input::Signal(signal)),
+                Message::Signal(signal) => self.deliver(Input::Signal(signal)),
                 Message::Child(child, status) => {
                     self.children.ended(child);
                     let change = ChildChange::Ended(status);
-                    self.hand(Input::ChildChanged { child, change });
+                    self.deliver(Input::ChildChanged { child, change });
                 }
                 Message::Name(host, addresses) => {
                     for wanted in self.names.found(&host, addresses) {
@@ -351,8 +352,8 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
         self.messages = messages;
     }
 
-    /// Something happened to a connection's socket. What exactly is found out by using it: an
-    /// event may be about a connection that had the slot before.
+    /// Handles an event of a connection's socket. What happened is found out by using the socket,
+    /// since the event may be about a connection that had the slot before.
     fn on_socket_event(&mut self, slot: Slot, event: &Event) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if connection.connecting {
@@ -368,17 +369,17 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             if connection.may_read() {
                 self.read(slot);
             } else if event.is_error() {
-                // The process has no reader for the error any more.
+                // Nothing reads from this socket now, so the error is taken from it here.
                 let error = match connection.socket.take_error() {
                     Ok(Some(error)) | Err(error) => net_error(&error),
                     Ok(None) => return,
                 };
-                self.lose(slot, error);
+                self.on_failed(slot, error);
             }
         }
     }
 
-    /// A connection that was begun stands or has failed.
+    /// Reports an outgoing connection that was established or has failed.
     fn finish_connect(&mut self, slot: Slot) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         let conn = connection.id;
@@ -387,10 +388,10 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 connection.connecting = false;
                 self.names.take(conn);
                 mark(slot, &mut connection.in_dirty, &mut self.dirty);
-                // What came with the news that it stands is not told a second time.
+                // The kernel does not report bytes again that arrived with the connection.
                 connection.readable = true;
                 mark(slot, &mut connection.in_again, &mut self.again);
-                self.hand(Input::Connected { conn, local, peer });
+                self.deliver(Input::Connected { conn, local, peer });
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => {}
             Err(e) => {
@@ -398,22 +399,22 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 let error = net_error(&e);
                 match self.names.take(conn) {
                     Some(wanted) => self.try_next(wanted, error),
-                    None => self.hand(Input::ConnectFailed { conn, error }),
+                    None => self.deliver(Input::ConnectFailed { conn, error }),
                 }
             }
         }
     }
 
-    /// The connection is gone, and the machine does not know it yet.
-    fn lose(&mut self, slot: Slot, error: NetError) {
+    /// Removes a connection that failed, and reports that to the machine.
+    fn on_failed(&mut self, slot: Slot, error: NetError) {
         if let Some(connection) = self.connections.remove(slot) {
             self.accept_pause = None;
             self.notices.push(Notice::Closed(connection.id, error));
         }
     }
 
-    /// Carries out what the machine wants and sends what it says, until it has nothing to add or
-    /// others have waited long enough.
+    /// Carries out the machine's outputs and sends its replies, until it has none left or
+    /// [`MAX_ROUNDS`] is reached.
     fn settle(&mut self) {
         for _ in 0..MAX_ROUNDS {
             self.eager = false;
@@ -428,8 +429,8 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             let mut notices = std::mem::take(&mut self.notices);
             for notice in notices.drain(..) {
                 match notice {
-                    Notice::Drained(conn) => self.hand(Input::Drained { conn }),
-                    Notice::Closed(conn, error) => self.hand(Input::Closed { conn, error }),
+                    Notice::Drained(conn) => self.deliver(Input::Drained { conn }),
+                    Notice::Closed(conn, error) => self.deliver(Input::Closed { conn, error }),
                 }
             }
             self.notices = notices;
@@ -475,32 +476,32 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             Output::Connect { conn, to, from } => self.connect(conn, to, from),
             Output::Disk { op, what } => {
                 if let Some(result) = self.disk.submit(op, what) {
-                    self.hand(Input::Disk { op, result });
+                    self.deliver(Input::Disk { op, result });
                 }
             }
             Output::Spawn { child, command } => {
                 let result = self.children.spawn(child, &command);
-                self.hand(Input::Spawned { child, result });
+                self.deliver(Input::Spawned { child, result });
             }
             Output::Kill { pid, signal } => {
                 let result = self.children.kill(pid, signal);
-                self.hand(Input::Killed { pid, result });
+                self.deliver(Input::Killed { pid, result });
             }
             // No program that this driver runs reads or writes its standard streams by itself.
             Output::Read { stream, .. } => {
                 let result = Err(StreamError::BadDescriptor);
-                self.hand(Input::Read { stream, result });
+                self.deliver(Input::Read { stream, result });
             }
             Output::Write { stream, .. } => {
                 let result = Err(StreamError::BadDescriptor);
-                self.hand(Input::Written { stream, result });
+                self.deliver(Input::Written { stream, result });
             }
             Output::CloseStream { .. } | Output::TerminalMode(_) | Output::Foreground { .. } => {}
             Output::Log(line) => (self.log)(line),
             Output::KeepAlive(after) => self.options.keepalive = after,
             Output::OomScore(score) => {
                 let result = self.oom_score.adjust(score);
-                self.hand(Input::OomScore { result });
+                self.deliver(Input::OomScore { result });
             }
             Output::Stall(time) => {
                 self.release_gathered();
@@ -537,7 +538,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             }
             Close::AfterSending => {
                 if self.machine.outbox(conn).is_none_or(|outbox| outbox.is_empty()) {
-                    return self.lose(slot, NetError::Eof);
+                    return self.on_failed(slot, NetError::Eof);
                 }
                 connection.closing = true;
                 mark(slot, &mut connection.in_dirty, &mut self.dirty);
@@ -546,7 +547,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
     }
 }
 
-/// Puts a slot on a list that it is not on yet.
+/// Adds a slot to a list unless `marked` says that it is on it.
 #[inline]
 fn mark(slot: Slot, marked: &mut bool, list: &mut Vec<Slot>) {
     if !std::mem::replace(marked, true) {

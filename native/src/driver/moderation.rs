@@ -1,63 +1,64 @@
-//! When many ask at once, they are waited for together.
+//! Moderation of wake-ups: with many busy clients the loop takes short naps, so that it finds
+//! several requests at once.
 //!
-//! A crowd of clients that each wait for an answer before they ask again does not come in step.
-//! A server that is faster than they are finds one or two requests whenever it looks, answers, and
-//! goes to sleep, to be woken by the next a few microseconds later. Falling asleep and being woken
-//! is dear: of what a short request costs, a tenth, and the clients pay for the waking.
-//! Network cards know this from interrupts, and moderate them: under load they wait a moment
-//! before they raise one, for what comes with it. So does this: when there is nothing to do, but
-//! many connections were heard from just now, the loop sleeps for a moment without listening, and
-//! then finds several requests at once. The clients, woken less often, get more done, too.
+//! Clients that each wait for a reply before the next request do not send in step. A server that is
+//! faster than they are finds one or two requests per wake-up, answers, and goes to sleep, to be
+//! woken by the next one a few microseconds later. Sleeping and waking cost a tenth of a short
+//! request, and the clients pay for waking the server.
+//! Network cards have the same problem with interrupts and moderate them: under load they delay an
+//! interrupt a little, so that it covers several packets. In the same way, when there is nothing to
+//! do but many connections sent something just now, the loop sleeps for a moment without polling,
+//! and then finds several requests. The clients are woken less often and get more done, too.
 //!
-//! A single client, or a few of them, never wait for this: no other requests would join theirs. A
-//! server that is fully loaded does not sleep at all.
+//! A few clients are never delayed by this: no other requests would join theirs. A server that is
+//! fully loaded does not sleep at all.
 
 #[cfg(target_os = "linux")]
 use std::num::NonZeroU64;
 
 use limpid_core::time::{Duration, Mono};
 
-/// How long arrivals are counted before a judgement about them.
+/// How long arrivals are counted before the length of naps is decided.
 const WINDOW: Duration = Duration::from_millis(1);
 
-/// A nap is as long as one in so many of the crowd needs to be heard from again, so that most of
-/// them never notice.
-const SHARE: u64 = 6;
+/// A nap lasts until about one in this many of the busy connections has sent again, so that most of
+/// them are not delayed.
+const CROWD_SHARE: u64 = 6;
 
-/// A nap is worth its own cost when so many requests are expected in it.
-const WORTH: u64 = 4;
+/// The number of requests to expect in a nap for it to be worth its cost.
+const MIN_REQUESTS: u64 = 4;
 
-/// A shorter one would be over before the processor has come to rest.
-const SHORTEST: Duration = Duration::from_micros(20);
+/// The shortest nap: a shorter one would end before the processor is idle.
+const MIN_NAP: Duration = Duration::from_micros(20);
 
 /// The longest nap.
-const LONGEST: Duration = Duration::from_micros(80);
+const MAX_NAP: Duration = Duration::from_micros(80);
 
-/// Naps that last this much longer than they should, on average, tell of coarse timers or of a
-/// processor that belongs to other processes ...
-const OVERSLEPT: Duration = Duration::from_micros(400);
+/// If naps last longer than they should by this much on average, timers are coarse or the processor
+/// is busy with other processes: naps are then suspended for [`BACK_OFF`].
+const MAX_OVERSLEEP: Duration = Duration::from_micros(400);
 
-/// (the average is one of about so many)
-const REMEMBERED: u32 = 32;
+/// The number of naps over which that average (an exponential one) extends.
+const AVERAGED_NAPS: u32 = 32;
 
-/// ... and none is tried for so long.
-const ABSTINENCE: Duration = Duration::from_secs(1);
+/// How long naps are suspended after they lasted too long.
+const BACK_OFF: Duration = Duration::from_secs(1);
 
-/// The window in which a connection was last heard from.
+/// The window in which a connection last sent something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct HeardIn(u64);
 
-/// Counts the connections that sent something, and decides how long to sleep.
+/// Counts the connections that sent something, and decides how long to nap.
 #[derive(Debug)]
 pub(super) struct Moderation {
     window: HeardIn,
     opened: Mono,
-    /// Reads that brought something, in this window.
+    /// Reads that returned bytes, in this window.
     arrivals: u64,
-    /// Connections that they came from.
+    /// Connections that these bytes came from.
     crowd: u64,
     nap: Option<Duration>,
-    /// By how much naps were too long, on average.
+    /// By how much naps lasted too long, on average.
     excess: Duration,
     awake_until: Mono,
 }
@@ -75,18 +76,18 @@ impl Moderation {
         }
     }
 
-    /// Makes naps of this thread end when they should: Linux may let every timer be late by 50 us,
-    /// so as to serve several at once.
+    /// Makes naps of this thread end on time: by default Linux may delay every timer by 50 us
+    /// (`PR_SET_TIMERSLACK`), so as to serve several at once.
     pub(super) fn sharpen() {
         #[cfg(target_os = "linux")]
         {
             const SLACK: Option<NonZeroU64> = NonZeroU64::new(1_000);
-            // If it is refused, naps are a little longer.
+            // If this is refused, naps are a little longer.
             let _ = rustix::thread::set_current_timer_slack(SLACK);
         }
     }
 
-    /// Something came from a connection, which was last heard from as it says.
+    /// Counts bytes from a connection; `last` is the window in which it last sent something.
     #[inline]
     pub(super) fn heard(&mut self, last: &mut HeardIn) {
         self.arrivals += 1;
@@ -96,7 +97,7 @@ impl Moderation {
         }
     }
 
-    /// It is now so late.
+    /// Tells the time, once per turn of the loop, and closes the window if it is over.
     #[inline]
     pub(super) fn turn(&mut self, now: Mono) {
         let open_for = now.since(self.opened);
@@ -109,29 +110,29 @@ impl Moderation {
         }
     }
 
-    /// How long to sleep if there is nothing to do.
+    /// How long to nap if there is nothing to do; `None`: not at all.
     pub(super) fn nap(&self) -> Option<Duration> {
         self.nap
     }
 
-    /// A nap of `wanted` took so long in truth.
+    /// Notes that a nap of `wanted` lasted `took`.
     pub(super) fn slept(&mut self, wanted: Duration, took: Duration, now: Mono) {
         let excess = took.saturating_sub(wanted);
-        self.excess = self.excess - self.excess / REMEMBERED + excess / REMEMBERED;
-        if self.excess > OVERSLEPT {
+        self.excess = self.excess - self.excess / AVERAGED_NAPS + excess / AVERAGED_NAPS;
+        if self.excess > MAX_OVERSLEEP {
             self.excess = Duration::ZERO;
             self.nap = None;
-            self.awake_until = now + ABSTINENCE;
+            self.awake_until = now + BACK_OFF;
         }
     }
 
     fn judge(&self, open_for: Duration) -> Option<Duration> {
         let nanos = u64::try_from(open_for.as_nanos()).ok()?;
-        let share = nanos.checked_mul(self.crowd)?.checked_div(SHARE * self.arrivals)?;
-        let nap = Duration::from_nanos(share).min(LONGEST);
-        let worth =
-            nap.as_nanos() * u128::from(self.arrivals) >= u128::from(WORTH) * open_for.as_nanos();
-        (worth && nap >= SHORTEST).then_some(nap)
+        let share = nanos.checked_mul(self.crowd)?.checked_div(CROWD_SHARE * self.arrivals)?;
+        let nap = Duration::from_nanos(share).min(MAX_NAP);
+        let worth = nap.as_nanos() * u128::from(self.arrivals)
+            >= u128::from(MIN_REQUESTS) * open_for.as_nanos();
+        (worth && nap >= MIN_NAP).then_some(nap)
     }
 }
 
@@ -139,7 +140,7 @@ impl Moderation {
 mod tests {
     use super::*;
 
-    /// A window of a millisecond in which so many clients take turns with so many requests.
+    /// Plays a window of a millisecond in which `clients` take turns in sending `requests`.
     fn hear(moderation: &mut Moderation, from: Mono, clients: usize, requests: usize) -> Mono {
         let mut last = vec![HeardIn::default(); clients];
         for i in 0..requests {
@@ -161,7 +162,7 @@ mod tests {
             (20, 80, None),
             (1, 80, None),
             (10, 80, None),
-            // The clients of a quiet hour, each heard from once.
+            // Many quiet clients, each of which sends once.
             (20, 20, None),
             (200, 200, Some(80)),
             (50, 1_000, None),
@@ -179,28 +180,28 @@ mod tests {
         let mut moderation = Moderation::new();
         let now = hear(&mut moderation, Mono::ZERO, 50, 80);
         moderation.turn(now + WINDOW / 2);
-        assert_eq!(moderation.nap(), Some(LONGEST));
+        assert_eq!(moderation.nap(), Some(MAX_NAP));
     }
 
     #[test]
     fn a_machine_that_oversleeps_is_kept_awake_for_a_while() {
         let mut moderation = Moderation::new();
         let mut now = hear(&mut moderation, Mono::ZERO, 50, 80);
-        moderation.slept(LONGEST, LONGEST + Duration::from_millis(5), now);
+        moderation.slept(MAX_NAP, MAX_NAP + Duration::from_millis(5), now);
         for _ in 0..100 {
-            moderation.slept(LONGEST, LONGEST + OVERSLEPT / 2, now);
+            moderation.slept(MAX_NAP, MAX_NAP + MAX_OVERSLEEP / 2, now);
         }
-        assert_eq!(moderation.nap(), Some(LONGEST), "late, but not often by so much");
-        for _ in 0..REMEMBERED {
-            moderation.slept(LONGEST, Duration::from_millis(1), now);
+        assert_eq!(moderation.nap(), Some(MAX_NAP), "late, but not often by so much");
+        for _ in 0..AVERAGED_NAPS {
+            moderation.slept(MAX_NAP, Duration::from_millis(1), now);
         }
         assert_eq!(moderation.nap(), None);
-        let until = now + ABSTINENCE;
+        let until = now + BACK_OFF;
         while now + WINDOW < until {
             now = hear(&mut moderation, now, 50, 80);
             assert_eq!(moderation.nap(), None);
         }
         hear(&mut moderation, now, 50, 80);
-        assert_eq!(moderation.nap(), Some(LONGEST));
+        assert_eq!(moderation.nap(), Some(MAX_NAP));
     }
 }

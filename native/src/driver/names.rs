@@ -1,4 +1,4 @@
-//! Name resolution on threads of its own, since an answer may take long.
+//! Name resolution on threads of its own, since a lookup may block for long.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -8,31 +8,31 @@ use limpid_core::machine::{ConnId, Endpoint};
 
 use super::mailbox::{Mailbox, Message};
 
-/// A connection that is to be made to a host whose addresses are not known yet, or to the next of
-/// them if the one before leads nowhere.
+/// An outgoing connection to a host name: it waits for the host's addresses, and tries one after
+/// the other.
 #[derive(Debug)]
 pub(super) struct Wanted {
     pub(super) conn: ConnId,
     port: u16,
     pub(super) from: Option<Endpoint>,
-    /// Addresses that were not tried, the next one last.
+    /// Addresses that have not been tried, the next one last.
     left: Vec<IpAddr>,
 }
 
 impl Wanted {
-    /// Where to try next.
+    /// Takes the next address to try.
     pub(super) fn next(&mut self) -> Option<Endpoint> {
         self.left.pop().map(|ip| Endpoint::Ip(SocketAddr::new(ip, self.port)))
     }
 }
 
-/// Looks names up.
+/// The resolver of host names.
 #[derive(Debug)]
 pub(super) struct Names {
     mailbox: Arc<Mailbox>,
-    /// Names that are being looked up, each once, with the connections that wait for them.
+    /// Lookups in flight, one for each name, with the connections that wait for them.
     sought: HashMap<String, Vec<Wanted>>,
-    /// Connections that are being made to hosts with more addresses than one.
+    /// Connections that are being established and have further addresses to try.
     trying: HashMap<ConnId, Wanted>,
 }
 
@@ -41,8 +41,8 @@ impl Names {
         Names { mailbox, sought: HashMap::new(), trying: HashMap::new() }
     }
 
-    /// Looks a name up for a connection. What it means comes by the mailbox. False if the system
-    /// has no thread for that.
+    /// Looks a name up for a connection. The result arrives by the mailbox. False if no thread
+    /// could be started.
     pub(super) fn look_up(
         &mut self,
         conn: ConnId,
@@ -67,8 +67,8 @@ impl Names {
         thread.is_ok()
     }
 
-    /// Takes the addresses of a host, none if it is unknown. Returns the connections that waited
-    /// for them.
+    /// Takes the result of a lookup: the addresses of a host, none if it is unknown. Returns the
+    /// connections that waited for it.
     pub(super) fn found(&mut self, host: &str, mut addresses: Vec<IpAddr>) -> Vec<Wanted> {
         addresses.reverse();
         let mut waited = self.sought.remove(host).unwrap_or_default();
@@ -76,20 +76,20 @@ impl Names {
         waited
     }
 
-    /// A connection is being made, and may be tried at another address if that fails.
+    /// Keeps the other addresses of a connection that is being established, in case it fails.
     pub(super) fn keep(&mut self, wanted: Wanted) {
         if !wanted.left.is_empty() {
             self.trying.insert(wanted.conn, wanted);
         }
     }
 
-    /// The connection stands, has failed, or is not wanted any more. Gives what else could be
-    /// tried.
+    /// Removes a connection that was established, has failed, or is not wanted any more. Returns it
+    /// with the addresses that are left to try.
     pub(super) fn take(&mut self, conn: ConnId) -> Option<Wanted> {
         self.trying.remove(&conn)
     }
 
-    /// The connection was cancelled.
+    /// Forgets a connection that was cancelled.
     pub(super) fn forget(&mut self, conn: ConnId) {
         self.trying.remove(&conn);
         self.sought.values_mut().for_each(|waiting| waiting.retain(|wanted| wanted.conn != conn));

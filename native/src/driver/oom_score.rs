@@ -1,18 +1,18 @@
-//! How soon the kernel ends this process when memory runs out.
+//! The OOM score of this process: how soon the kernel kills it when memory runs out.
 
 use std::fs;
 
 use limpid_core::machine::OomScore;
 
-use super::disk::words;
+use super::disk::strerror;
 
-/// The file through which Linux is told. Other systems have nothing like it.
+/// The file by which the score is set on Linux. Other systems have nothing like it.
 const FILE: &str = "/proc/self/oom_score_adj";
 
 /// Adjusts the OOM score of this process.
 #[derive(Debug, Default)]
 pub(super) struct Adjuster {
-    /// What it was before it was adjusted, if it is.
+    /// The score before it was adjusted; `None` if it is not adjusted.
     inherited: Option<i32>,
 }
 
@@ -28,7 +28,7 @@ impl Adjuster {
             OomScore::Absolute(score) => score,
             OomScore::Relative(more) => inherited.saturating_add(more),
         };
-        fs::write(FILE, score.clamp(-1000, 1000).to_string()).map_err(|e| words(&e))?;
+        fs::write(FILE, score.clamp(-1000, 1000).to_string()).map_err(|e| strerror(&e))?;
         self.inherited = (to != OomScore::Inherited).then_some(inherited);
         Ok(())
     }

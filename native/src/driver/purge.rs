@@ -1,22 +1,22 @@
-//! A thread that has the allocator give freed memory back to the operating system.
+//! A thread that makes the allocator return freed memory to the operating system.
 //!
-//! mimalloc gives pages back when they have been free for a second (its option `purge_delay`). It
-//! looks for such pages when it is at work, in the thread that allocates, and gives back all at
-//! once: a gigabyte takes tens of milliseconds. In the event loop that would stop all clients, and
-//! an emptied server that is left alone would keep all that it ever took. So while a server works,
-//! and once after that, this thread purges, more often than the allocator would by itself.
+//! mimalloc returns pages when they have been free for a second (its option `purge_delay`). It
+//! looks for such pages during allocations, in the thread that allocates, and returns all at once:
+//! a gigabyte takes tens of milliseconds. In the event loop that would block all clients, and a
+//! server that is idle after a FLUSHALL would keep its memory. So while a server works, and once
+//! after that, this thread purges, more often than the allocator would by itself.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use limpid_core::time::{Duration, Mono};
 
-/// How often pages are given back while there is work: before any has been free for a second.
+/// How often pages are returned while there is work: before any has been free for a second.
 const EVERY: Duration = Duration::from_millis(700);
 
 /// When to purge, and the thread that does it.
 pub(super) struct Purge {
     due: Option<Mono>,
-    /// To the thread, if there is one. Without it the memory goes back later, and that is all.
+    /// Requests to the thread; `None` if it could not be started: memory is then returned later.
     thread: Option<SyncSender<()>>,
 }
 
@@ -28,7 +28,7 @@ impl Purge {
         Purge { due: None, thread }
     }
 
-    /// There was work, in which memory may have been freed.
+    /// Notes that there was work, which may have freed memory.
     #[inline]
     pub(super) fn worked(&mut self, now: Mono) {
         if self.due.is_none() && self.thread.is_some() {
@@ -36,12 +36,12 @@ impl Purge {
         }
     }
 
-    /// When memory is to be given back.
+    /// When the next purge is due.
     pub(super) fn due(&self) -> Option<Mono> {
         self.due
     }
 
-    /// Has it given back, if it is time.
+    /// Requests a purge if one is due.
     #[inline]
     pub(super) fn turn(&mut self, now: Mono) {
         if self.due.is_some_and(|due| now >= due) {

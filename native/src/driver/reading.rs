@@ -1,9 +1,10 @@
-//! Reading from sockets, and telling the machine what arrived.
+//! Reading from sockets, and giving the machine what arrived.
 
 use super::*;
 
 impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
-    /// Reads what did not fit into one read of the turn before, and what waited for the machine.
+    /// Reads from connections that one read of the last turn did not empty, and from those where
+    /// the machine has resumed reading.
     pub(super) fn read_again(&mut self) {
         let n = self.again.len();
         for i in 0..n {
@@ -17,7 +18,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
         self.again.drain(..n);
     }
 
-    /// Tells the machine what has been read.
+    /// Gives the machine the bytes that have been read.
     pub(super) fn tell_arrived(&mut self) {
         if self.arrived.len() > 1 {
             let mut start = 0;
@@ -37,7 +38,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
         }
     }
 
-    /// Reads once.
+    /// Reads once from a connection.
     pub(super) fn read(&mut self, slot: Slot) {
         if self.arrived.last().is_some_and(|(_, end)| GATHERED - end < READ_BUFFER) {
             self.tell_arrived();
@@ -50,7 +51,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             Ok(0) => {
                 connection.readable = false;
                 connection.ended = true;
-                self.hand(Input::Ended { conn });
+                self.deliver(Input::Ended { conn });
             }
             Ok(n) => {
                 // A short read has emptied the socket, unless its end is still to be read.
@@ -66,7 +67,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             Err(e) if e.kind() == ErrorKind::Interrupted => {
                 mark(slot, &mut connection.in_again, &mut self.again);
             }
-            Err(e) => self.lose(slot, net_error(&e)),
+            Err(e) => self.on_failed(slot, net_error(&e)),
         }
     }
 }

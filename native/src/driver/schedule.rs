@@ -1,21 +1,22 @@
-//! Which disk operations may run beside each other, and which must wait.
+//! The order of disk operations: which may run in parallel, and which must wait.
 //!
 //! Operations that touch the same path keep their order; others do not wait for each other, so
-//! that a slow fsync of one file does not hold up the reading of another. Appends do not wait for an
-//! fsync of their own file either, once that runs. Operations on one open file that gather while an earlier one runs make up one [`Batch`], so that a single fsync serves
-//! all that asked for one meanwhile.
+//! that a slow fsync of one file does not hold up the reading of another. Appends do not wait for
+//! an fsync of their own file either, once that runs. Operations on one open file that are
+//! submitted while an earlier one runs make up one [`Batch`], so that a single fsync serves all of
+//! them.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use limpid_core::machine::{DiskOp, FileId, OpId};
 
-/// Operations that were asked for and have not ended.
+/// The operations that were submitted and have not ended.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     /// Oldest first.
     batches: VecDeque<Batch>,
-    /// The path under which each open file is known, as of the operations asked for so far.
+    /// The path of each open file after all operations submitted so far.
     paths: HashMap<FileId, PathBuf>,
     next: u64,
 }
@@ -24,30 +25,31 @@ pub(super) struct Schedule {
 #[derive(Debug)]
 struct Batch {
     number: u64,
-    /// The open file that all of its operations are about; `None` if it is one other operation.
+    /// The open file that all operations of the batch are about; `None` if the batch is a single
+    /// operation of another kind.
     file: Option<FileId>,
     scope: Scope,
     ops: Vec<(OpId, DiskOp)>,
     running: bool,
-    /// Whether there is nothing in it but fsyncs. Known when it runs.
+    /// Whether all operations are fsyncs. Set when the batch starts to run.
     only_syncs: bool,
 }
 
-/// What an operation touches.
+/// What an operation touches, which decides what it waits for.
 #[derive(Debug, Default)]
 struct Scope {
     paths: Vec<PathBuf>,
-    /// Waits for everything before it.
+    /// Waits for all operations before it.
     after_all: bool,
-    /// Everything after it waits.
+    /// All operations after it wait for it.
     before_all: bool,
-    /// May change which names there are.
+    /// May add, remove or rename files.
     names: bool,
-    /// What changes names after it waits.
+    /// Operations after it that set `names` wait for it.
     before_names: bool,
 }
 
-/// Work for one worker.
+/// A batch that a worker carries out.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) number: u64,
@@ -56,7 +58,7 @@ pub(super) struct Job {
 }
 
 impl Schedule {
-    /// Takes an operation in.
+    /// Adds an operation.
     pub(super) fn submit(&mut self, op: OpId, what: DiskOp) {
         let scope = self.scope(&what);
         let file = data_file(&what);
@@ -74,13 +76,13 @@ impl Schedule {
         self.batches.push_back(Batch { number: self.next, file, scope, ops, running, only_syncs });
     }
 
-    /// Whether nothing that was asked for has to be carried out before this.
+    /// Whether an operation would not have to wait for any other.
     pub(super) fn is_free_for(&mut self, what: &DiskOp) -> bool {
         let scope = self.scope(what);
         !self.batches.iter().any(|earlier| scope.waits_for(&earlier.scope))
     }
 
-    /// The oldest work that may begin now.
+    /// Starts the oldest batch that may begin now.
     pub(super) fn begin(&mut self) -> Option<Job> {
         let index = (0..self.batches.len()).find(|&i| {
             let batch = &self.batches[i];
@@ -93,7 +95,7 @@ impl Schedule {
         Some(Job { number: batch.number, file: batch.file, ops })
     }
 
-    /// Work has ended.
+    /// Removes a batch that has ended.
     pub(super) fn end(&mut self, number: u64) {
         self.batches.retain(|batch| batch.number != number);
     }
@@ -133,11 +135,11 @@ impl Schedule {
                 }
                 vec![from, to]
             }
-            // What is listed, or made durable, are the names that the operations before made.
+            // Lists, or makes durable, the names as the operations before left them.
             DiskOp::List { .. } | DiskOp::SyncDir { .. } => {
                 return Scope { after_all: true, before_names: true, ..Scope::default() };
             }
-            // A path means another thing before and after.
+            // These change what a path refers to.
             DiskOp::MakeDir { .. }
             | DiskOp::MakeLink { .. }
             | DiskOp::RemoveDir { .. }
@@ -154,7 +156,7 @@ impl Batch {
         if !self.scope.waits_for(&earlier.scope) {
             return false;
         }
-        // What an fsync promises was there before it.
+        // An append need not wait for a running fsync: that only covers what was written before it.
         let appends =
             |batch: &Batch| batch.ops.iter().all(|(_, what)| matches!(what, DiskOp::Append { .. }));
         let passes = earlier.running && earlier.only_syncs && earlier.file == self.file;
@@ -183,7 +185,7 @@ fn data_file(what: &DiskOp) -> Option<FileId> {
     }
 }
 
-/// A path without the `.` in it, so that one spelling is compared with another.
+/// A path without `.` components, so that different spellings compare equal.
 fn plain(path: &str) -> PathBuf {
     Path::new(path).components().filter(|c| c.as_os_str() != ".").collect()
 }

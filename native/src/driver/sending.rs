@@ -3,10 +3,10 @@
 use super::*;
 
 impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
-    /// Messages that were gathered leave with the next [`Self::flush`].
+    /// Hands gathered messages to the next [`Self::flush`].
     pub(super) fn release_gathered(&mut self) {
         for slot in self.gathering.drain(..) {
-            // What was asked for may have taken them along.
+            // Replies on the same connection may have taken the messages along.
             if let Some(connection) = self.connections.get_mut(slot)
                 && std::mem::take(&mut connection.in_gathering)
             {
@@ -39,14 +39,14 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             (_, Err(e)) if e.kind() == ErrorKind::Interrupted => {
                 return mark(slot, &mut connection.in_dirty, &mut self.dirty);
             }
-            (_, Err(e)) => return self.lose(slot, net_error(&e)),
+            (_, Err(e)) => return self.on_failed(slot, net_error(&e)),
         };
         if outbox.consume(taken) {
             self.notices.push(Notice::Drained(connection.id));
         }
         if outbox.is_empty() {
             if connection.closing {
-                self.lose(slot, NetError::Eof);
+                self.on_failed(slot, NetError::Eof);
             }
         } else if taken < offered {
             connection.blocked = true;
@@ -55,7 +55,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 let both = Interest::READABLE | Interest::WRITABLE;
                 let token = Connections::token(slot);
                 if connection.socket.reregister(self.poll.registry(), token, both).is_err() {
-                    self.lose(slot, NetError::Other);
+                    self.on_failed(slot, NetError::Other);
                 }
             }
         } else if outbox.ready() > 0 {
@@ -64,8 +64,8 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
     }
 }
 
-/// Hands a socket as much of an outbox as one system call takes: how much that was, and how much
-/// of it the socket took.
+/// Offers a socket as much of an outbox as one system call takes. Returns how many bytes that was,
+/// and how many the socket took.
 #[inline(always)]
 fn offer(socket: &mut Socket, outbox: &Outbox) -> (usize, io::Result<usize>) {
     if let Some(whole) = outbox.whole() {

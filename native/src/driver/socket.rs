@@ -1,4 +1,4 @@
-//! Non-blocking sockets of both kinds, TCP and Unix, behind one face.
+//! Non-blocking TCP and Unix sockets behind one type.
 
 use std::fs::Permissions;
 use std::io::{self, ErrorKind, IoSlice, Write};
@@ -13,12 +13,12 @@ use mio::{Interest, Registry, Token, event};
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, SockAddr, SockRef, Socket as RawSocket, TcpKeepalive, Type};
 
-/// What the configuration says of sockets.
+/// Socket settings of the configuration.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SocketOptions {
-    /// Whether and after how much silence TCP asks an accepted peer if it is still there.
+    /// The TCP keepalive time of accepted connections; `None`: no keepalive.
     pub(crate) keepalive: Option<Duration>,
-    /// The permissions of Unix sockets that we listen on; `None` leaves them to the umask.
+    /// The permissions of listening Unix sockets; `None` leaves them to the umask.
     pub(crate) unix_mode: Option<u32>,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum Socket {
 }
 
 impl Socket {
-    /// Begins to connect. [`Socket::outcome`] tells what came of it when the socket is writable.
+    /// Starts to connect. [`Socket::outcome`] has the result once the socket is writable.
     pub(super) fn connect(to: &Endpoint, from: Option<&Endpoint>) -> io::Result<Socket> {
         let (domain, address) = match to {
             Endpoint::Ip(ip) => (Domain::for_address(*ip), SockAddr::from(*ip)),
@@ -55,8 +55,8 @@ impl Socket {
         })
     }
 
-    /// What came of a connection that was begun: our address on it and the peer's, or an error;
-    /// [`ErrorKind::WouldBlock`] if nothing yet.
+    /// The result of connecting: the local address and the peer's, or an error;
+    /// [`ErrorKind::WouldBlock`] while it is pending.
     pub(super) fn outcome(&self) -> io::Result<(Endpoint, Endpoint)> {
         if let Some(error) = self.take_error()? {
             return Err(error);
@@ -77,7 +77,7 @@ impl Socket {
         }
     }
 
-    /// The error that happened to the socket since one last asked.
+    /// Takes the socket's pending error (`SO_ERROR`).
     pub(super) fn take_error(&self) -> io::Result<Option<io::Error>> {
         match self {
             Socket::Tcp(s) => s.take_error(),
@@ -85,8 +85,8 @@ impl Socket {
         }
     }
 
-    /// Reads straight from the kernel: the C library's way is longer, since it minds the
-    /// cancellation of threads.
+    /// Reads by a direct system call: the C library's wrapper takes longer, since it is a
+    /// cancellation point for threads.
     #[inline]
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let (_, n) = rustix::net::recv(self.as_fd(), buffer, RecvFlags::empty())?;
@@ -144,7 +144,7 @@ impl Socket {
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: ListenerSocket,
-    /// Where it listens, with the real port.
+    /// Where it listens, with the port that the kernel chose if 0 was asked for.
     endpoint: Endpoint,
 }
 
@@ -166,7 +166,7 @@ impl Listener {
                     None,
                 )?;
                 if ip.is_ipv6() {
-                    // So that `bind * -::*` can have both families on one port.
+                    // `IPV6_V6ONLY`, so that `bind * -::*` can have both families on one port.
                     socket.set_only_v6(true)?;
                 }
                 socket.set_reuse_address(true)?;
@@ -179,7 +179,8 @@ impl Listener {
             Endpoint::Unix(path) => {
                 let socket =
                     RawSocket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
-                // What a process that crashed left behind would stop every later one.
+                // Removes the socket file that a crashed process left behind, since bind would
+                // fail.
                 let _ = std::fs::remove_file(path);
                 socket.bind(&SockAddr::unix(path)?)?;
                 if let Some(mode) = options.unix_mode {
@@ -203,7 +204,7 @@ impl Listener {
         }
     }
 
-    /// Takes one waiting peer: the connection, the peer's address and ours.
+    /// Accepts one waiting peer. Returns the connection, the peer's address and the local one.
     pub(super) fn accept(
         &self,
         options: &SocketOptions,
@@ -211,7 +212,7 @@ impl Listener {
         match &self.socket {
             ListenerSocket::Tcp(listener) => {
                 let (stream, peer) = listener.accept()?;
-                // A peer that is gone already makes these fail; reading tells that soon enough.
+                // If the peer is gone already, these fail; reading reports that soon enough.
                 let _ = stream.set_nodelay(true);
                 if let Some(time) = options.keepalive {
                     let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive(time));
@@ -238,11 +239,11 @@ impl Drop for Listener {
     }
 }
 
-/// What an error of the operating system means to a machine.
+/// Converts an error of the operating system to one for a machine.
 pub(super) fn net_error(error: &io::Error) -> NetError {
     use rustix::io::Errno;
     match error.kind() {
-        // There is no file of this name: nothing listens on the Unix socket.
+        // The socket file does not exist: nothing listens on the Unix socket.
         ErrorKind::ConnectionRefused | ErrorKind::NotFound => NetError::Refused,
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
             NetError::Reset
@@ -261,7 +262,7 @@ pub(super) fn net_error(error: &io::Error) -> NetError {
     }
 }
 
-/// Whether accepting failed for want of something that may be there again in a moment.
+/// Whether accepting failed for lack of a resource that may soon be available again.
 pub(super) fn is_exhaustion(error: &io::Error) -> bool {
     use rustix::io::Errno;
     matches!(
@@ -270,7 +271,7 @@ pub(super) fn is_exhaustion(error: &io::Error) -> bool {
     )
 }
 
-/// Three questions at a third of the interval, as Redis asks them.
+/// Keepalive settings as in Redis: three probes, at a third of the time each.
 fn keepalive(time: Duration) -> TcpKeepalive {
     let interval = (time / 3).max(Duration::from_secs(1));
     TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(3)

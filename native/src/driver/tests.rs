@@ -1,4 +1,4 @@
-//! The driver with a machine that echoes, over real sockets and files.
+//! Tests of the driver with an echo machine, over real sockets and files.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
@@ -19,16 +19,17 @@ use tempfile::TempDir;
 
 use super::{Driver, Mailbox, Message, SocketOptions};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Bytes of echo waiting at which [`Echo`] stops reading, and at which it goes on.
 const HIGH: usize = 1 << 20;
 const LOW: usize = 1 << 18;
 
-/// What begins so is sent back when there is nothing else to do.
+/// Bytes that begin so are sent back by [`Output::SendSoon`].
 const SOON: &[u8] = b"soon";
 
-/// Sends back what it is sent, tells the test what happens, and does what the test orders.
+/// A machine that echoes, reports its inputs to the test, and emits the outputs that the test
+/// orders.
 #[derive(Default)]
 struct Echo {
     outboxes: BTreeMap<ConnId, Outbox>,
@@ -38,7 +39,7 @@ struct Echo {
     wake_at: Option<Mono>,
 }
 
-/// What the machine was told, as far as tests look at it.
+/// An input of the machine, as far as tests look at it.
 #[derive(Debug, PartialEq)]
 enum Told {
     Listening(Result<Endpoint, NetError>),
@@ -51,13 +52,13 @@ enum Told {
     Closed(NetError),
     Disk(u64, Result<DiskDone, DiskError>),
     Woken,
-    /// Something came that is sent back when there is nothing else to do.
+    /// Bytes arrived that are sent back by [`Output::SendSoon`].
     Soon,
 }
 
 impl Echo {
     fn tell(&self, told: Told) {
-        // A test may have seen enough before its machine ends.
+        // The test may drop its receiver before the machine ends.
         let _ = self.told.as_ref().map(|sender| sender.send(told));
     }
 }
@@ -131,15 +132,15 @@ impl Machine for Echo {
     }
 }
 
-/// A driver in a thread of its own, ended when dropped.
-struct Bench {
+/// A test harness: a driver in a thread of its own, which ends when this is dropped.
+struct Harness {
     mailbox: Arc<Mailbox>,
     orders: Arc<Mutex<Vec<Output>>>,
     told: Receiver<Told>,
     thread: Option<JoinHandle<i32>>,
 }
 
-impl Bench {
+impl Harness {
     fn new() -> Self {
         let (sender, told) = channel();
         let orders = Arc::default();
@@ -150,7 +151,7 @@ impl Bench {
         let mailbox = driver.mailbox();
         let thread =
             std::thread::spawn(|| driver.run(|| {}).expect("a loop that ends in good order"));
-        Bench { mailbox, orders, told, thread: Some(thread) }
+        Harness { mailbox, orders, told, thread: Some(thread) }
     }
 
     fn order(&self, outputs: impl IntoIterator<Item = Output>) {
@@ -158,10 +159,10 @@ impl Bench {
         self.mailbox.put([Message::Signal(Signal::Interrupt)]);
     }
 
-    /// Waits until the machine is told something that `wanted` recognises.
+    /// Waits until the machine gets an input that `wanted` recognises.
     fn wait<T>(&self, mut wanted: impl FnMut(Told) -> Option<T>) -> T {
         loop {
-            let told = self.told.recv_timeout(PATIENCE).expect("something more happens");
+            let told = self.told.recv_timeout(TIMEOUT).expect("something more happens");
             if let Some(it) = wanted(told) {
                 return it;
             }
@@ -205,7 +206,7 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
+impl Drop for Harness {
     fn drop(&mut self) {
         if self.thread.is_some() && !std::thread::panicking() {
             assert_eq!(self.stop(), 7);
@@ -215,7 +216,7 @@ impl Drop for Bench {
 
 fn client(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("a connection");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
     stream
 }
 
@@ -226,15 +227,15 @@ fn echoes(stream: &mut (impl Read + Write), text: &[u8]) {
     assert_eq!(back, text);
 }
 
-/// Bytes that show if one is lost, doubled or moved.
+/// Bytes in which a loss, a duplicate or a wrong order shows.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8).collect()
 }
 
 #[test]
 fn many_connections_are_served_and_numbered_in_order() {
-    let bench = Bench::new();
-    let address = bench.listen();
+    let harness = Harness::new();
+    let address = harness.listen();
     let mut clients: Vec<_> = (0..200).map(|_| client(address)).collect();
     for round in 0..5 {
         for (i, stream) in clients.iter_mut().enumerate() {
@@ -242,14 +243,14 @@ fn many_connections_are_served_and_numbered_in_order() {
         }
     }
     for n in 1..=200 {
-        bench.wait_for(&Told::Accepted(ConnId::accepted(n)));
+        harness.wait_for(&Told::Accepted(ConnId::accepted(n)));
     }
 }
 
 #[test]
 fn pushed_messages_leave_before_long() {
-    let bench = Bench::new();
-    let address = bench.listen();
+    let harness = Harness::new();
+    let address = harness.listen();
     let (mut a, mut b) = (client(address), client(address));
     for _ in 0..50 {
         echoes(&mut a, b"soon, alone");
@@ -260,7 +261,8 @@ fn pushed_messages_leave_before_long() {
         a.read_exact(&mut got).expect("both");
         assert_eq!(&got, b"soon, then at once");
     }
-    // It comes while others are answered, and needs nothing more from its own connection.
+    // The message arrives while others are answered; its own connection need not send anything
+    // more.
     for _ in 0..500 {
         a.write_all(b"soon").expect("a write");
         echoes(&mut b, b"at once");
@@ -268,7 +270,7 @@ fn pushed_messages_leave_before_long() {
         a.read_exact(&mut got).expect("it has come");
         assert_eq!(&got, b"soon");
     }
-    // Others that never rest do not keep it.
+    // Busy connections do not hold it back.
     let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let busy = [0; 3].map(|_| {
         let (mut other, done) = (client(address), Arc::clone(&done));
@@ -283,11 +285,11 @@ fn pushed_messages_leave_before_long() {
     }
     done.store(true, std::sync::atomic::Ordering::Relaxed);
     busy.into_iter().for_each(|thread| thread.join().expect("echoes"));
-    // All that were sent before have been heard; this one is heard before the order to end comes.
-    while bench.told.try_recv().is_ok() {}
+    // All earlier ones have arrived; this one arrives before the order to exit.
+    while harness.told.try_recv().is_ok() {}
     a.write_all(b"soon").expect("a write");
-    bench.wait_for(&Told::Soon);
-    drop(bench);
+    harness.wait_for(&Told::Soon);
+    drop(harness);
     let mut rest = Vec::new();
     a.read_to_end(&mut rest).expect("an end");
     assert_eq!(rest, b"soon");
@@ -295,8 +297,8 @@ fn pushed_messages_leave_before_long() {
 
 #[test]
 fn a_storm_of_connections_is_let_in() {
-    let bench = Bench::new();
-    let address = bench.listen();
+    let harness = Harness::new();
+    let address = harness.listen();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -306,13 +308,13 @@ fn a_storm_of_connections_is_let_in() {
             });
         }
     });
-    bench.wait_for(&Told::Accepted(ConnId::accepted(2_000)));
+    harness.wait_for(&Told::Accepted(ConnId::accepted(2_000)));
 }
 
 #[test]
 fn a_deep_pipeline_comes_back_whole() {
-    let bench = Bench::new();
-    let mut stream = client(bench.listen());
+    let harness = Harness::new();
+    let mut stream = client(harness.listen());
     let sent = pattern(32 << 20);
     let mut writer = stream.try_clone().expect("a second handle");
     std::thread::scope(|scope| {
@@ -328,8 +330,8 @@ fn a_deep_pipeline_comes_back_whole() {
 
 #[test]
 fn a_peer_that_ends_its_side_gets_the_rest_and_then_an_end() {
-    let bench = Bench::new();
-    let address = bench.listen();
+    let harness = Harness::new();
+    let address = harness.listen();
     // The end may come with the bytes or after them.
     for _ in 0..100 {
         let mut stream = client(address);
@@ -338,126 +340,126 @@ fn a_peer_that_ends_its_side_gets_the_rest_and_then_an_end() {
         let mut back = String::new();
         stream.read_to_string(&mut back).expect("the echo and an end");
         assert_eq!(back, "last words");
-        bench.wait_for(&Told::Ended);
-        bench.wait_for(&Told::Closed(NetError::Eof));
+        harness.wait_for(&Told::Ended);
+        harness.wait_for(&Told::Closed(NetError::Eof));
     }
 }
 
 #[test]
 fn a_reset_connection_does_not_affect_others() {
-    let bench = Bench::new();
-    let address = bench.listen();
+    let harness = Harness::new();
+    let address = harness.listen();
     let mut other = client(address);
     for _ in 0..20 {
         let mut stream = client(address);
         echoes(&mut stream, b"one");
         SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a hard close");
         drop(stream);
-        bench.wait_for(&Told::Closed(NetError::Reset));
+        harness.wait_for(&Told::Closed(NetError::Reset));
         echoes(&mut other, b"still here");
     }
 }
 
 #[test]
 fn a_slow_reader_is_not_read_from_and_others_are() {
-    let bench = Bench::new();
-    let address = bench.listen();
+    let harness = Harness::new();
+    let address = harness.listen();
     let (mut slow, mut other) = (client(address), client(address));
     let sent = pattern(24 << 20);
     let mut writer = slow.try_clone().expect("a second handle");
     std::thread::scope(|scope| {
         scope.spawn(|| writer.write_all(&sent).expect("sent when there is room"));
-        bench.wait_for(&Told::Paused);
+        harness.wait_for(&Told::Paused);
         echoes(&mut other, b"served meanwhile");
         let mut back = vec![0; sent.len()];
         slow.read_exact(&mut back).expect("all of it");
         assert!(back == sent, "nothing was lost on the way");
     });
-    bench.wait_for(&Told::Drained);
+    harness.wait_for(&Told::Drained);
 }
 
 #[test]
 fn a_reset_is_noticed_on_a_connection_that_is_not_read() {
-    let bench = Bench::new();
-    let mut stream = client(bench.listen());
+    let harness = Harness::new();
+    let mut stream = client(harness.listen());
     let flood = pattern(1 << 20);
     stream.set_nonblocking(true).expect("non-blocking");
-    // Until the machine has stopped reading and both socket buffers are full.
-    bench.wait(|told| {
+    // Write until the machine has stopped reading and both socket buffers are full.
+    harness.wait(|told| {
         assert!(!matches!(told, Told::Closed(_)));
         while stream.write(&flood).is_ok() {}
         (told == Told::Paused).then_some(()).or_else(|| {
-            bench.order([]);
+            harness.order([]);
             None
         })
     });
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a hard close");
     drop(stream);
-    bench.wait_for(&Told::Closed(NetError::Reset));
+    harness.wait_for(&Told::Closed(NetError::Reset));
 }
 
 #[test]
 fn outbound_connections_stand_or_fail_with_a_reason() {
-    let bench = Bench::new();
+    let harness = Harness::new();
     let peer = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
     let to = Endpoint::Ip(peer.local_addr().expect("its address"));
     let from = Endpoint::Ip((Ipv4Addr::new(127, 0, 0, 2), 0).into());
     let conn = ConnId::connected(1);
-    bench.order([Output::Connect { conn, to: to.clone().into(), from: Some(from) }]);
+    harness.order([Output::Connect { conn, to: to.clone().into(), from: Some(from) }]);
     let (mut stream, address) = peer.accept().expect("the driver connects");
     assert_eq!(address.ip(), Ipv4Addr::new(127, 0, 0, 2));
-    bench.wait_for(&Told::Connected(Endpoint::Ip(address)));
+    harness.wait_for(&Told::Connected(Endpoint::Ip(address)));
     echoes(&mut stream, b"hello");
     drop((stream, peer));
-    bench.wait_for(&Told::Ended);
-    bench.order([Output::Connect { conn: ConnId::connected(2), to: to.into(), from: None }]);
-    bench.wait_for(&Told::ConnectFailed(NetError::Refused));
+    harness.wait_for(&Told::Ended);
+    harness.order([Output::Connect { conn: ConnId::connected(2), to: to.into(), from: None }]);
+    harness.wait_for(&Told::ConnectFailed(NetError::Refused));
     let to = Endpoint::Unix("/nowhere/at/all.sock".into());
-    bench.order([Output::Connect { conn: ConnId::connected(3), to: to.into(), from: None }]);
-    bench.wait_for(&Told::ConnectFailed(NetError::Refused));
+    harness.order([Output::Connect { conn: ConnId::connected(3), to: to.into(), from: None }]);
+    harness.wait_for(&Told::ConnectFailed(NetError::Refused));
 }
 
 #[test]
 fn a_host_may_be_named_and_all_its_addresses_are_tried() {
-    let bench = Bench::new();
-    // Where localhost is ::1 as well, nothing listens on it.
+    let harness = Harness::new();
+    // Where localhost is also ::1, nothing listens on that address.
     let peer = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
     let port = peer.local_addr().expect("its address").port();
     let named = |host: &str| Address::Name { host: host.to_owned(), port };
     let conn = ConnId::connected(1);
-    bench.order([Output::Connect { conn, to: named("localhost"), from: None }]);
+    harness.order([Output::Connect { conn, to: named("localhost"), from: None }]);
     let (mut stream, address) = peer.accept().expect("the driver connects");
-    bench.wait_for(&Told::Connected(Endpoint::Ip(address)));
+    harness.wait_for(&Told::Connected(Endpoint::Ip(address)));
     echoes(&mut stream, b"hello");
     // An invalid name, so that no name server is asked.
     let conn = ConnId::connected(2);
-    bench.order([Output::Connect { conn, to: named(&"x".repeat(300)), from: None }]);
-    bench.wait_for(&Told::ConnectFailed(NetError::UnknownName));
+    harness.order([Output::Connect { conn, to: named(&"x".repeat(300)), from: None }]);
+    harness.wait_for(&Told::ConnectFailed(NetError::UnknownName));
     // A cancelled connection is not reported.
     let conn = ConnId::connected(3);
     let close = Output::Close { conn, how: Close::Now };
-    bench.order([Output::Connect { conn, to: named("localhost"), from: None }, close]);
+    harness.order([Output::Connect { conn, to: named("localhost"), from: None }, close]);
     drop(peer);
     let conn = ConnId::connected(4);
-    bench.order([Output::Connect { conn, to: named("localhost"), from: None }]);
-    bench.wait_for(&Told::ConnectFailed(NetError::Refused));
+    harness.order([Output::Connect { conn, to: named("localhost"), from: None }]);
+    harness.wait_for(&Told::ConnectFailed(NetError::Refused));
 }
 
 #[test]
 fn a_taken_address_is_told_and_a_closed_listener_frees_it() {
-    let bench = Bench::new();
+    let harness = Harness::new();
     // An address that no other test uses: one of those could take the port while it is free.
     let own = Endpoint::Ip((Ipv4Addr::new(127, 0, 0, 77), 0).into());
-    let Ok(Endpoint::Ip(address)) = bench.listen_at(own) else { panic!("no free port") };
-    let other = Bench::new();
+    let Ok(Endpoint::Ip(address)) = harness.listen_at(own) else { panic!("no free port") };
+    let other = Harness::new();
     assert_eq!(other.listen_at(Endpoint::Ip(address)), Err(NetError::AddrInUse));
     let foreign = Endpoint::Ip((Ipv4Addr::new(192, 0, 2, 1), 0).into());
     assert_eq!(other.listen_at(foreign), Err(NetError::AddrNotAvailable));
     let mut stream = client(address);
     echoes(&mut stream, b"before");
-    bench.order([Output::Unlisten { listener: ListenerId(1) }]);
-    bench.wait_for(&Told::Woken);
-    // What comes back was read after the order had been carried out.
+    harness.order([Output::Unlisten { listener: ListenerId(1) }]);
+    harness.wait_for(&Told::Woken);
+    // The echo was read after the order had been carried out.
     echoes(&mut stream, b"between");
     assert!(other.listen_at(Endpoint::Ip(address)).is_ok());
     echoes(&mut stream, b"and after");
@@ -469,24 +471,24 @@ fn a_unix_socket_has_its_mode_and_goes_with_its_listener() {
     let dir = TempDir::new().expect("a directory");
     let path = dir.path().join("limpid.sock");
     std::fs::write(&path, b"left behind").expect("a file in the way");
-    let mut bench = Bench::new();
+    let mut harness = Harness::new();
     let at = Endpoint::Unix(path.to_str().expect("UTF-8").into());
-    assert_eq!(bench.listen_at(at.clone()), Ok(at.clone()));
+    assert_eq!(harness.listen_at(at.clone()), Ok(at.clone()));
     assert_eq!(std::fs::metadata(&path).expect("a socket").permissions().mode() & 0o777, 0o700);
     let mut stream = UnixStream::connect(&path).expect("a connection");
     echoes(&mut stream, b"hello");
-    bench.order([Output::Connect { conn: ConnId::connected(1), to: at.into(), from: None }]);
-    bench.wait_for(&Told::Connected(Endpoint::Unix(String::new())));
-    assert_eq!(bench.stop(), 7);
+    harness.order([Output::Connect { conn: ConnId::connected(1), to: at.into(), from: None }]);
+    harness.wait_for(&Told::Connected(Endpoint::Unix(String::new())));
+    assert_eq!(harness.stop(), 7);
     assert!(!path.exists());
 }
 
 #[test]
 fn the_machine_is_woken_when_it_asked_to_be() {
-    let bench = Bench::new();
+    let harness = Harness::new();
     for _ in 0..3 {
-        bench.order([]);
-        bench.wait_for(&Told::Woken);
+        harness.order([]);
+        harness.wait_for(&Told::Woken);
     }
 }
 
@@ -494,7 +496,7 @@ fn the_machine_is_woken_when_it_asked_to_be() {
 fn files_are_written_read_and_listed_in_order() {
     let dir = TempDir::new().expect("a directory");
     let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_string();
-    let bench = Bench::new();
+    let harness = Harness::new();
     let file = FileId(1);
     let append = |bytes: &[u8]| DiskOp::Append { file, bytes: bytes.to_vec() };
     // All at once: the driver keeps the order.
@@ -518,9 +520,9 @@ fn files_are_written_read_and_listed_in_order() {
         DiskOp::Remove { path: at("sub/small") },
     ];
     let count = ops.len() as u64;
-    bench.order((0..).zip(ops).map(|(op, what)| Output::Disk { op: OpId(op), what }));
+    harness.order((0..).zip(ops).map(|(op, what)| Output::Disk { op: OpId(op), what }));
     let mut results: BTreeMap<u64, Result<DiskDone, DiskError>> = BTreeMap::new();
-    bench.wait(|told| {
+    harness.wait(|told| {
         if let Told::Disk(op, result) = told {
             assert!(results.insert(op, result).is_none(), "one answer each");
         }
@@ -539,19 +541,22 @@ fn an_append_mode_file_grows_from_its_end_and_errors_have_a_kind_and_words() {
     let dir = TempDir::new().expect("a directory");
     let path = dir.path().join("log").to_str().expect("UTF-8").to_string();
     std::fs::write(&path, b"old").expect("a file");
-    let bench = Bench::new();
+    let harness = Harness::new();
     let file = FileId(1);
     let open = DiskOp::Open { file, path: path.clone(), mode: OpenMode::Append };
-    assert_eq!(bench.disk(1, open), Ok(DiskDone::Opened { len: 3 }));
-    assert_eq!(bench.disk(2, DiskOp::Append { file, bytes: b" new".into() }), Ok(DiskDone::Done));
+    assert_eq!(harness.disk(1, open), Ok(DiskDone::Opened { len: 3 }));
+    assert_eq!(harness.disk(2, DiskOp::Append { file, bytes: b" new".into() }), Ok(DiskDone::Done));
     assert_eq!(std::fs::read(&path).expect("the file"), b"old new");
     let missing =
         DiskError { kind: DiskErrorKind::NotFound, message: "No such file or directory".into() };
-    assert_eq!(bench.disk(3, DiskOp::Load { path: format!("{path}.not") }), Err(missing));
+    assert_eq!(harness.disk(3, DiskOp::Load { path: format!("{path}.not") }), Err(missing));
     let under_a_file = DiskOp::MakeDir { path: format!("{path}/sub") };
-    assert_eq!(bench.disk(4, under_a_file).map_err(|e| e.kind), Err(DiskErrorKind::NotADirectory));
+    assert_eq!(
+        harness.disk(4, under_a_file).map_err(|e| e.kind),
+        Err(DiskErrorKind::NotADirectory)
+    );
     let closed = DiskOp::Sync { file: FileId(9) };
-    assert_eq!(bench.disk(5, closed).map_err(|e| e.kind), Err(DiskErrorKind::Io));
+    assert_eq!(harness.disk(5, closed).map_err(|e| e.kind), Err(DiskErrorKind::Io));
 }
 
 #[test]
@@ -559,32 +564,32 @@ fn symbolic_links_are_made_read_and_told_from_what_they_lead_to() {
     let dir = TempDir::new().expect("a directory");
     let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_string();
     std::fs::write(at("file"), b"12345").expect("a file");
-    let bench = Bench::new();
+    let harness = Harness::new();
     let link = || DiskOp::MakeLink { target: "file".into(), path: at("link") };
-    assert_eq!(bench.disk(1, link()), Ok(DiskDone::Done));
-    assert_eq!(bench.disk(2, link()).map_err(|e| e.message), Err("File exists".to_owned()));
+    assert_eq!(harness.disk(1, link()), Ok(DiskDone::Done));
+    assert_eq!(harness.disk(2, link()).map_err(|e| e.message), Err("File exists".to_owned()));
     let read = DiskOp::ReadLink { path: at("link") };
-    assert_eq!(bench.disk(3, read), Ok(DiskDone::Data(b"file".to_vec())));
-    let told = |op: u64, what: DiskOp| match bench.disk(op, what) {
+    assert_eq!(harness.disk(3, read), Ok(DiskDone::Data(b"file".to_vec())));
+    let told = |op: u64, what: DiskOp| match harness.disk(op, what) {
         Ok(DiskDone::Stat(stat)) => (stat.link, stat.len),
         other => panic!("{other:?}"),
     };
     assert_eq!(told(4, DiskOp::StatLink { path: at("link") }), (true, 4));
     assert_eq!(told(5, DiskOp::Stat { path: at("link") }), (false, 5));
     let no_link = DiskOp::ReadLink { path: at("file") };
-    assert_eq!(bench.disk(6, no_link).map_err(|e| e.message), Err("Invalid argument".to_owned()));
+    assert_eq!(harness.disk(6, no_link).map_err(|e| e.message), Err("Invalid argument".to_owned()));
 }
 
 #[test]
 fn what_is_done_to_one_file_is_told_in_order() {
     let dir = TempDir::new().expect("a directory");
     let path = dir.path().join("log").to_str().expect("UTF-8").to_string();
-    let bench = Bench::new();
+    let harness = Harness::new();
     let file = FileId(1);
     let open = DiskOp::Open { file, path, mode: OpenMode::Append };
-    assert_eq!(bench.disk(0, open), Ok(DiskDone::Opened { len: 0 }));
+    assert_eq!(harness.disk(0, open), Ok(DiskDone::Opened { len: 0 }));
     for round in 0..300 {
-        // Each round ends with what is carried out at once if nothing is in its way.
+        // Each round ends with an append that is carried out at once if nothing else is pending.
         let whats = [
             DiskOp::Read { file, offset: 0, len: 1 << 16 },
             DiskOp::Append { file, bytes: vec![b'x'; 70_000] },
@@ -594,10 +599,10 @@ fn what_is_done_to_one_file_is_told_in_order() {
         ];
         let first = 1 + round * whats.len() as u64;
         for (op, what) in (first..).zip(whats) {
-            bench.order([Output::Disk { op: OpId(op), what }]);
+            harness.order([Output::Disk { op: OpId(op), what }]);
         }
         for op in first..first + 5 {
-            let told = bench.wait(|told| match told {
+            let told = harness.wait(|told| match told {
                 Told::Disk(of, _) => Some(of),
                 _ => None,
             });
@@ -608,16 +613,16 @@ fn what_is_done_to_one_file_is_told_in_order() {
 
 #[test]
 fn nothing_is_written_behind_an_append_that_failed_until_the_machine_knows() {
-    let bench = Bench::new();
+    let harness = Harness::new();
     let file = FileId(1);
-    // The kernel's own full disk.
+    // `/dev/full`: a device on which every write fails with ENOSPC.
     let open = DiskOp::Open { file, path: "/dev/full".into(), mode: OpenMode::Append };
-    assert_eq!(bench.disk(1, open), Ok(DiskDone::Opened { len: 0 }));
+    assert_eq!(harness.disk(1, open), Ok(DiskDone::Opened { len: 0 }));
     let append =
         |op| Output::Disk { op: OpId(op), what: DiskOp::Append { file, bytes: b"x".to_vec() } };
-    bench.order([append(2), append(3)]);
+    harness.order([append(2), append(3)]);
     for op in [2, 3] {
-        assert_eq!(bench.disk_result(op).map_err(|e| e.kind), Err(DiskErrorKind::NoSpace));
+        assert_eq!(harness.disk_result(op).map_err(|e| e.kind), Err(DiskErrorKind::NoSpace));
     }
 }
 
@@ -625,9 +630,9 @@ fn nothing_is_written_behind_an_append_that_failed_until_the_machine_knows() {
 fn what_was_asked_of_the_disk_is_done_before_the_process_ends() {
     let dir = TempDir::new().expect("a directory");
     let path = dir.path().join("kept").to_str().expect("UTF-8").to_string();
-    let mut bench = Bench::new();
+    let mut harness = Harness::new();
     let what = DiskOp::Replace { path: path.clone(), bytes: b"safe".to_vec() };
-    bench.order([Output::Disk { op: OpId(1), what }]);
-    assert_eq!(bench.stop(), 7);
+    harness.order([Output::Disk { op: OpId(1), what }]);
+    assert_eq!(harness.stop(), 7);
     assert_eq!(std::fs::read(&path).expect("the file"), b"safe");
 }

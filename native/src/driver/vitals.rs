@@ -1,4 +1,4 @@
-//! What the operating system says of this process.
+//! Memory and CPU time of this process, as the operating system reports them.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -11,7 +11,7 @@ use nix::sys::time::TimeVal;
 /// Reads [`Vitals`] with two system calls.
 #[derive(Debug)]
 pub(super) struct Gauge {
-    /// `/proc/self/statm`, kept open; `None` where there is no such thing.
+    /// `/proc/self/statm`, kept open; `None` on systems without it.
     statm: Option<File>,
     page: u64,
     host_memory: u64,
@@ -52,7 +52,7 @@ fn duration(time: TimeVal) -> Duration {
 
 fn host_memory() -> u64 {
     let info = rustix::system::sysinfo();
-    // The kernel counts in units that it chooses; `c_ulong` differs between platforms.
+    // In units of `mem_unit` bytes; `c_ulong` differs between platforms.
     #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
     (info.totalram as u64).saturating_mul(u64::from(info.mem_unit))
 }

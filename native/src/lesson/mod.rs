@@ -1,4 +1,4 @@
-//! `limpid lesson`: checks lessons, plays them, and writes the beginning of a new one.
+//! `limpid lesson`: checks lessons, plays them, and writes a template for a new one.
 
 mod native;
 

@@ -1,7 +1,8 @@
-//! `--attach`: the nodes of a real deployment, asked again and again, for the page to draw.
+//! `--attach`: polls the nodes of a real deployment, for the page to draw.
 //!
-//! From the addresses that are given all others are found. Each node has a task with one connection,
-//! which only reads: INFO, CLUSTER NODES, the tables of SENTINEL. While no page looks, none is asked.
+//! All other nodes are discovered from the given addresses. Each node has a task with one
+//! connection, which only reads: INFO, CLUSTER NODES, the tables of SENTINEL. Nodes are polled only
+//! while a page is open.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,18 +24,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-/// How long a node rests between two rounds of questions.
+/// The time between two polls of a node.
 const PERIOD: Duration = Duration::from_millis(500);
-/// A node that has not answered after so long does not answer.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// After so long without a request the page is closed, and the nodes are left alone.
-const ATTENTION: Duration = Duration::from_secs(10);
-/// Nodes that are watched at most: addresses are read off replies, which may name any number.
-const NODES: usize = 512;
-/// The name of the connections in CLIENT LIST.
+/// How long to wait for a node's replies.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// After this time without a request of a page, the nodes are no longer polled.
+const IDLE_AFTER: Duration = Duration::from_secs(10);
+/// The most nodes that are watched: addresses come from replies, which may name any number.
+const MAX_NODES: usize = 512;
+/// The name of our connections in CLIENT LIST.
 const NAME: &str = "limpid-attach";
 
-/// An address with a login: `host`, `host:port` or `redis://[user][:password@]host[:port]`.
+/// An address to start from, with a login: `host`, `host:port` or
+/// `redis://[user][:password@]host[:port]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seed {
     address: String,
@@ -63,7 +65,7 @@ impl FromStr for Seed {
         let wrong = "write host:port or redis://user:password@host:port";
         let url = url::Url::parse(&url).map_err(|error| format!("{error}; {wrong}"))?;
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or(wrong)?;
-        // An address of version 6 stands in brackets in a URL, and in INFO without.
+        // An IPv6 address has brackets in a URL, and none in INFO.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let decoded = |text: &str| match percent_decode_str(text).decode_utf8() {
             Ok(decoded) => Ok(decoded.into_owned()),
@@ -80,7 +82,7 @@ impl FromStr for Seed {
     }
 }
 
-/// The deployment, as its nodes reported it last.
+/// The last reports of all nodes of the deployment.
 #[derive(Clone)]
 pub(super) struct Attached(Arc<Shared>);
 
@@ -91,13 +93,13 @@ struct Shared {
 
 struct Watched {
     reports: BTreeMap<String, Report>,
-    /// When a page asked last.
+    /// When a page last asked for the reports.
     asked: Instant,
 }
 
 impl Attached {
-    /// Asks the nodes at the given addresses, and then all that these name, from tasks of the current
-    /// runtime.
+    /// Starts polling the nodes at the given addresses, and all that their replies name, in tasks
+    /// of the current runtime.
     ///
     /// # Errors
     /// If none of the addresses answers.
@@ -125,7 +127,7 @@ impl Attached {
         Ok(attached)
     }
 
-    /// `attached.json`: all reports.
+    /// Serves all reports as `attached.json`.
     pub(super) fn router(self) -> Router {
         Router::new().route("/attached.json", get(reports)).with_state(self)
     }
@@ -134,10 +136,10 @@ impl Attached {
         change(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Begins to watch a node, unless it is watched already.
+    /// Starts polling a node, unless it is polled already.
     fn watch(&self, address: &str) {
         let is_new = self.state(|state| {
-            let room = state.reports.len() < NODES && !state.reports.contains_key(address);
+            let room = state.reports.len() < MAX_NODES && !state.reports.contains_key(address);
             if room {
                 let report = Report::unanswered(address, "not asked yet");
                 state.reports.insert(address.to_owned(), report);
@@ -172,7 +174,7 @@ impl Attached {
                     report.named().iter().for_each(|other| self.watch(other));
                     self.state(|state| state.reports.insert(address.to_owned(), report));
                 }
-                // What it said last stays.
+                // The last report is kept.
                 Err(reason) => self.state(|state| {
                     if let Some(report) = state.reports.get_mut(address) {
                         report.error = Some(reason);
@@ -180,24 +182,24 @@ impl Attached {
                 }),
             }
             sleep(PERIOD).await;
-            while self.state(|state| state.asked.elapsed()) > ATTENTION {
+            while self.state(|state| state.asked.elapsed()) > IDLE_AFTER {
                 session = None;
                 sleep(PERIOD).await;
             }
         }
     }
 
-    /// A connection that has introduced itself. The error is in the words of the system or the node.
+    /// Connects and authenticates. The error is the text of the operating system or of the node.
     async fn session(&self, address: &str) -> Result<Session, String> {
         let opening = async {
             let stream =
-                TcpStream::connect(resolved(address)).await.map_err(|error| words(&error))?;
+                TcpStream::connect(resolved(address)).await.map_err(|error| strerror(&error))?;
             let mut session = Session { stream, decoder: Decoder::new() };
             for login in &self.0.logins {
                 let mut auth = vec!["AUTH".to_owned()];
                 auth.extend(login.user.clone());
                 auth.push(login.password.clone());
-                // A Sentinel often has another password than the servers, or none.
+                // A Sentinel often has a different password than the servers, or none.
                 if !session.call(&auth).await?.is_error() {
                     break;
                 }
@@ -206,7 +208,7 @@ impl Attached {
             session.call(&name).await?;
             Ok(session)
         };
-        timeout(PATIENCE, opening).await.unwrap_or_else(|_| Err(SILENT.to_owned()))
+        timeout(ANSWER_TIMEOUT, opening).await.unwrap_or_else(|_| Err(SILENT.to_owned()))
     }
 }
 
@@ -218,7 +220,7 @@ struct Session {
 }
 
 impl Session {
-    /// One round of questions.
+    /// Polls the node once.
     async fn report(&mut self, address: &str) -> Result<Report, String> {
         let asking = async {
             let mut inquiry = Inquiry::new(address);
@@ -233,19 +235,19 @@ impl Session {
             }
             Ok(inquiry.report())
         };
-        timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(SILENT.to_owned()))
+        timeout(ANSWER_TIMEOUT, asking).await.unwrap_or_else(|_| Err(SILENT.to_owned()))
     }
 
     async fn call(&mut self, command: &[String]) -> Result<Value, String> {
         let mut bytes = Vec::new();
         encode_command(command, &mut bytes);
-        self.stream.write_all(&bytes).await.map_err(|error| words(&error))?;
+        self.stream.write_all(&bytes).await.map_err(|error| strerror(&error))?;
         loop {
             if let Some(value) = self.decoder.next_value().map_err(|error| error.to_string())? {
                 return Ok(value);
             }
             let mut buffer = [0; 16 * 1024];
-            match self.stream.read(&mut buffer).await.map_err(|error| words(&error))? {
+            match self.stream.read(&mut buffer).await.map_err(|error| strerror(&error))? {
                 0 => return Err("it closed the connection".to_owned()),
                 n => self.decoder.feed(buffer.get(..n).unwrap_or_default()),
             }
@@ -253,7 +255,7 @@ impl Session {
     }
 }
 
-/// An address as `connect` takes it: version 6 in brackets.
+/// An address in the form that `connect` takes: IPv6 in brackets.
 fn resolved(address: &str) -> String {
     match address.rsplit_once(':') {
         Some((host, port)) if host.contains(':') => format!("[{host}]:{port}"),
@@ -261,15 +263,15 @@ fn resolved(address: &str) -> String {
     }
 }
 
-/// The words of the system, without the number.
-fn words(error: &io::Error) -> String {
+/// The text that `strerror` has for an error, without the error number.
+fn strerror(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-/// All reports, as the page reads them. Other origins may not: these are data of a real deployment,
-/// so that no header allows it, and the name in the request must be this machine's or an address (a
-/// page whose own name was made to lead here would have another).
+/// All reports as JSON. Pages of other origins must not read these data of a real deployment: no
+/// CORS header allows it, and the Host header must be a name of this machine or an address, which
+/// protects from DNS rebinding.
 async fn reports(State(attached): State<Attached>, headers: HeaderMap) -> Response {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if !is_own_name(host) {

@@ -1,5 +1,5 @@
-//! A teacher's own lessons in the page: the files of a folder, read anew for each request, so that an
-//! open page can show what has just been saved.
+//! `--lessons`: serves a teacher's own lessons. The files of a folder are read for each request, so
+//! that an open page can show what has just been saved.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,14 +14,14 @@ use axum::routing::get;
 use limpid_core::lesson::Lesson;
 use serde_json::{Value, json};
 
-/// How often the folder is looked at while a page waits for a change.
-const LOOK: Duration = Duration::from_millis(300);
-/// After so long a page asks again, so that a connection is not held for ever.
-const PATIENCE: Duration = Duration::from_secs(25);
-/// Folders between the root and a lesson.
-const DEPTH: usize = 4;
+/// How often the folder is checked while a page waits for a change.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
+/// How long a request for changes is held before it is answered anyway, and the page asks again.
+const LONG_POLL: Duration = Duration::from_secs(25);
+/// The most folders between the root and a lesson.
+const MAX_DEPTH: usize = 4;
 
-/// Answers what the page asks for below `lessons/`.
+/// Answers requests below `lessons/`.
 pub(super) fn router(folder: PathBuf) -> Router {
     Router::new()
         .route("/lessons/index.json", get(index))
@@ -31,12 +31,12 @@ pub(super) fn router(folder: PathBuf) -> Router {
         .with_state(folder)
 }
 
-/// A page with the script that loads it again when a lesson has changed.
+/// Adds the script to a page that reloads it when a lesson has changed.
 pub(super) fn with_reload(html: &str) -> String {
     html.replacen("</head>", "<script src=\"./lessons/reload.js\"></script></head>", 1)
 }
 
-/// The place in a lesson is kept by the browser, so loading the page again loses nothing.
+/// The script that reloads the page. The browser keeps the place in a lesson, so nothing is lost.
 const RELOAD: &str = "
 (async () => {
   let since = null;
@@ -63,7 +63,7 @@ async fn index(State(folder): State<PathBuf>) -> Response {
             let text = std::fs::read_to_string(file).ok()?;
             Some(match Lesson::parse(&text) {
                 Ok(lesson) => (lesson.title, lesson.goal, lesson.minutes, lesson.builds_on),
-                // It stands in the contents with what is wrong with it.
+                // A lesson with an error is listed with that error.
                 Err(error) => (name.to_owned(), error.to_string(), 0, Vec::new()),
             })
         };
@@ -83,7 +83,7 @@ async fn index(State(folder): State<PathBuf>) -> Response {
     fresh("application/json", json!({ "chapters": chapters }).to_string())
 }
 
-/// A lesson in a language, or in the one that there is.
+/// A lesson in the requested language, or in the one that it exists in.
 async fn lesson(
     State(folder): State<PathBuf>,
     Wanted((language, name)): Wanted<(String, String)>,
@@ -99,19 +99,19 @@ async fn lesson(
     }
 }
 
-/// A number that changes with the files; with `since`, once it is another one.
+/// A number that changes with the files. With `since`, the answer waits until it differs from that.
 async fn changed(
     State(folder): State<PathBuf>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Response {
     let since = query.get("since");
-    let end = tokio::time::Instant::now() + PATIENCE;
+    let end = tokio::time::Instant::now() + LONG_POLL;
     loop {
         let state = state(&folder).to_string();
         if since != Some(&state) || tokio::time::Instant::now() >= end {
             return fresh("text/plain", state);
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -128,7 +128,7 @@ fn lessons(folder: &Path) -> BTreeMap<String, BTreeMap<String, PathBuf>> {
         };
         let id = parts.join("/");
         let Some(id) = id.strip_suffix(".md") else { continue };
-        // What addresses of lessons may hold.
+        // Only characters that are allowed in addresses of lessons.
         if id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '/')) {
             found.entry(id.to_owned()).or_default().insert(language.to_owned(), file.clone());
         }
@@ -142,7 +142,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     while let Some((folder, depth)) = open.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();
-            if path.is_dir() && depth < DEPTH {
+            if path.is_dir() && depth < MAX_DEPTH {
                 open.push((path, depth + 1));
             } else if path.extension().is_some_and(|end| end == "md") {
                 found.push(path);
@@ -153,7 +153,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A hash over the names, lengths and times of the files.
+/// A hash of the names, lengths and modification times of the files.
 fn state(folder: &Path) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();

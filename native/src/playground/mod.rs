@@ -1,5 +1,5 @@
-//! `limpid playground`: a server on the Redis protocol and the page over HTTP, in one process; or the
-//! page alone, attached to servers that run elsewhere.
+//! `limpid playground`: a server and the page over HTTP in one process; or only the page, attached
+//! to servers that run elsewhere.
 
 mod attach;
 mod lessons;
@@ -60,7 +60,7 @@ fn start(options: &Options) -> Result<ExitCode> {
         let listener = listen(http, "--http-port")?;
         return attached(listener, options);
     }
-    // Tried here, since the server would only say so in its log. It listens a moment later.
+    // Checks that the port is free, since the server would report that only in its log.
     drop(listen(redis, "--port")?);
     let listener = listen(http, "--http-port")?;
     let http = listener.local_addr().context("cannot tell where the page is")?;
@@ -71,7 +71,7 @@ fn start(options: &Options) -> Result<ExitCode> {
     for (directive, value) in [
         ("port", options.port.to_string()),
         ("bind", options.bind.to_string()),
-        // It is a place to try things, and leaves nothing behind in the folder it runs in.
+        // Nothing is saved: a playground leaves no files in the current directory.
         ("save", String::new()),
     ] {
         config.set(directive, value.as_bytes()).map_err(anyhow::Error::msg)?;
@@ -87,7 +87,7 @@ fn start(options: &Options) -> Result<ExitCode> {
     server::run(config, log, Milestones { ready: Some(ready), ..Milestones::default() })
 }
 
-/// Opens a listener, or tells what is in the way and which option leads around it.
+/// Opens a listener; the error names the option with which another port can be chosen.
 fn listen(address: SocketAddr, option: &str) -> Result<TcpListener> {
     match TcpListener::bind(address) {
         Ok(listener) => Ok(listener),
@@ -118,7 +118,7 @@ fn attached(listener: TcpListener, options: &Options) -> Result<ExitCode> {
     })
 }
 
-/// Serves the page on a thread of its own, so that it never keeps the server waiting.
+/// Serves the page on a thread of its own, so that it never blocks the server.
 fn serve(listener: TcpListener, router: axum::Router) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("http".into()).spawn(move || {

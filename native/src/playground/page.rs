@@ -1,5 +1,5 @@
-//! The page over HTTP: the files of `dist/`, as `cargo xtask web` leaves them. That also leaves
-//! compressed copies beside them; nothing is compressed here.
+//! Serves the page over HTTP: the files of `dist/` as `cargo xtask web` builds them, with the
+//! compressed copies that it makes; nothing is compressed here.
 
 use std::path::PathBuf;
 
@@ -20,27 +20,27 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use super::attach::Attached;
 use super::lessons;
 
-/// The page, in the binary; a debug build reads it from where it was built.
+/// The files of `dist/`, embedded in the binary; a debug build reads them from disk.
 #[derive(RustEmbed)]
 #[folder = "../dist/"]
 #[allow_missing = true]
 struct Dist;
 
-/// What the page may load and do: everything from where it came from, nothing from elsewhere, and
-/// WebAssembly. Any page may frame it, since that is how it is embedded in courses.
-const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
+/// The Content-Security-Policy: everything from the page's own origin and WebAssembly, nothing from
+/// elsewhere. Any page may frame it, since that is how it is embedded in courses.
+const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
     style-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data: blob:; \
     font-src 'self'; connect-src 'self'; worker-src 'self'; manifest-src 'self'; \
     frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *";
 
-/// For files whose names change with their content.
-const FOR_EVER: &str = "public, max-age=31536000, immutable";
+/// Cache-Control for files whose names change with their content.
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
-/// For the others: keep them, and ask each time whether they are still good.
-const ASK: &str = "no-cache";
+/// Cache-Control for the other files: cached, but revalidated each time.
+const REVALIDATE: &str = "no-cache";
 
-/// Answers everything that a browser asks for. A folder of lessons stands in for those of the page; a
-/// deployment is shown if the page is attached to one.
+/// The router for all requests. A folder of own lessons replaces those of the page; with
+/// `attached`, the page shows that deployment.
 pub(super) fn router(own_lessons: Option<PathBuf>, attached: Option<Attached>) -> Router {
     let always = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
@@ -53,10 +53,10 @@ pub(super) fn router(own_lessons: Option<PathBuf>, attached: Option<Attached>) -
             .fallback_service(get(answer)),
     };
     let pages = pages
-        .layer(always(CONTENT_SECURITY_POLICY, POLICY))
+        .layer(always(CONTENT_SECURITY_POLICY, CONTENT_POLICY))
         .layer(always(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(always(REFERRER_POLICY, "no-referrer"))
-        // The embedding script is loaded by pages of other origins; nothing here is secret.
+        // Pages of other origins load the embedding script; nothing here is secret.
         .layer(always(ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .layer(always(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"));
     match attached {
@@ -65,7 +65,7 @@ pub(super) fn router(own_lessons: Option<PathBuf>, attached: Option<Attached>) -
     }
 }
 
-/// The page, which loads itself again when a lesson changes.
+/// The page with the script that reloads it when a lesson changes.
 async fn reloading() -> Response {
     let Some(index) = Dist::get("index.html") else {
         return text(StatusCode::SERVICE_UNAVAILABLE, UNBUILT);
@@ -92,9 +92,9 @@ async fn answer(uri: Uri, headers: HeaderMap, _request: Request) -> Response {
 fn found(name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
     let hash = file.metadata.sha256_hash();
     let digits: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    // Weak, since the compressed copies have the same one.
+    // A weak ETag, since the compressed copies have the same one.
     let tag = format!("W/\"{digits}\"");
-    let cache = if is_named_by_content(name) { FOR_EVER } else { ASK };
+    let cache = if is_named_by_content(name) { IMMUTABLE } else { REVALIDATE };
     let about = [(ETAG, tag.clone()), (CACHE_CONTROL, cache.to_owned())];
     let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     if known
@@ -121,7 +121,7 @@ fn found(name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
     }
 }
 
-/// The encodings that a request accepts, of those in which files may lie here, the smallest first,
+/// The encodings that a request accepts, of those that `dist/` may have, best compression first,
 /// each with the suffix of its copies.
 fn encodings(headers: &HeaderMap) -> Vec<(&'static str, &'static str)> {
     let accepted = |wanted: &str| {
@@ -140,7 +140,7 @@ fn text(status: StatusCode, html: &'static str) -> Response {
     (status, headers, html).into_response()
 }
 
-/// Whether a file has the name that `cargo xtask web` gives: `style-0123456789abcdef.css`.
+/// Whether `cargo xtask web` put a content hash into the file's name: `style-0123456789abcdef.css`.
 fn is_named_by_content(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or_default();
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);

@@ -1,4 +1,4 @@
-//! Log lines of a proxy, to the terminal or to a file.
+//! The log of a proxy, on the terminal or in a file.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -10,18 +10,19 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use limpid_core::machine::{LogLevel, LogLine};
 
-/// A log whose lines begin with a date as those of the original.
+/// A log whose lines have the format of the original program.
 #[derive(Debug, Clone)]
 pub(super) struct Log {
-    /// Opened anew for each line, so that a log that was moved away is begun anew.
+    /// Opened for each line, so that a log that was renamed is created again.
     file: Option<PathBuf>,
-    /// What is said, on the scale of syslog: 0 (emergencies) to 11 (every byte).
+    /// The highest level that is written, on twemproxy's scale: 0 (emergencies, as in syslog) to 11
+    /// (every byte).
     verbosity: Arc<AtomicU8>,
     zone: TimeZone,
     style: Style,
 }
 
-/// How a line begins.
+/// The prefix of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
     /// `[2020-11-22 17:38:01.402] nutcracker: `, to standard error.
@@ -31,7 +32,7 @@ pub(super) enum Style {
 }
 
 impl Log {
-    /// The most that can be said.
+    /// The highest verbosity.
     pub(super) const MOST: u8 = 11;
 
     pub(super) fn new(file: Option<PathBuf>, verbosity: u8, style: Style) -> Log {
@@ -39,7 +40,7 @@ impl Log {
         Log { file, verbosity, zone: TimeZone::system(), style }
     }
 
-    /// Tries if lines can be written at all.
+    /// Checks that lines can be written.
     pub(super) fn check(&self) -> std::io::Result<()> {
         match &self.file {
             Some(path) => OpenOptions::new().append(true).create(true).open(path).map(drop),
@@ -47,7 +48,7 @@ impl Log {
         }
     }
 
-    /// Says more or less from now on; gives the new verbosity.
+    /// Raises or lowers the verbosity by one. Returns the new one.
     pub(super) fn turn(&self, up: bool) -> u8 {
         let now = self.verbosity.load(Ordering::Relaxed);
         let next = if up { (now + 1).min(Self::MOST) } else { now.saturating_sub(1) };
@@ -68,7 +69,7 @@ impl Log {
         self.emit(&self.format(line, Timestamp::now()));
     }
 
-    /// Writes a line that is always written.
+    /// Writes a line whatever the verbosity is.
     pub(super) fn always(&self, text: impl Into<String>) {
         let line = LogLine { level: LogLevel::Warning, role: 'P', text: text.into() };
         self.emit(&self.format(&line, Timestamp::now()));
@@ -94,7 +95,7 @@ impl Log {
     }
 
     fn emit(&self, text: &str) {
-        // A log that cannot be written to must not stop the proxy, and there is nowhere to say so.
+        // An error in writing must not stop the proxy, and there is nowhere to report it.
         let _ = match &self.file {
             None if self.style == Style::Nutcracker => {
                 std::io::stderr().lock().write_all(text.as_bytes())

@@ -1,5 +1,5 @@
-//! `limpid proxy`, also known as `nutcracker` and `predixy`: command lines, configuration files,
-//! logs. What a proxy does is the core's business.
+//! `limpid proxy`, also as `nutcracker` and `predixy`: command lines, configuration files, logs.
+//! The proxies themselves are in the core.
 
 mod log;
 mod nutcracker;
@@ -30,7 +30,7 @@ Options:
   -h, --help              Print help
 ";
 
-/// Runs the program with the arguments behind its name.
+/// Runs the program with the arguments that follow its name.
 pub(crate) fn main(args: Vec<String>) -> ExitCode {
     match &args[..] {
         [option, file, rest @ ..] if option == "--twemproxy" => {

@@ -36,13 +36,13 @@ Options:
   -m, --mbuf-size=N      : set size of mbuf chunk in bytes (default: 16384 bytes)
 ";
 
-/// How long TCP waits before it asks a silent peer: the operating system's own time.
+/// The TCP keepalive time: the default of the operating system.
 const KEEPALIVE: Duration = Duration::from_secs(7200);
 
-/// The smallest and the largest mbuf chunk.
+/// The smallest and the largest size of an mbuf chunk, in bytes.
 const MBUF_RANGE: std::ops::RangeInclusive<u32> = 512..=16 << 20;
 
-/// A command line.
+/// A parsed command line.
 #[derive(Debug)]
 struct Arguments {
     show: Option<Show>,
@@ -64,7 +64,7 @@ enum Show {
     Stats,
 }
 
-/// Runs the program with the arguments behind its name.
+/// Runs the program with the arguments that follow its name.
 pub(crate) fn main(args: Vec<String>) -> ExitCode {
     let args = match Arguments::parse(args) {
         Ok(args) => args,
@@ -173,7 +173,7 @@ impl Arguments {
             let letter = match arg {
                 Short(letter) => letter,
                 Long(name) => named(name)?,
-                // Words behind the options mean nothing to it.
+                // Arguments that are no options are ignored.
                 Value(_) => continue,
             };
             match letter {
@@ -199,7 +199,7 @@ impl Arguments {
                         .filter(|port| *port > 0)
                         .ok_or_else(|| format!("option -s value {port} is not a valid port"))?;
                 }
-                // Statistics are as new as the question, so there is nothing to gather.
+                // The interval of statistics: ignored, since they are computed for each request.
                 'i' => drop(number(&mut parser, 'i')?),
                 'a' => {
                     parsed.stats_addr = text(&mut parser, 'a', "a string")?;
@@ -242,7 +242,7 @@ const NAMES: [(&str, char); 13] = [
     ("mbuf-size", 'm'),
 ];
 
-/// The letter of a long option, of which so much must be written that only one can be meant.
+/// The letter of a long option, which may be abbreviated while it is unambiguous.
 fn named(name: &str) -> Result<char, String> {
     let exact = NAMES.iter().find(|(long, _)| *long == name);
     let mut begun = NAMES.iter().filter(|(long, _)| long.starts_with(name));

@@ -21,7 +21,7 @@ fn usage(program: &str) -> String {
     )
 }
 
-/// Runs the program with the arguments behind its name.
+/// Runs the program with the arguments that follow its name.
 pub(crate) fn main(program: &str, args: &[String]) -> ExitCode {
     match args.first().map(String::as_str) {
         None => {
@@ -44,7 +44,7 @@ pub(crate) fn main(program: &str, args: &[String]) -> ExitCode {
     }
 }
 
-/// Says whether a configuration file is good.
+/// Checks a configuration file, and prints the result.
 pub(super) fn check(file: &str) -> ExitCode {
     match load(file, &[]) {
         Ok(_) => {
@@ -59,7 +59,7 @@ pub(super) fn check(file: &str) -> ExitCode {
 }
 
 fn load(file: &str, options: &[String]) -> anyhow::Result<Config> {
-    // Names in it and its own are kept as they are seen from everywhere: it may be read again.
+    // Absolute paths are kept, since the file may be read again from another directory.
     let file = std::path::absolute(file)?;
     let mut read = |path: &str| std::fs::read(path).map_err(|error| error.to_string());
     Config::parse(&file.to_string_lossy(), options, &mut read)
@@ -77,7 +77,7 @@ fn start(file: &str, options: &[String]) -> anyhow::Result<ExitCode> {
     run(predixy::machine(config, seed), sockets, &log, || {})
 }
 
-/// What the samples of the levels let through, on the scale of syslog.
+/// The verbosity that follows from the sampling rates of predixy's log levels.
 fn verbosity(config: &Config) -> u8 {
     match config.samples {
         [verbose, debug, ..] if verbose > 0 || debug > 0 => 7,

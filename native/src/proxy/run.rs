@@ -1,4 +1,4 @@
-//! A proxy's machine on the driver, with its signals.
+//! Runs a proxy's machine on the driver, and handles its signals.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use signal_hook::iterator::Signals;
 use super::log::Log;
 use crate::driver::{Driver, Mailbox, Message, SocketOptions};
 
-/// Runs a machine until it ends. `started` is called when its listeners are open.
+/// Runs a machine until it ends. `started` is called once its listeners are open.
 pub(super) fn run(
     machine: impl Machine,
     options: SocketOptions,
@@ -24,12 +24,13 @@ pub(super) fn run(
         .context("cannot start the event loop")?;
     watch(driver.mailbox(), log.clone()).context("cannot watch signals")?;
     let code = driver.run(started)?;
-    // Ended by a signal that asked for it: that is no failure.
+    // A signal that asks the process to end is no failure.
     let code = if code > SIGNALLED { 0 } else { code };
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-/// SIGTTIN and SIGTTOU make the log say more and less; the machine hears of the others.
+/// Handles signals: SIGTTIN and SIGTTOU raise and lower the log's verbosity, all others go to the
+/// machine.
 fn watch(mailbox: Arc<Mailbox>, log: Log) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGTTIN, SIGTTOU])?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
@@ -53,10 +54,10 @@ fn watch(mailbox: Arc<Mailbox>, log: Log) -> std::io::Result<()> {
     Ok(())
 }
 
-/// As many open files as the operating system allows at all: each client is one.
+/// Raises the limit of open files to the hard limit, since each client needs one.
 fn allow_many_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    // It may be forbidden; then the limit stays as it is.
+    // If it is not permitted, the limit stays as it is.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

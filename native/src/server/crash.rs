@@ -1,11 +1,11 @@
-//! What is said when the impossible happens.
+//! Crash reports: the log lines about a panic or a fatal signal.
 
 use std::backtrace::Backtrace;
 use std::panic::PanicHookInfo;
 
 use super::log::Log;
 
-/// Makes a panic leave a report in the log that a bug report can quote.
+/// Makes panics write a crash report to the log.
 pub(crate) fn report_to(log: Log) {
     std::panic::set_hook(Box::new(move |info| {
         let text = report(info, &Backtrace::force_capture());
@@ -16,14 +16,14 @@ pub(crate) fn report_to(log: Log) {
     }));
 }
 
-/// Ends the process as this signal would, with a report.
+/// Ends the process by this signal's default action, after a crash report.
 pub(crate) fn end_by(log: &Log, signal: i32) {
     report_signal(log, signal);
-    // It does not come back from a signal that ends processes.
+    // Does not return from a signal that ends processes.
     let _ = signal_hook::low_level::emulate_default_handler(signal);
 }
 
-/// Leaves a report in the log of a signal that ends the process.
+/// Writes a crash report about a signal that ends the process.
 pub(crate) fn report_signal(log: &Log, signal: i32) {
     let version = env!("CARGO_PKG_VERSION");
     let trace = Backtrace::force_capture();

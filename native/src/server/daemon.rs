@@ -1,8 +1,8 @@
-//! Becoming a daemon, and the file and the messages that tell others about it.
+//! Daemonizing, the pid file, and notifying systemd.
 //!
-//! A process with threads cannot fork safely, so a daemon is made by starting the same program
-//! again in a session of its own. The one that was started first waits until the daemon listens,
-//! and takes its exit status if it does not come to that.
+//! A process with threads cannot fork safely, so the daemon is the same program, started again in a
+//! session of its own. The first process waits until the daemon listens, or ends with its exit
+//! status if it fails before that.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -11,10 +11,10 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
-/// Set in the environment of a process that was started to be the daemon.
+/// The environment variable that tells a process that it is the daemon.
 const MARK: &str = "LIMPID_DAEMON";
 
-/// What the daemon says when it listens.
+/// The message of the daemon to the first process when it listens.
 const READY: &[u8] = b"ready\n";
 
 /// Whether this process was started by [`start`].
@@ -22,15 +22,15 @@ pub(crate) fn is_daemon() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
-/// Starts this program again, with the same arguments, as a daemon. `stdin` is what it shall read
-/// there. Returns when the daemon listens, or has failed to.
+/// Starts this program again, with the same arguments, as a daemon. `stdin` is its standard input.
+/// Returns when the daemon listens or has failed.
 pub(crate) fn start(stdin: &[u8]) -> io::Result<ExitCode> {
     let mut args = std::env::args_os();
     let mut command = Command::new(std::env::current_exe()?);
     command.arg0(args.next().unwrap_or_default()).args(args).env(MARK, "1");
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     if let Some(mut pipe) = child.stdin.take() {
-        // One that ends before it reads its input tells why by its exit status.
+        // A daemon that ends before it reads its input says why by its exit status.
         let _ = pipe.write_all(stdin);
     }
     let mut said = Vec::new();
@@ -46,11 +46,11 @@ pub(crate) fn start(stdin: &[u8]) -> io::Result<ExitCode> {
 
 /// Leaves the session of the starting process (`setsid`).
 pub(crate) fn detach() {
-    // It fails for the leader of a session, which is what is wanted.
+    // Fails if the process leads a session already, which is what is wanted.
     let _ = rustix::process::setsid();
 }
 
-/// Tells the process that called [`start`] that all is well, and lets go of its terminal.
+/// Tells the process that called [`start`] that the daemon listens, and closes the terminal.
 pub(crate) fn announce() -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(READY)?;
@@ -62,7 +62,7 @@ pub(crate) fn announce() -> io::Result<()> {
     Ok(())
 }
 
-/// A file that holds our process id for as long as this value lives.
+/// The pid file, which is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct PidFile(PathBuf);
 
@@ -70,13 +70,13 @@ impl PidFile {
     /// Writes the file.
     pub(crate) fn create(path: &str) -> io::Result<Self> {
         fs::write(path, format!("{}\n", std::process::id()))?;
-        // The working directory may change until it is removed.
+        // An absolute path, since the working directory may change before the file is removed.
         Ok(PidFile(fs::canonicalize(path)?))
     }
 }
 
 impl Drop for PidFile {
-    /// Removes the file, unless another server that was started meanwhile has written its own.
+    /// Removes the file, unless another server has written its process id into it meanwhile.
     fn drop(&mut self) {
         let is_own = |text: &str| text.trim_end() == std::process::id().to_string();
         if fs::read_to_string(&self.0).is_ok_and(|text| is_own(&text)) {
@@ -85,7 +85,7 @@ impl Drop for PidFile {
     }
 }
 
-/// Tells systemd, if it started us and wants to know, that the server is ready.
+/// Sends a message to systemd by `NOTIFY_SOCKET`, if that is set.
 pub(crate) fn notify_systemd(message: &str) -> io::Result<()> {
     use std::os::linux::net::SocketAddrExt;
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };

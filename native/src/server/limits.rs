@@ -1,4 +1,4 @@
-//! What the operating system allows this process, and asking it for more.
+//! The limit of open files (`RLIMIT_NOFILE`).
 
 use limpid_core::machine::LogLevel;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -9,12 +9,12 @@ use super::log::Log;
 /// `CONFIG_MIN_RESERVED_FDS`.
 const RESERVED: u64 = 32;
 
-/// Raises the limit of open files so that `clients` fit in. How many clients do fit in then, or
-/// `None` if they are too few to start at all.
+/// Raises the limit of open files to make room for `clients`. Returns how many clients the limit
+/// allows, or `None` if that is too few to start.
 pub(crate) fn make_room_for(clients: u64, log: &Log) -> Option<u64> {
     let wanted = clients.saturating_add(RESERVED);
     let limit = getrlimit(Resource::Nofile);
-    // No limit at all is more than enough.
+    // No limit is more than enough.
     let Some(now) = limit.current else { return Some(clients) };
     if now >= wanted {
         return Some(clients);
@@ -59,14 +59,14 @@ pub(crate) fn make_room_for(clients: u64, log: &Log) -> Option<u64> {
     Some(fit)
 }
 
-/// Raises the limit to `wanted`, or as far as it goes.
+/// Raises the limit to `wanted`, or as far as the system allows. Returns the new limit.
 fn raise(
     wanted: u64,
     now: u64,
     hard: Option<u64>,
     mut failed: impl FnMut(rustix::io::Errno),
 ) -> u64 {
-    // A privileged process may raise the hard limit, too; others as far as the hard limit.
+    // A privileged process may raise the hard limit too; others may raise the soft limit up to it.
     let candidates = [
         Rlimit { current: Some(wanted), maximum: hard.map(|h| h.max(wanted)) },
         Rlimit { current: Some(wanted.min(hard.unwrap_or(wanted))), maximum: hard },

@@ -1,4 +1,4 @@
-//! Log lines in Redis's format, to standard output or to a file.
+//! The log in Redis's format, on standard output or in a file.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -11,7 +11,7 @@ use limpid_core::machine::{LogLevel, LogLine};
 #[derive(Debug, Clone)]
 pub(crate) struct Log {
     target: Target,
-    /// What is less important is not said; `None`: nothing is said.
+    /// Less important lines are not written; `None` writes nothing.
     threshold: Option<LogLevel>,
     pid: u32,
     zone: TimeZone,
@@ -20,14 +20,14 @@ pub(crate) struct Log {
 #[derive(Debug, Clone)]
 enum Target {
     Stdout,
-    /// Opened anew for each line, so that a log rotated by renaming needs no signal.
+    /// Opened for each line, so that a log rotated by renaming needs no signal.
     File(PathBuf),
     /// A daemon without a log file.
     Nowhere,
 }
 
 impl Log {
-    /// A log to a file, or to standard output if `logfile` is empty.
+    /// Creates a log that writes to a file, or to standard output if `logfile` is empty.
     pub(crate) fn new(logfile: &str, threshold: Option<LogLevel>) -> Self {
         let target = match logfile {
             "" => Target::Stdout,
@@ -36,7 +36,7 @@ impl Log {
         Log { target, threshold, pid: std::process::id(), zone: TimeZone::system() }
     }
 
-    /// A daemon has no standard output to log to.
+    /// Discards the log lines of a daemon that would go to standard output.
     pub(crate) fn leave_terminal(&mut self) {
         if matches!(self.target, Target::Stdout) {
             self.target = Target::Nowhere;
@@ -48,7 +48,7 @@ impl Log {
         matches!(self.target, Target::Stdout)
     }
 
-    /// Tries if lines can be written at all.
+    /// Checks that lines can be written.
     pub(crate) fn check(&self) -> std::io::Result<()> {
         match &self.target {
             Target::File(path) => append(path).map(drop),
@@ -56,21 +56,21 @@ impl Log {
         }
     }
 
-    /// Writes a line of the process itself, which has no role yet.
+    /// Writes a line of the process itself, before the machine runs and has a role.
     pub(crate) fn own(&self, level: LogLevel, text: impl Into<String>) {
         if self.threshold.is_some_and(|threshold| level >= threshold) {
             self.write(&LogLine { level, role: 'C', text: text.into() });
         }
     }
 
-    /// Writes a line of the machine, which has its own mind about what is important.
+    /// Writes a line of the machine, which filters by its own `loglevel`.
     pub(crate) fn write(&self, line: &LogLine) {
         self.emit(self.format(line, Timestamp::now()).as_bytes());
     }
 
-    /// Writes text as it is: a logo, a crash report.
+    /// Writes text unchanged: a logo, a crash report.
     pub(crate) fn emit(&self, text: &[u8]) {
-        // A log that cannot be written to must not stop the server, and there is nowhere to say so.
+        // An error in writing must not stop the server, and there is nowhere to report it.
         let _ = match &self.target {
             Target::Stdout => {
                 let mut out = std::io::stdout().lock();

@@ -1,9 +1,8 @@
-//! `limpid server`, also known as `redis-server`: what stands between a command line and a machine
-//! that runs. It reads the configuration, becomes a daemon, opens the log, asks the operating
-//! system for room, and hands the machine to the driver.
+//! `limpid server`, also as `redis-server`: from the command line to a running machine. Reads the
+//! configuration, daemonizes, opens the log, raises limits, and hands the machine to the driver.
 //!
-//! What a directive means to clients is the machine's business, not this room's. A Sentinel is started
-//! in the same way (`sentinel`).
+//! Most directives take effect in the machine, not here. A Sentinel is started in the same way
+//! (`sentinel`).
 
 mod crash;
 pub(crate) mod daemon;
@@ -27,19 +26,19 @@ use limpid_core::server::{Facts, Server};
 
 use self::daemon::PidFile;
 pub(crate) use self::log::Log;
-use self::options::{Loaded, Request, Sources, words};
+use self::options::{Loaded, Request, Sources, strerror};
 use crate::driver::{Driver, SocketOptions};
 
-/// Where a daemon leaves its process id if nothing else is said.
+/// The default pid file of a daemon.
 const DEFAULT_PIDFILE: &str = "/var/run/redis.pid";
 
-/// Runs a Sentinel with the arguments behind its name.
+/// Runs a Sentinel with the arguments that follow its name.
 pub(crate) fn sentinel_main(program: &str, mut args: Vec<String>) -> ExitCode {
     args.push("--sentinel".to_owned());
     main(program, args)
 }
 
-/// Runs the program with the arguments behind its name.
+/// Runs the program with the arguments that follow its name.
 pub(crate) fn main(program: &str, args: Vec<String>) -> ExitCode {
     match Request::parse(args) {
         Request::Version => println!("{}", options::version()),
@@ -60,16 +59,16 @@ pub(crate) fn main(program: &str, args: Vec<String>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What to do on the way to a running server.
+/// Callbacks for the start of a server.
 #[derive(Default)]
 pub(crate) struct Milestones {
-    /// The listeners are open.
+    /// Called once the listeners are open.
     pub(crate) listening: Option<Box<dyn FnOnce()>>,
-    /// Clients are served.
+    /// Called once clients are served.
     pub(crate) ready: Option<Box<dyn FnOnce()>>,
 }
 
-/// Makes this process a server with this configuration and stays in it until the server ends.
+/// Runs a server with this configuration in this process. Returns when the server ends.
 pub(crate) fn run(mut config: Config, log: Log, milestones: Milestones) -> Result<ExitCode> {
     crash::report_to(log.clone());
     let clients = config.front().maxclients;
@@ -82,7 +81,7 @@ pub(crate) fn run(mut config: Config, log: Log, milestones: Milestones) -> Resul
     drive(Server::new(config, facts()), options, log, milestones)
 }
 
-/// Hands a machine to the driver and stays in it until the machine ends.
+/// Runs a machine on the driver. Returns when the machine ends.
 fn drive<M: Machine + 'static>(
     machine: M,
     options: SocketOptions,
@@ -93,7 +92,7 @@ fn drive<M: Machine + 'static>(
     let reached = Rc::clone(&listening);
     let lines = log.clone();
     let driver = Driver::new(machine, options, move |line| {
-        // The line that tools wait for, behind which everything must be in its place.
+        // Tools wait for this log line, so `listening` is called before it is written.
         let ready = is_ready(&line.text);
         if ready {
             pass(reached.take());
@@ -128,8 +127,8 @@ fn start(sources: &Sources) -> Result<ExitCode> {
     prepare(&settings, &stdin, |log, milestones| run(config, log, milestones))
 }
 
-/// Makes the process what the configuration says: a daemon, in its directory, with its log; then
-/// runs the program in it.
+/// Sets the process up as the configuration says (daemon, directory, log, pid file), then runs the
+/// program.
 fn prepare(
     settings: &FrontSettings,
     stdin: &[u8],
@@ -139,9 +138,9 @@ fn prepare(
         return daemon::start(stdin).context("Can't start a daemon");
     }
     std::env::set_current_dir(&settings.dir)
-        .map_err(|e| Error::msg(format!("Can't chdir to '{}': {}", settings.dir, words(&e))))?;
+        .map_err(|e| Error::msg(format!("Can't chdir to '{}': {}", settings.dir, strerror(&e))))?;
     let mut log = Log::new(&settings.logfile, settings.loglevel);
-    log.check().map_err(|e| Error::msg(format!("Can't open the log file: {}", words(&e))))?;
+    log.check().map_err(|e| Error::msg(format!("Can't open the log file: {}", strerror(&e))))?;
     if settings.daemonize {
         daemon::detach();
         log.leave_terminal();
@@ -164,13 +163,13 @@ fn prepare(
                     match PidFile::create(&path) {
                         Ok(file) => written.set(Some(file)),
                         Err(e) => {
-                            let text = format!("Failed to write PID file: {}", words(&e));
+                            let text = format!("Failed to write PID file: {}", strerror(&e));
                             log.own(LogLevel::Warning, text);
                         }
                     }
                 }
                 if daemonize && let Err(e) = daemon::announce() {
-                    let text = format!("Can't let go of the terminal: {}", words(&e));
+                    let text = format!("Can't let go of the terminal: {}", strerror(&e));
                     log.own(LogLevel::Warning, text);
                 }
             }
@@ -180,14 +179,14 @@ fn prepare(
             Box::new(move || {
                 let state = "STATUS=Ready to accept connections\nREADY=1\n";
                 if let Err(e) = daemon::notify_systemd(state) {
-                    let text = format!("Can't notify systemd: {}", words(&e));
+                    let text = format!("Can't notify systemd: {}", strerror(&e));
                     log.own(LogLevel::Warning, text);
                 }
             })
         }),
     };
     let code = run(log, milestones);
-    // The process ends without unwinding main's caller, so the file goes here.
+    // The process exits without running destructors, so the pid file is removed here.
     drop(written.take());
     code
 }
@@ -205,7 +204,7 @@ fn socket_options(settings: &FrontSettings) -> SocketOptions {
     }
 }
 
-/// What the server cannot know by itself.
+/// Facts about the process and the system, which the machine cannot find out by itself.
 fn facts() -> Facts {
     let uname = rustix::system::uname();
     let part = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
@@ -229,7 +228,7 @@ fn facts() -> Facts {
     }
 }
 
-/// What may slow a server down on this host.
+/// `--check-system`: reports settings of this host that may slow a server down.
 fn check_system() -> ExitCode {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let clock = read("/sys/devices/system/clocksource/clocksource0/current_clocksource");

@@ -1,4 +1,4 @@
-//! What `limpid server` and `redis-server` were told on the command line.
+//! The command line of `limpid server` and `redis-server`.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use limpid_core::server::VERSION;
 use limpid_core::server::config::{Config, ConfigError};
 
-/// A start, or something that is answered without one.
+/// What the command line asks for: to run a server, or to print something.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Run(Sources),
@@ -16,7 +16,7 @@ pub(crate) enum Request {
     CheckSystem,
 }
 
-/// Where the configuration comes from.
+/// The sources of the configuration.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sources {
     file: Option<String>,
@@ -27,13 +27,13 @@ pub(crate) struct Sources {
 /// The text of a configuration.
 #[derive(Debug)]
 pub(crate) struct Text {
-    /// Of the file and of standard input.
+    /// The file, followed by standard input.
     pub(crate) text: Vec<u8>,
-    /// Of standard input alone, which cannot be read again.
+    /// Standard input by itself, which cannot be read again.
     pub(crate) stdin: Vec<u8>,
 }
 
-/// A configuration, and what was read to get it that cannot be read again.
+/// A configuration, with the standard input that was read for it, which cannot be read again.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) config: Config,
@@ -41,7 +41,7 @@ pub(crate) struct Loaded {
 }
 
 impl Request {
-    /// Reads the arguments behind the program's name.
+    /// Parses the arguments that follow the program's name.
     pub(crate) fn parse(args: Vec<String>) -> Self {
         match args.first().map(String::as_str) {
             Some("-v" | "--version") if args.len() == 1 => return Request::Version,
@@ -68,17 +68,17 @@ impl Sources {
         Ok(Loaded { config, stdin })
     }
 
-    /// The absolute path of the file.
+    /// The absolute path of the configuration file.
     pub(crate) fn path(&self) -> Option<String> {
         self.file.as_ref().map(|path| absolute(path))
     }
 
-    /// The arguments that count as lines of the file.
+    /// The directives given as arguments, which count as lines of the file.
     pub(crate) fn directives(&self) -> &[String] {
         &self.directives
     }
 
-    /// Whether a Sentinel is to be started. The argument that says so goes.
+    /// Whether a Sentinel is to be started. Removes the argument that says so.
     pub(crate) fn take_sentinel(&mut self) -> bool {
         let before = self.directives.len();
         self.directives.retain(|word| word != "--sentinel");
@@ -136,24 +136,24 @@ Examples:
 
 pub(crate) fn load_included(path: &str) -> Result<Vec<u8>, String> {
     if !path.contains(['*', '?', '[']) {
-        return std::fs::read(path).map_err(|e| words(&e));
+        return std::fs::read(path).map_err(|e| strerror(&e));
     }
     let mut text = Vec::new();
-    // The iterator goes in alphabetical order.
+    // The iterator is in alphabetical order.
     for found in glob::glob(path).map_err(|e| e.to_string())? {
-        let found = found.map_err(|e| words(e.error()))?;
-        text.extend(std::fs::read(&found).map_err(|e| words(&e))?);
+        let found = found.map_err(|e| strerror(e.error()))?;
+        text.extend(std::fs::read(&found).map_err(|e| strerror(&e))?);
         text.push(b'\n');
     }
     Ok(text)
 }
 
 fn unreadable(path: &str, error: &io::Error) -> ConfigError {
-    ConfigError::Unreadable { path: path.to_owned(), message: words(error) }
+    ConfigError::Unreadable { path: path.to_owned(), message: strerror(error) }
 }
 
-/// The words of `strerror` alone, as Redis prints them.
-pub(super) fn words(error: &io::Error) -> String {
+/// The text that `strerror` has for an error, as Redis prints it.
+pub(super) fn strerror(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }

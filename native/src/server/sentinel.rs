@@ -1,4 +1,4 @@
-//! A Sentinel: what is read and checked before its machine runs.
+//! Starts a Sentinel: reads and checks its configuration, then runs its machine.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use anyhow::Result;
 use limpid_core::machine::{LogLevel, LogLine};
 use limpid_core::sentinel::SentinelServer;
 
-use super::options::{Sources, Text, load_included, words};
+use super::options::{Sources, Text, load_included, strerror};
 use super::{crash, drive, facts, limits, prepare, socket_options};
 
 /// Reads the configuration and runs the Sentinel until it ends.
@@ -25,13 +25,13 @@ pub(super) fn start(sources: &Sources) -> Result<ExitCode> {
     )?;
     let settings = machine.config().front().clone();
     prepare(&settings, &stdin, |log, milestones| {
-        // It keeps its state there, so it does not start without.
+        // A Sentinel keeps its state in the file, so it does not start without one.
         if let Some(path) = path
             && let Err(error) = OpenOptions::new().append(true).open(&path)
         {
             let text = format!(
                 "Sentinel config file {path} is not writable: {}. Exiting...",
-                words(&error)
+                strerror(&error)
             );
             log.write(&LogLine { level: LogLevel::Warning, role: 'X', text });
             return Ok(ExitCode::FAILURE);
@@ -44,7 +44,7 @@ pub(super) fn start(sources: &Sources) -> Result<ExitCode> {
     })
 }
 
-/// Whether a script can be run.
+/// Whether a script exists and is executable.
 fn is_executable(path: &str) -> bool {
     std::fs::metadata(path)
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)

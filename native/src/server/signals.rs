@@ -1,4 +1,4 @@
-//! The signals that a server minds.
+//! The signal handlers of a server.
 
 use std::io;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use signal_hook::iterator::Signals;
 use super::log::Log;
 use crate::driver::{Mailbox, Message};
 
-/// Hands SIGTERM and SIGINT to the machine. One more SIGINT that comes while the machine is too busy
-/// to hear of the one before ends the process at once. SIGHUP is ignored, as Redis does; SIGPIPE is
-/// by Rust's own start-up. SIGABRT leaves a report in the log before it ends the process.
+/// Passes SIGTERM and SIGINT to the machine. A second SIGINT ends the process at once if the
+/// machine is too busy to have taken the first. SIGHUP is ignored, as in Redis, and SIGPIPE by
+/// Rust's runtime. SIGABRT writes a crash report before it ends the process.
 pub(crate) fn watch(mailbox: Arc<Mailbox>, log: Log) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGABRT])?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {

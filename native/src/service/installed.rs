@@ -1,4 +1,4 @@
-//! The services of Limpid on a machine, read off the unit files and scripts that install them.
+//! The installed services of Limpid, found by their unit files and init scripts.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::plan::entry;
 use super::{Init, Where};
 
-/// A service that is installed.
+/// An installed service.
 #[derive(Debug)]
 pub(super) struct Installed {
     pub name: String,
@@ -18,11 +18,11 @@ pub(super) struct Installed {
     pub log: PathBuf,
     pub data: PathBuf,
     pub init: Init,
-    /// Its unit file or script.
+    /// Its unit file or init script.
     pub entry: PathBuf,
 }
 
-/// All of them, by port.
+/// All installed services, sorted by port.
 pub(super) fn all(place: &Where) -> Result<Vec<Installed>> {
     let mut found = Vec::new();
     for init in [Init::Systemd, Init::Sysv] {
@@ -35,7 +35,7 @@ pub(super) fn all(place: &Where) -> Result<Vec<Installed>> {
             Err(error) => return Err(error).with_context(|| format!("cannot list {folder:?}")),
         };
         for file in files.flatten() {
-            // Other services' files may be anything, also no text.
+            // Files of other services need not be text.
             let text = std::fs::read(file.path()).unwrap_or_default();
             let name = file.file_name().to_string_lossy().into_owned();
             let name = name.strip_suffix(".service").unwrap_or(&name).to_owned();
@@ -47,13 +47,13 @@ pub(super) fn all(place: &Where) -> Result<Vec<Installed>> {
 }
 
 /// Whether something listens on a port of this machine.
-pub(super) fn answers(port: u16) -> bool {
-    const PATIENCE: Duration = Duration::from_millis(500);
+pub(super) fn is_listening(port: u16) -> bool {
+    const TIMEOUT: Duration = Duration::from_millis(500);
     let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    TcpStream::connect_timeout(&at, PATIENCE).is_ok()
+    TcpStream::connect_timeout(&at, TIMEOUT).is_ok()
 }
 
-/// A service by the notes in its file.
+/// Reads a service from the notes in its unit file or script; `None` if there are none.
 fn read(text: &str, name: String, init: Init) -> Option<Installed> {
     let note = |key: &str| {
         let mut lines = text.lines();

@@ -1,7 +1,7 @@
-//! `limpid service`: servers that the machine starts by itself, several of them on one machine.
+//! `limpid service`: installs, lists and removes servers that the machine starts by itself.
 //!
-//! What lives here: what a person asks for ([`Install`]), and carrying it out. What is written stands
-//! in [`plan`], the services that are there in [`installed`]. Nothing here runs a server.
+//! This module has the options ([`Install`]) and carries them out. [`plan`] decides which files are
+//! written, [`installed`] finds services that exist. Nothing here runs a server.
 
 mod installed;
 mod plan;
@@ -114,12 +114,12 @@ pub(crate) fn main(action: Action) -> ExitCode {
 }
 
 impl Where {
-    /// Where a path of the machine is, seen from here.
+    /// Where a path of the machine is in this file system.
     fn path(&self, path: &Path) -> PathBuf {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// Whether this is the machine that runs, and not a file system of another one.
+    /// Whether this is the running machine, and not a mounted file system of another one.
     fn is_here(&self) -> bool {
         self.root == Path::new("/")
     }
@@ -161,7 +161,7 @@ fn install(options: &Install) -> Result<()> {
     for directory in &plan.directories {
         let path = place.path(directory);
         std::fs::create_dir_all(&path).with_context(|| refused("make", &path))?;
-        // The directories that the server writes into belong to the user that it runs as.
+        // The server's user owns the directories that the server writes into.
         if directory == &service.data && place.is_here() {
             own(&path, service.user.as_deref())?;
         }
@@ -237,7 +237,7 @@ fn list(place: &Where) -> Result<()> {
     }
     println!("{:<20} {:>5}  {:<8} {:<32} DATA", "NAME", "PORT", "STATE", "CONFIG");
     for service in services {
-        let state = match (place.is_here(), installed::answers(service.port)) {
+        let state = match (place.is_here(), installed::is_listening(service.port)) {
             (false, _) => "-",
             (true, true) => "running",
             (true, false) => "stopped",
@@ -253,7 +253,7 @@ fn list(place: &Where) -> Result<()> {
     Ok(())
 }
 
-/// The service that options and answers describe.
+/// Builds the service from the options, and from the answers to questions where these are missing.
 fn service(options: &Install) -> Result<Service> {
     let asks = !options.yes && !options.dry_run && std::io::stdin().is_terminal();
     let port = match options.port {
@@ -302,7 +302,7 @@ fn service(options: &Install) -> Result<Service> {
     Ok(service)
 }
 
-/// Asks a question; an empty answer is the usual one.
+/// Asks a question; an empty answer means the default.
 fn ask(question: &str, usual: &str) -> Result<String> {
     match usual {
         "" => print!("{question} "),
@@ -320,7 +320,7 @@ fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
 }
 
-/// Gives a directory to a user.
+/// Makes a user the owner of a directory.
 fn own(path: &Path, user: Option<&str>) -> Result<()> {
     let Some(user) = user else { return Ok(()) };
     let status = Command::new("chown").arg("-R").arg(user).arg(path).status();

@@ -1,5 +1,5 @@
-//! What installing or removing a service comes to: directories, files and commands, so that it can
-//! be shown before it is done.
+//! The plan for installing or removing a service: directories, files and commands. A dry run prints
+//! it.
 
 use core::fmt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use super::Init;
 use super::installed::Installed;
 
-/// A server as a service.
+/// The description of a service to install.
 #[derive(Debug, Clone)]
 pub(super) struct Service {
     /// The port that clients connect to.
@@ -18,7 +18,7 @@ pub(super) struct Service {
     pub config: PathBuf,
     pub log: PathBuf,
     pub data: PathBuf,
-    /// `limpid`, or a program that is called `redis-server`.
+    /// The path of `limpid`, or of a program named `redis-server`.
     pub executable: PathBuf,
     /// The user that it runs as; `None` for root.
     pub user: Option<String>,
@@ -31,11 +31,12 @@ pub(super) struct File {
     pub path: PathBuf,
     pub text: String,
     pub mode: u32,
-    /// Whether one that is there already stays as it is.
+    /// Whether an existing file is kept.
     pub keeps: bool,
 }
 
-/// What is to be done, in order: directories, files and commands; or commands, and what is removed.
+/// The steps in order: create directories and files, run commands; or run commands, and remove
+/// files.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub directories: Vec<PathBuf>,
@@ -46,17 +47,17 @@ pub(super) struct Plan {
 }
 
 impl Service {
-    /// What it is called: several on one machine are told apart by their ports.
+    /// The name of the service. Several on one machine differ by their ports.
     pub(super) fn name(&self) -> String {
         format!("limpid_{}", self.port)
     }
 
-    /// The unit file or the script.
+    /// The path of the unit file or init script.
     fn entry(&self) -> PathBuf {
         entry(self.init, &self.name())
     }
 
-    /// How a person starts it.
+    /// The command by which a person starts the service.
     pub(super) fn start_by_hand(&self) -> String {
         match self.init {
             Init::Systemd => format!("systemctl enable --now {}", self.name()),
@@ -72,7 +73,7 @@ impl Service {
         format!("{executable}{server} {}", quoted(&self.config))
     }
 
-    /// Lines by which `limpid service list` knows it again.
+    /// Comment lines by which `limpid service list` recognizes the service.
     fn notes(&self) -> String {
         format!(
             "# Installed by `limpid service install`; `limpid service remove {}` takes it away.\n\
@@ -108,7 +109,7 @@ impl Service {
              RuntimeDirectory={}\n\n[Install]\nWantedBy=multi-user.target\n",
             self.notes(),
             self.port,
-            // Per cent signs mean something in a unit file.
+            // Percent signs are special in a unit file.
             self.command().replace('%', "%%"),
             self.name(),
         )
@@ -205,7 +206,7 @@ impl fmt::Display for Service {
 }
 
 impl Plan {
-    /// Installs a service; the machine's own commands are run if it shall start.
+    /// The plan for installing a service; with `starts`, commands register and start it.
     pub(super) fn install(service: &Service, starts: bool) -> Self {
         let parent = |path: &Path| path.parent().map(Path::to_owned);
         let entry = service.entry();
@@ -242,7 +243,7 @@ impl Plan {
         Plan { directories, files, commands, ..Plan::default() }
     }
 
-    /// Removes a service, with `purge` also what it stored.
+    /// The plan for removing a service; with `purge` also its data, configuration and log.
     pub(super) fn remove(service: &Installed, purge: bool, stops: bool) -> Self {
         let mut plan = Plan { removed: vec![service.entry.clone()], ..Plan::default() };
         if purge {
@@ -298,7 +299,7 @@ impl fmt::Display for Plan {
     }
 }
 
-/// The unit file or the script of a service.
+/// The path of the unit file or init script of a service.
 pub(super) fn entry(init: Init, name: &str) -> PathBuf {
     match init {
         Init::Systemd => format!("/etc/systemd/system/{name}.service").into(),
@@ -310,7 +311,8 @@ fn pidfile(name: &str) -> PathBuf {
     format!("/run/{name}/server.pid").into()
 }
 
-/// How distributions make a script start with the machine, or forget it; the first that is there.
+/// The commands by which distributions enable or disable an init script; the first that exists is
+/// used.
 fn registration(name: &str, adds: bool) -> Vec<Vec<String>> {
     let there = |program: &str| {
         let paths = std::env::var_os("PATH").unwrap_or_default();
@@ -341,7 +343,7 @@ fn run(words: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// A path as a word of a configuration, a unit file and a shell alike.
+/// Quotes a path for use in a configuration, a unit file and a shell alike.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain =

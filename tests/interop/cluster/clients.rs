@@ -1,4 +1,4 @@
-//! Client libraries that know clusters, each through a resharding and a failover while it writes.
+//! Client libraries with cluster support: each keeps writing through a resharding and a failover.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -17,7 +17,8 @@ use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use super::{Cluster, LIMPID, PATIENT, text};
 use crate::libraries::library;
 
-/// An application in another language: it writes all the while and says "ready" when writes arrive.
+/// An application in another language, which writes continuously and prints "ready" when writes
+/// succeed.
 struct Application {
     child: Child,
     stdin: ChildStdin,
@@ -45,7 +46,7 @@ impl Application {
     }
 }
 
-/// Plays a resharding and a failover to an application in another language.
+/// Runs an application in another language through a resharding and a failover.
 fn plays(interpreter: Command, script: &str) {
     let mut cluster = Cluster::create_with(&LIMPID, PATIENT);
     let mut application = Application::start(interpreter, script, &cluster);
@@ -91,23 +92,23 @@ fn redis_rs_writes_through_a_resharding_and_a_failover() {
     writer.all_there();
 }
 
-/// An application in this language, which counts in many keys of a cluster all the while.
+/// An application in Rust, which continuously increments many keys of a cluster.
 pub(super) struct Writer {
     client: ClusterClient,
     running: AtomicBool,
-    /// Whether a command may fail at the moment.
+    /// Whether commands may fail at present.
     may_fail: AtomicBool,
     rounds: AtomicU64,
-    /// The largest count that was acknowledged, by key.
+    /// The highest acknowledged count of each key.
     acknowledged: Mutex<Vec<i64>>,
-    /// The same, when a primary was about to be killed.
+    /// The same just before a primary is killed.
     before_failure: Mutex<Option<Vec<i64>>>,
 }
 
 /// The first slot of the third primary, which is the one that is killed.
 const FIRST_SLOT_THAT_DIES: u16 = 10_923;
 
-/// Ends the writer, also when the test fails.
+/// Stops the writer when dropped, also if the test fails.
 pub(super) struct End<'w>(&'w Writer);
 
 impl Drop for End<'_> {
@@ -156,21 +157,21 @@ impl Writer {
         End(self)
     }
 
-    /// Waits until a round that begins from now on has ended.
+    /// Waits for the end of a round that has not started yet.
     pub(super) fn goes_on(&self) {
         let begin = self.rounds.load(Ordering::SeqCst);
         let rounds = || self.rounds.load(Ordering::SeqCst);
         until(|| "no write arrives any more".to_owned(), || rounds() >= begin + 2);
     }
 
-    /// Keeps the counts that are acknowledged now, before the third primary is killed. What it
-    /// acknowledges after that, and before it dies, it may take with it.
+    /// Remembers the counts that are acknowledged now, before the third primary is killed. Later
+    /// writes that it acknowledges may be lost with it.
     fn remember(&self) {
         let known = self.acknowledged.lock().expect("counts").clone();
         *self.before_failure.lock().expect("counts") = Some(known);
     }
 
-    /// Fails unless every count that was acknowledged is there.
+    /// Fails unless every acknowledged count is there.
     pub(super) fn all_there(&self) {
         let mut connection = self.client.get_connection().expect("a connection");
         let known = self.acknowledged.lock().expect("counts");
@@ -192,7 +193,7 @@ impl Writer {
 impl Cluster {
     /// Moves slots from one primary to another with Debian's redis-cli.
     pub(crate) fn reshard(&self, from: usize, to: usize, slots: u32) {
-        // Replicas hear by gossip of what moved before; until then the tool refuses to begin.
+        // Replicas learn of earlier moves by gossip; until then the tool refuses to start.
         let check = || super::cli_output(&["--cluster", "check", &super::address(&self.nodes[0])]);
         until(|| check().1, || check().0);
         let (from, to) = (&self.nodes[from], &self.nodes[to]);
@@ -210,8 +211,8 @@ impl Cluster {
         ]);
     }
 
-    /// Kills a primary whose replica has all that was written until now, and waits until all others
-    /// serve every slot again.
+    /// Kills a primary whose replica has all writes up to now, and waits until the others serve
+    /// every slot again.
     fn loses(&mut self, victim: usize) {
         let id = text(&self.nodes[victim], "CLUSTER MYID");
         let replication = || text(&self.nodes[victim], "INFO replication");
@@ -238,7 +239,7 @@ impl Cluster {
     }
 }
 
-/// The number between these in the text of INFO.
+/// The number between two texts in INFO.
 fn offset(info: &str, before: &str, after: &str) -> u64 {
     let number = info.split_once(before).and_then(|(_, rest)| rest.split_once(after));
     number.and_then(|(number, _)| number.parse().ok()).unwrap_or(0)

@@ -1,5 +1,5 @@
-//! What becomes of clients that wait, watch or listen when their slot leaves the node: the same with a
-//! node of Limpid as with one of Redis.
+//! Clients that are blocked, watch keys or subscribe when their slot moves to another node: a node
+//! of Limpid behaves like one of Redis.
 
 use limpid_core::resp::value::Value;
 use limpid_tests::client::Client;
@@ -9,7 +9,7 @@ use limpid_tests::wait::until;
 
 use super::{address, call, text};
 
-/// Two nodes, of which the first has every slot.
+/// Two nodes, the first of which has all slots.
 struct Pair {
     nodes: [Process; 2],
     ids: [String; 2],
@@ -90,7 +90,7 @@ fn a_client_blocked_on_a_key_is_redirected_when_its_slot_leaves() {
         pair.close_slot();
         let reply = waiting.read().expect("an answer").value;
         assert_eq!(reply, pair.elsewhere("MOVED"));
-        // And there somebody serves it.
+        // On the new node the client is served.
         let mut there = Client::new(pair.nodes[1].connect());
         there.call(&["RPUSH", "k1", "value"]);
         assert_eq!(there.call(&["LPOP", "k1"]), Value::Bulk(b"value".to_vec()));

@@ -1,5 +1,4 @@
-//! Clusters of Limpid and of Redis's own redis-server together, built and changed by Debian's
-//! `redis-cli --cluster`.
+//! Mixed clusters of Limpid and redis-server, built and changed by Debian's `redis-cli --cluster`.
 
 mod clients;
 mod leaving;
@@ -20,11 +19,11 @@ use limpid_tests::wait::{until, until_some};
 
 /// `cluster-node-timeout` in milliseconds.
 const TIMEOUT: &str = "2000";
-/// The same where no node may be held to be dead because the machine is busy.
+/// The same for tests in which no node may be considered dead only because the machine is busy.
 pub(crate) const PATIENT: &str = "6000";
 
 const LIMPID: [Kind; 6] = [Limpid; 6];
-/// Primaries, then their replicas; each pairs with one of the other kind somewhere.
+/// Primaries, then their replicas; every combination of kinds occurs.
 const MIXED: [Kind; 6] = [Limpid, Redis, Limpid, Redis, Limpid, Limpid];
 const OTHER_WAY: [Kind; 6] = [Redis, Limpid, Redis, Limpid, Redis, Limpid];
 
@@ -70,7 +69,7 @@ impl Cluster {
         cluster
     }
 
-    /// Waits until every node tells of three replicas that clients may be told of.
+    /// Waits until every node reports three replicas to clients.
     fn replicas_are_known(&self) {
         for node in &self.nodes {
             until(
@@ -84,13 +83,13 @@ impl Cluster {
         }
     }
 
-    /// The nodes that answer.
+    /// The running nodes.
     fn living<'c>(&'c self, but: &'c [usize]) -> impl Iterator<Item = &'c Process> {
         let nodes = self.nodes.iter().enumerate();
         nodes.filter(|(index, _)| !but.contains(index)).map(|(_, node)| node)
     }
 
-    /// The index of the owner of a key's slot, asked from a node.
+    /// The index of a slot's owner, according to the node `asked`.
     fn owner(&self, asked: &Process, slot: i64) -> Option<usize> {
         let slots = call(asked, "CLUSTER SLOTS");
         let range = slots.items()?.iter().find(|range| {
@@ -155,14 +154,14 @@ pub(crate) fn text(node: &Process, line: &str) -> String {
     String::from_utf8_lossy(call(node, line).bytes().unwrap_or_default()).into_owned()
 }
 
-/// What Debian's redis-cli prints.
+/// Runs Debian's redis-cli. Returns its output.
 fn cli(args: &[&str]) -> String {
     let (success, text) = cli_output(args);
     assert!(success, "redis-cli {args:?}:\n{text}");
     text
 }
 
-/// Whether Debian's redis-cli ends well, and what it prints.
+/// Runs Debian's redis-cli. Returns whether it succeeds, and its output.
 fn cli_output(args: &[&str]) -> (bool, String) {
     let out = Command::new("redis-cli").args(args).output().expect("redis-cli is on PATH");
     (out.status.success(), String::from_utf8_lossy(&out.stdout).into_owned())
@@ -191,7 +190,7 @@ fn redis_cli_builds_and_checks_a_cluster_of_limpid() {
     assert_eq!(call(&cluster.nodes[owner], "SELECT 1"), refused);
 }
 
-/// Kills a primary, and sees that its replica takes over and that it comes back as a replica.
+/// Kills a primary, and checks that its replica takes over and that it returns as a replica.
 fn fails_over(kinds: &[Kind], victim: usize) {
     let mut cluster = Cluster::create(kinds);
     let asked = (victim + 1) % 3;
@@ -305,7 +304,7 @@ fn slots_move_in_both_directions_between_the_kinds() {
             "--cluster-yes",
         ]);
         assert!(!out.contains("[ERR]"), "{out}");
-        // Replicas hear of it a moment later, by gossip.
+        // Replicas learn of it a moment later by gossip.
         let check = || cli_output(&["--cluster", "check", &first]);
         until(|| check().1, || check().0);
     }
@@ -331,7 +330,7 @@ fn sharded_messages_reach_the_replicas_and_leave_with_the_slot() {
     let other = (0..3).find(|node| *node != owner).expect("another");
     let moved = call(&cluster.nodes[other], "SPUBLISH k1 hello");
     assert!(matches!(&moved, Value::Error(text) if text.starts_with(b"MOVED 12706 ")), "{moved:?}");
-    // Plain channels are heard everywhere.
+    // Messages of plain channels reach all nodes.
     let mut far = Client::new(cluster.nodes[other].connect());
     far.call(&["SUBSCRIBE", "news"]);
     call(&cluster.nodes[owner], "PUBLISH news today");
@@ -363,7 +362,7 @@ fn a_script_that_says_that_it_writes_is_redirected_by_replicas_of_both_kinds() {
 
 #[test]
 fn clients_are_not_told_of_a_replica_that_loads_a_copy() {
-    // A Limpid under a Redis, and under a Limpid.
+    // A Limpid as a replica of a Redis, and of a Limpid.
     for kinds in [&[Redis, Redis, Redis, Limpid, Limpid, Limpid], &LIMPID] {
         let cluster = Cluster::create_with(kinds, PATIENT);
         let replica = &cluster.nodes[3];
@@ -376,8 +375,8 @@ fn clients_are_not_told_of_a_replica_that_loads_a_copy() {
             items.flatten().filter_map(Value::items).any(|node| node.contains(&port))
         };
         assert!(told());
-        // It loses its link, what it misses is more than the backlog holds, and it loads the copy at ten
-        // keys a second, looking after its connections in between.
+        // The replica loses its link and misses more than the backlog holds. It loads the copy
+        // slowly, at ten keys per second, and serves its connections in between.
         let key = cluster.key_of(index);
         let ok = Value::Simple(b"OK".to_vec());
         assert_eq!(call(replica, "CONFIG SET loading-process-events-interval-bytes 1024"), ok);
@@ -470,7 +469,7 @@ fn a_node_goes_on_with_the_nodes_conf_of_the_other_kind() {
 fn nodes_of_either_kind_do_not_share_a_nodes_conf() {
     for holder in [Limpid, Redis] {
         let node = Process::node(holder, &[]);
-        // It writes its file once when it starts, and holds the lock from then on.
+        // A node writes its file when it starts, and holds the lock from then on.
         let is_locked = || {
             let file = std::fs::metadata(node.dir().join("nodes.conf")).expect("nodes.conf");
             let locks = std::fs::read_to_string("/proc/locks").expect("the system's locks");

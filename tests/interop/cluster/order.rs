@@ -1,5 +1,5 @@
-//! In which order a node checks what is asked of it: whose keys they are comes before what no node of a
-//! cluster does. The same with a node of Limpid as with one of Redis, in every state of a slot.
+//! The order in which a cluster node checks a request: redirections come before other errors.
+//! Compares a node of Limpid with one of Redis, in every state of a slot.
 
 use limpid_core::resp::value::Value;
 use limpid_tests::client::Client;
@@ -9,10 +9,11 @@ use limpid_tests::wait::until;
 
 use super::{call, text};
 
-/// The slot of "b", which the first of two nodes has; "a" and "foo" are the other's, "hello" the first's.
+/// The slot of "b", which is on the first of two nodes, as is "hello"; "a" and "foo" are on the
+/// other.
 const SLOT: &str = "3300";
 
-/// What is asked in each state; lines between MULTI and EXEC on one connection.
+/// The requests in each state; lines between MULTI and EXEC use one connection.
 const REQUESTS: &[&str] = &[
     "SET b 1",
     "MOVE b 1",
@@ -108,7 +109,7 @@ const REQUESTS: &[&str] = &[
     "DEL b {b}2 {b}3",
 ];
 
-/// The states: what is said to both nodes, and what `CLUSTER INFO` then tells.
+/// The states: commands for both nodes, and a line of `CLUSTER INFO` to wait for.
 const STATES: &[(&[&str], &str)] = &[
     (&[], "cluster_state:ok"),
     (&["CLUSTER DELSLOTS 3300"], "cluster_state:fail"),
@@ -133,7 +134,8 @@ impl Pair {
     fn comes_into(&self, orders: &[&str], told: &str) {
         for order in orders {
             for node in &self.nodes {
-                // A node that has just been told by the other knows of no slot to be left.
+                // SETSLOT fails on a node that has just learned by gossip that it owns the slot no
+                // more.
                 call(node, order);
             }
         }

@@ -1,9 +1,9 @@
-//! `redis-cli --cluster` of Debian and of Limpid, each on equal clusters of Redis's nodes and of
-//! Limpid's: they print the same, line for line.
+//! Compares `redis-cli --cluster` of Debian and of Limpid, on equal clusters of Redis and of
+//! Limpid: they must print the same, line for line.
 //!
-//! Names of nodes, ports and times differ from run to run, and so does the order in which a node
-//! lists the others: the first are given other names here, and lines about different nodes that follow
-//! each other are sorted.
+//! Node ids, ports and times differ between runs, and so does the order in which a node lists the
+//! others. So ids, ports and times are replaced, and adjacent lines about different nodes are
+//! sorted.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -18,12 +18,12 @@ use tempfile::TempDir;
 
 use super::{address, call, text};
 
-/// Whose tool builds a cluster of whose nodes, and what it has printed so far.
+/// A tool of one kind, the nodes of one kind, and what the tool has printed.
 struct Desk {
     tool: Kind,
     nodes: Vec<Process>,
     ids: Vec<String>,
-    /// A server that is no node of a cluster.
+    /// A server that is not in cluster mode.
     apart: Process,
     dir: TempDir,
     told: String,
@@ -39,8 +39,8 @@ impl Desk {
         Desk { tool, nodes, ids, apart, dir, told: String::new() }
     }
 
-    /// Runs a tool with these words, among which `@1` is the address of a node, `#1` its name, `@a` the
-    /// server apart and `%` a directory. What is typed comes from `input`.
+    /// Runs the tool with a line of arguments, in which `@1` stands for the address of a node, `#1`
+    /// for its id, `@a` for the server without cluster mode and `%` for a directory.
     fn run(&mut self, line: &str, input: &str) {
         let words = line.split(' ').map(|word| self.meant(word));
         let mut command = match self.tool {
@@ -54,7 +54,7 @@ impl Desk {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the tool starts");
         let mut stdin = child.stdin.take().expect("piped");
-        // One that ends without reading closes its end.
+        // A tool that ends without reading closes the pipe.
         let _ = stdin.write_all(self.meant_in_text(input).as_bytes());
         drop(stdin);
         let out = child.wait_with_output().expect("its output");
@@ -82,7 +82,7 @@ impl Desk {
         text
     }
 
-    /// The same with the names of the nodes that differ from run to run taken out.
+    /// Replaces what differs between runs.
     fn general(&self, text: &str) -> String {
         let mut text = text.replace("\r\n", "\n");
         for (n, (node, id)) in self.nodes.iter().zip(&self.ids).enumerate() {
@@ -94,7 +94,7 @@ impl Desk {
         text = text.replace(&self.apart.port().to_string(), "port-a");
         let dir = self.dir.path().to_str().expect("UTF-8");
         text = text.replace(dir, "%");
-        // How long a copy is differs from server to server.
+        // The size of an RDB dump depends on the server.
         let line = |line: &str| match line.split_once(", writing ") {
             Some((before, after)) => {
                 let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -110,7 +110,7 @@ impl Desk {
         call(&self.nodes[node], &self.meant_in_text(line))
     }
 
-    /// Waits until these nodes agree on who owns what.
+    /// Waits until these nodes agree on the owners of slots.
     fn agree(&self, members: &[usize]) {
         let view = |node: &Process| {
             let nodes = text(node, "CLUSTER NODES");
@@ -149,8 +149,8 @@ impl Desk {
     }
 }
 
-/// What a line that may change places with its neighbours is about: lines that follow each other and
-/// are of one sort are sorted. `None` if its place counts.
+/// The sort of a line: adjacent lines of the same sort may come in any order and are sorted. `None`
+/// if the position of the line matters.
 fn sort_of(line: &str) -> Option<&'static str> {
     // `@1 (#1...) -> 0 keys`, `127.0.0.1:7000: OK`
     let is_about_node = |line: &str| {
@@ -174,12 +174,12 @@ fn sort_of(line: &str) -> Option<&'static str> {
     }
 }
 
-/// The text with blocks of one sort that follow each other sorted. A line that begins with three
-/// blanks belongs to the one before it.
+/// Sorts adjacent blocks of the same sort. A line that begins with three blanks belongs to the one
+/// before it.
 pub(crate) fn sorted(text: &str) -> String {
     let mut blocks: Vec<(Option<&str>, String)> = Vec::new();
     for line in text.lines() {
-        // One dot for each second that it waited, if it did.
+        // The tool prints a dot for each second that it waits.
         if line.chars().all(|c| c == '.') {
             continue;
         }
@@ -198,7 +198,7 @@ pub(crate) fn sorted(text: &str) -> String {
     blocks.into_iter().map(|(_, block)| block).collect()
 }
 
-/// Has `script` played by both tools on nodes of both kinds, and compares what they print.
+/// Runs `script` with both tools on nodes of both kinds, and compares the output.
 fn both_print_the_same(script: impl Fn(&mut Desk) + Sync) {
     let pairs = [(Redis, Redis), (Limpid, Redis), (Redis, Limpid), (Limpid, Limpid)];
     let play = |(tool, nodes)| {
@@ -227,8 +227,9 @@ fn both_print_the_same(script: impl Fn(&mut Desk) + Sync) {
 #[test]
 fn slots_are_rebalanced() {
     const REBALANCE: &str = "rebalance @0 --cluster-use-empty-masters";
-    // A slot takes a node some writes of its nodes.conf, so few are to move. Sums of weights that
-    // divide the slots leave no rest, which the tool would give to whichever node it has seen first.
+    // Each slot costs several writes of nodes.conf, so only few move. The sum of the weights
+    // divides the slots without a remainder, which the tool would give to the node that it saw
+    // first.
     const WEIGHTS: &str = "--cluster-weight #0=42 #1=43 #2=42 #3=1";
     both_print_the_same(|desk| {
         desk.run("create @0 @1 @2 --cluster-yes", "");
@@ -253,7 +254,7 @@ fn what_is_broken_is_found_and_mended() {
     both_print_the_same(|desk| {
         desk.run("create @0 @1 @2 --cluster-yes", "");
         desk.agree(&[0, 1, 2]);
-        // A slot that was to go, with a key in it; one that was to come; both ends of one.
+        // A migrating slot with a key; an importing one; both ends of one.
         desk.ask(0, "SET k2 value");
         desk.ask(0, "CLUSTER SETSLOT 449 MIGRATING #1");
         desk.run("check @0", "");
@@ -268,7 +269,7 @@ fn what_is_broken_is_found_and_mended() {
         desk.run("check @2", "");
         desk.run("fix @2", "");
         desk.agree(&[0, 1, 2]);
-        // A slot that nobody has, with its key still there.
+        // An unassigned slot with a key.
         for node in 0..3 {
             desk.ask(node, "CONFIG SET cluster-require-full-coverage no");
             desk.ask(node, "CLUSTER DELSLOTS 12706");
@@ -345,7 +346,7 @@ fn a_cluster_is_built_grows_and_shrinks() {
             "",
         );
         desk.agree(&[0, 1, 2, 3, 4]);
-        // Debian's tool reads all that a pipe holds at once, so there is one answer to each run.
+        // Debian's tool reads the whole pipe at once, so each run can only be given one answer.
         desk.run(
             "reshard @0 --cluster-from #1,#3,#0 --cluster-to #3 --cluster-slots 8 --cluster-yes",
             "",

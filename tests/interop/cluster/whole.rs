@@ -1,5 +1,5 @@
-//! Slots that move as a whole (`CLUSTER MIGRATESLOTS`), and what Debian's `redis-benchmark --cluster`
-//! makes of a cluster of Limpid.
+//! Slots that move as a whole (`CLUSTER MIGRATESLOTS`), and Debian's `redis-benchmark --cluster` on
+//! a cluster of Limpid.
 
 use std::process::Command;
 use std::thread;
@@ -11,7 +11,7 @@ use limpid_tests::wait::until;
 
 use super::{Cluster, LIMPID, PATIENT, address, call, clients, text};
 
-/// What Limpid's tool for clusters prints.
+/// Runs Limpid's cluster tool. Returns its output.
 fn tool(args: &[&str]) -> String {
     let out = Command::new(binary()).args(["cli", "--cluster"]).args(args).output();
     let out = out.expect("the tool starts");
@@ -36,7 +36,7 @@ fn reshard(from: &Process, to: &Process, slots: u32) -> String {
     ])
 }
 
-/// Waits until the tool finds that all nodes agree.
+/// Waits until the tool reports that all nodes agree.
 fn all_agree(cluster: &Cluster) {
     let first = address(&cluster.nodes[0]);
     let check = || super::cli_output(&["--cluster", "check", &first]);

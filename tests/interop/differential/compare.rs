@@ -1,4 +1,4 @@
-//! When two replies are the same.
+//! Comparing replies of Limpid and Redis.
 
 use limpid_core::persist::rdb;
 use limpid_core::resp::number::parse_double;
@@ -13,31 +13,33 @@ use crate::rdb::contents;
 pub(crate) enum Compare {
     /// Byte for byte.
     Exact,
-    /// The elements of an array (of any array within it) may come in any order.
+    /// The elements of arrays (nested ones, too) may come in any order.
     Unordered,
-    /// Integers, within arrays too, may differ by so much: they depend on when the command ran.
+    /// Integers (within arrays, too) may differ by this much, since they depend on the time.
     Near(i64),
-    /// Only whether it is an error, and which: for commands with a mistake in them, which may be
-    /// another command than was meant.
+    /// Only errors are compared: for commands with a random mistake, which may have become another
+    /// command.
     Errors,
-    /// Only the types must agree, and the keys of maps: ids, clocks, sizes.
+    /// Only types and the keys of maps must agree: for ids, times, sizes.
     Shape,
-    /// Texts may be the same number: Redis 7.2 prints doubles with fewer digits than 7.0.
+    /// Texts may be different forms of the same number: Redis 7.2 prints doubles with fewer digits
+    /// than 7.0.
     Numbers,
     /// The same, and the elements of an array may come in any order.
     UnorderedNumbers,
-    /// The name of an encoding, which for collections is another one in Redis 7.2 than in 7.0.
+    /// The name of an encoding, which differs for collections between Redis 7.2 and 7.0.
     Encoding,
-    /// What DUMP gave: Redis 7.0 keeps small sets in another form than 7.2, and tables in any order.
+    /// A payload of DUMP: small sets have another encoding in Redis 7.0 than in 7.2, and hash
+    /// tables any order.
     Payload,
-    /// What XINFO GROUPS gave, apart from how many consumers a group has.
+    /// The reply of XINFO GROUPS, except the number of consumers.
     Groups,
-    /// Errors may differ in their words: the command knows more options in Redis 7.2.
+    /// Errors may have different texts: the command has more options in Redis 7.2.
     Loose,
 }
 
 impl Compare {
-    /// Whether Limpid's reply will do where Redis gave the other one.
+    /// Whether Limpid's reply is equivalent to that of Redis.
     pub(crate) fn same(self, limpid: Option<&Reply>, redis: Option<&Reply>) -> bool {
         let (limpid, redis) = match (limpid, redis) {
             (Some(limpid), Some(redis)) => (limpid, redis),
@@ -77,8 +79,8 @@ impl Compare {
     }
 }
 
-/// Whether it says that IDs are missing in XREAD or XREADGROUP: 7.0 names the former for both, in
-/// capitals.
+/// Whether a reply is the error for missing IDs in XREAD or XREADGROUP: 7.0 names XREAD for both,
+/// in capitals.
 pub(crate) fn is_unbalanced(reply: &Reply) -> bool {
     reply.raw.starts_with(b"-ERR Unbalanced ")
 }
@@ -95,7 +97,7 @@ fn near(by: u64, a: &Value, b: &Value) -> bool {
     }
 }
 
-/// What is told of groups, without the number of their consumers.
+/// The groups of XINFO GROUPS without the number of their consumers.
 fn groups(value: &Value) -> Vec<Vec<(Value, Value)>> {
     let groups = value.items().unwrap_or_default().iter();
     let kept = |(name, _): &(&Value, &Value)| **name != Value::bulk("consumers");
@@ -112,7 +114,7 @@ fn sorted(value: &Value) -> Value {
         Value::Array(items) | Value::Set(items) => {
             let mut items: Vec<Value> = items.iter().map(sorted).collect();
             items.sort_by_key(|item| format!("{item:?}"));
-            // The kind of aggregate must agree.
+            // The type of the aggregate must agree.
             if matches!(value, Value::Set(_)) { Value::Set(items) } else { Value::Array(items) }
         }
         Value::Map(pairs) => {
@@ -124,13 +126,13 @@ fn sorted(value: &Value) -> Value {
     }
 }
 
-/// What a payload holds, in an order of its own.
+/// The sorted contents of a payload.
 fn payload(value: &Value) -> Option<Vec<Vec<u8>>> {
     let Value::Bulk(bytes) = value else { return None };
     rdb::restore(bytes, &Limits::default(), true).ok().map(|value| contents(value.view()))
 }
 
-/// The value with every number printed in one way.
+/// The value with every number in a canonical form.
 pub(crate) fn numbers(value: &Value) -> Value {
     match value {
         Value::Bulk(text) | Value::Double(text) => match parse_double(text) {
@@ -143,10 +145,10 @@ pub(crate) fn numbers(value: &Value) -> Value {
     }
 }
 
-/// The value with everything replaced that depends on the server and the time.
+/// The value with everything replaced that depends on the server or the time.
 fn shape(value: &Value) -> Value {
     let flat_map = |items: &[Value]| {
-        // RESP2 writes a map as a flat array; its keys are texts.
+        // In RESP2 a map is a flat array, whose keys are texts.
         items.len().is_multiple_of(2)
             && items.iter().step_by(2).all(|k| matches!(k, Value::Bulk(b) if b.is_ascii()))
             && items.iter().skip(1).step_by(2).any(|v| !matches!(v, Value::Bulk(_)))

@@ -8,16 +8,16 @@ use super::compare::Compare::{
 /// Commands whose replies are compared in the same way.
 type Rows = &'static [(Compare, &'static [&'static str])];
 
-/// A group of commands, and how to look at a key that it may have written.
+/// A group of commands.
 pub(crate) struct Group {
     /// Its name.
     pub(crate) name: &'static str,
-    /// The shapes of its commands.
+    /// The patterns of its commands.
     pub(crate) rows: Rows,
 }
 
-/// Commands that show the whole of a key, which stands behind the first word; run for every key at
-/// the end of a sequence. For a key of another type all but one answer WRONGTYPE, on both servers.
+/// Commands that return the whole content of a key, which follows the first word. Run for every key
+/// at the end of a sequence; both servers reply WRONGTYPE to all but one of them.
 pub(crate) const READERS: &[(&str, Compare)] = &[
     ("TYPE", Exact),
     ("PTTL", Near(60_000)),
@@ -93,7 +93,8 @@ pub(crate) const GROUPS: &[Group] = &[
             (Unordered, &["KEYS glob", "SCAN 0 COUNT 1000 [MATCH glob] [TYPE type]"]),
             (Near(60), &["TTL key", "EXPIRETIME key", "OBJECT IDLETIME key"]),
             (Near(60_000), &["PTTL key", "PEXPIRETIME key"]),
-            // Redis shares small numbers, but not all: a copy is a number of its own.
+            // Not compared exactly: Redis shares small integers, but a copy is an object of its
+            // own.
             (Shape, &["MEMORY USAGE key [SAMPLES count]", "OBJECT REFCOUNT key"]),
             (Encoding, &["OBJECT ENCODING key"]),
         ],
@@ -366,8 +367,8 @@ pub(crate) const GROUPS: &[Group] = &[
         )],
     },
     Group {
-        // Without distances as scores, which both print with all digits: the last one depends on
-        // the sines of the platform.
+        // Without distances as scores, which are printed with all digits: the last one depends on
+        // the platform's sine function.
         name: "geo",
         rows: &[
             (
@@ -392,7 +393,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        // IDs are given, since those that servers choose tell the time.
+        // With explicit IDs, since automatic ones contain the time.
         name: "stream",
         rows: &[
             (
@@ -431,9 +432,9 @@ pub(crate) const GROUPS: &[Group] = &[
                 ],
             ),
             (Near(60_000), &["XPENDING key group [IDLE =0] edge edge count [consumer]"]),
-            // Of two reasons to refuse it, 7.2 gives the other one.
+            // If there are two reasons for an error, 7.2 reports the other one.
             (Loose, &["XSETID key id [ENTRIESADDED count] [MAXDELETEDID id]"]),
-            // 7.2 creates a consumer when it asks, 7.0 when it gets something.
+            // 7.2 creates a consumer at its first request, 7.0 when it first gets an entry.
             (Groups, &["XINFO GROUPS key"]),
             (Shape, &["XGROUP CREATECONSUMER key group consumer"]),
             (Encoding, &["OBJECT ENCODING key"]),
@@ -496,7 +497,7 @@ pub(crate) const GROUPS: &[Group] = &[
                     "GET key",
                 ],
             ),
-            // The libraries, their functions and their flags come in the order of a table of each server.
+            // Libraries, functions and flags come in the order of each server's hash table.
             (Unordered, &["FUNCTION LIST [LIBRARYNAME libname] [WITHCODE]", "FUNCTION STATS"]),
         ],
     },

@@ -1,9 +1,9 @@
-//! Several connections that affect each other: blocked clients that are served, transactions that
-//! another connection spoils, messages.
+//! Meetings: sequences with several connections that affect each other, by blocking, transactions
+//! and messages.
 //!
-//! One command is sent at a time, from any of the connections. Both servers do their work in one
-//! thread and send what it causes before they read on; so when a last connection has been answered
-//! to a PING that was sent afterwards, everything has arrived that the command caused anywhere.
+//! One command is sent at a time, on any of the connections. Both servers work in one thread and
+//! send what a command causes before they read on. So once a later PING on another connection is
+//! answered, everything that the command caused has arrived on all connections.
 
 use std::fmt::Write;
 
@@ -18,32 +18,32 @@ use super::groups::GROUPS;
 use super::pattern::{Args, Pattern};
 use super::{COMMON, LENGTH, Shape, Stage, Step, quoted, search, shapes, shown, spoil, values};
 
-/// Connections of one sequence.
+/// The number of connections in a sequence.
 const CLIENTS: usize = 4;
 
-/// In the place of a connection's number: the one that looks on.
+/// The number of the control connection, which is not part of the sequence.
 const CONTROL: usize = CLIENTS;
 
-/// Sequences for each meeting, unless `LIMPID_SEQUENCES` says otherwise.
+/// The number of sequences for each meeting, unless `LIMPID_SEQUENCES` is set.
 const SEQUENCES: u64 = 300;
 
-/// Timeouts and times to live that the test waits out, in seconds and in milliseconds. All others
-/// are so long that no machine is slow enough for them to end.
+/// Short timeouts (in seconds) and times to live (in milliseconds), whose end the test waits for.
+/// All others are so long that they never end during a test.
 const SOON: &[&[u8]] = &[TIMEOUT, TTL];
 const TIMEOUT: &[u8] = b"0.01";
 const TTL: &[u8] = b"1";
 
-/// What a sequence is drawn from.
+/// The commands of which sequences are made.
 pub(crate) struct Meeting {
     name: &'static str,
-    /// Sent first, each by the connection of that number.
+    /// Commands that are sent first, each on the connection of that number.
     first: &'static [(usize, &'static str)],
     pub(crate) patterns: &'static [&'static str],
-    /// Other groups, for which less is drawn.
+    /// Other groups of commands, which are chosen less often.
     others: &'static [&'static str],
 }
 
-/// All of them.
+/// All meetings.
 pub(crate) const MEETINGS: &[&Meeting] =
     &[&TRANSACTIONS, &BLOCKING, &READING, &MESSAGES, &EVENTS, &NEW_KEYS, &PERMISSIONS, &TRACKING];
 
@@ -85,10 +85,10 @@ const TRANSACTIONS: Meeting = Meeting {
     others: &["string", "list", "set", "hash", "sorted-set", "generic", "bitmap"],
 };
 
-/// Lists and sorted sets have keys of their own: a waiting command that is served runs anew in 7.2,
-/// and so finds that another of its keys is of a wrong type; in 7.0 it does not look. And without
-/// SWAPDB: of several keys that it brings to one who waits, Redis takes the one whose hash
-/// comes first.
+/// Blocking commands on lists and sorted sets, which have separate keys: in 7.2 a blocked command
+/// that is served runs again and may find another of its keys to be of a wrong type, while 7.0 does
+/// not check. Without SWAPDB: of several keys that it makes available to a blocked client, Redis
+/// takes the first by hash order.
 const BLOCKING: Meeting = Meeting {
     name: "blocking",
     first: &[],
@@ -127,11 +127,11 @@ const BLOCKING: Meeting = Meeting {
     others: &["list"],
 };
 
-/// Streams that are read with a group have keys of their own, which stay: when such a key or its
-/// group goes, 7.2 says so in other words than 7.0. And each waits for one stream: if several get
-/// entries within a transaction, 7.2 gives all of them, and 7.0 one. Streams that are read without a
-/// group are never left without the entry that was added last: 7.0 then answers a waiting XREAD with
-/// no entries, and 7.2 lets it wait on.
+/// Blocking reads of streams. Streams that are read with a group have separate keys, which are
+/// never deleted, since 7.2 has other error texts than 7.0 for that. Each client waits for one
+/// stream only: if several get entries within a transaction, 7.2 returns all of them, and 7.0 one.
+/// In streams that are read without a group the last entry is never deleted: 7.0 then replies to a
+/// blocked XREAD without entries, and 7.2 keeps it blocked.
 const READING: Meeting = Meeting {
     name: "reading",
     first: &[(0, "XGROUP CREATE l1 g $ MKSTREAM"), (0, "XGROUP CREATE l2 g $ MKSTREAM")],
@@ -214,7 +214,7 @@ const EVENTS: Meeting = Meeting {
     others: &["string", "list", "set", "hash", "sorted-set", "generic", "bitmap"],
 };
 
-/// Events of new keys (`n`), which are told beside all others, those of modules (`d`) included.
+/// Keyspace events of new keys (`n`) in addition to all others, including those of modules (`d`).
 const NEW_KEYS: Meeting = Meeting {
     name: "new-keys",
     first: &[(3, "CONFIG SET notify-keyspace-events KEAnd"), (3, "PSUBSCRIBE __key*__:*")],
@@ -234,7 +234,7 @@ const NEW_KEYS: Meeting = Meeting {
     others: &["string", "list", "set", "hash", "sorted-set", "generic", "bitmap"],
 };
 
-/// The default user stays as it is, so that one connection may always look on.
+/// ACL rules. The default user is not changed, so that the control connection always has access.
 const PERMISSIONS: Meeting = Meeting {
     name: "permissions",
     first: &[
@@ -293,7 +293,7 @@ fn permissions_are_those_of_redis() {
 
 const TRACKING: Meeting = Meeting {
     name: "tracking",
-    // Limpid empties the tracking table when the last client stops tracking, so one always tracks.
+    // Limpid clears the tracking table when the last client stops tracking, so one always tracks.
     first: &[(CONTROL, "CLIENT TRACKING ON")],
     patterns: &[
         "CLIENT TRACKING ON",
@@ -371,7 +371,7 @@ fn meet(meeting: &Meeting) {
         .iter()
         .map(|text| Shape { pattern: Pattern::parse(text), compare: Compare::Numbers })
         .collect();
-    // What comes in any order cannot be compared once it stands among other replies.
+    // Replies in arbitrary order cannot be compared among other replies.
     let plain = |shape: &Shape| matches!(shape.compare, Compare::Exact | Compare::Numbers);
     let groups = GROUPS.iter().filter(|group| meeting.others.contains(&group.name));
     let others: Vec<Shape> = groups.flat_map(shapes).filter(plain).collect();
@@ -406,14 +406,14 @@ fn sequence(own: &[Shape], others: &[Shape], rng: &mut Rng) -> Vec<Step> {
     steps
 }
 
-/// Limpid and Redis, and the connections to both.
+/// Limpid and Redis with their connections.
 struct Table {
     first: &'static [(usize, &'static str)],
     limpid: Side,
     redis: Side,
 }
 
-/// One of the servers, and the connections to it.
+/// One of the servers with its connections.
 struct Side {
     process: Process,
     control: Client,
@@ -422,15 +422,16 @@ struct Side {
 
 struct Guest {
     client: Client,
-    /// Its id, as the server gave it.
+    /// Its client id on the server.
     id: Vec<u8>,
-    /// Whether it waits for keys.
+    /// Whether it is blocked.
     blocked: bool,
-    /// Whether a key will expire soon once it says EXEC.
+    /// Whether its transaction has queued a command after which a key expires soon.
     promised: bool,
 }
 
-/// What a command caused: for each connection what it was sent, and whether it was cut off.
+/// The effects of a command: for each connection the replies and messages, and whether it was
+/// closed.
 type Caused = Vec<(Vec<Reply>, bool)>;
 
 impl Stage for Table {
@@ -486,7 +487,7 @@ impl Table {
         }
     }
 
-    /// `None` if the connection of the step waits for something, on both sides.
+    /// Runs a step on both sides. `None` if the step's connection is blocked on both.
     fn turn(&mut self, step: &Step) -> Option<(Caused, Caused)> {
         let waits = |side: &Side| side.guests[step.client].blocked;
         if waits(&self.limpid) && waits(&self.redis) {
@@ -502,10 +503,10 @@ impl Side {
         Side { process, control, guests: Vec::new() }
     }
 
-    /// New connections, and nothing left of the old ones.
+    /// Closes the connections and opens new ones.
     fn reset(&mut self) {
         self.guests.clear();
-        // A client that is still blocked would be served.
+        // Blocked clients are disconnected first, since they would be served.
         self.until(|control| {
             for kind in ["normal", "pubsub"] {
                 control.call(&["CLIENT", "KILL", "TYPE", kind]);
@@ -514,19 +515,19 @@ impl Side {
             list.bytes().is_some_and(|text| text.iter().filter(|b| **b == b'\n').count() == 1)
         });
         self.control.call(&["CONFIG", "SET", "notify-keyspace-events", ""]);
-        // What has ended is found by those who ask for it, and not at some other time.
+        // No active expiry: expired keys are only found when they are accessed.
         self.control.call(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]);
         self.control.call(&["SELECT", "0"]);
         self.control.call(&["FLUSHALL"]);
         self.guests = (0..CLIENTS).map(|_| Guest::new(&self.process)).collect();
     }
 
-    /// Asks until `done`.
+    /// Repeats `done` until it is true.
     fn until(&mut self, mut done: impl FnMut(&mut Client) -> bool) {
         until(|| "what was asked of the server".into(), || done(&mut self.control));
     }
 
-    /// Sends a command, waits for all that it causes, and gives that.
+    /// Sends a command, waits for all its effects, and returns them.
     fn turn(&mut self, step: &Step) -> Caused {
         let args: Args = step.args.iter().map(|arg| self.known(arg)).collect();
         let first = args[0].to_ascii_uppercase().ends_with(b"MPOP");
@@ -586,8 +587,7 @@ impl Side {
         caused
     }
 
-    /// Puts names of connections in place of their ids, which are others on each side. Those that
-    /// have gone have none.
+    /// Replaces client ids, which differ between the sides, by names. Closed connections have none.
     fn name_clients(&self, value: &mut Value) {
         match value {
             Value::Integer(id) if *id > 1 => {
@@ -604,7 +604,7 @@ impl Side {
         }
     }
 
-    /// Waits until what ends within a millisecond has ended.
+    /// Waits until short timeouts and times to live have ended.
     fn let_time_pass(&mut self) {
         let time = |control: &mut Client| {
             let time = control.call(&["TIME"]);
@@ -617,7 +617,7 @@ impl Side {
         self.until(|control| time(control) > start + 2_000);
     }
 
-    /// `@1` is the id of the connection of that number.
+    /// Replaces an argument such as `@1` by the id of that connection.
     fn known(&self, arg: &[u8]) -> Vec<u8> {
         match arg {
             [b'@', n @ b'0'..=b'9'] => {
@@ -639,7 +639,7 @@ impl Guest {
     }
 }
 
-/// Whether a command caused the same on both sides.
+/// Whether a command had the same effects on both sides.
 fn same(step: &Step, limpid: &Caused, redis: &Caused) -> bool {
     limpid.iter().zip(redis).enumerate().all(|(client, (limpid, redis))| {
         if limpid.1 != redis.1 {
@@ -651,7 +651,7 @@ fn same(step: &Step, limpid: &Caused, redis: &Caused) -> bool {
     })
 }
 
-/// Whether what a command causes has an order that depends on how tables hash.
+/// Whether the effects of a command have an order that depends on hash tables.
 fn unordered(step: &Step) -> bool {
     let name = step.args.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
     // A message to several patterns of one connection; all subscriptions at once.
@@ -659,8 +659,8 @@ fn unordered(step: &Step) -> bool {
     name.ends_with(b"UNSUBSCRIBE") || names.contains(&name.as_slice())
 }
 
-/// What a connection was sent. Redis 7.0 puts messages that a command causes for the connection
-/// itself before its reply, 7.2 and Limpid behind it.
+/// What a connection received. If a command causes messages for its own connection, Redis 7.0 sends
+/// them before the reply, 7.2 and Limpid after it.
 #[derive(PartialEq)]
 struct Seen {
     replies: Vec<Value>,
@@ -677,7 +677,7 @@ impl Seen {
         Seen { replies, messages }
     }
 
-    /// The same in an order of its own; of what ends subscriptions the counts are left out.
+    /// The same, sorted, without the counts in confirmations of UNSUBSCRIBE.
     fn sorted(&self) -> (Vec<String>, Vec<String>) {
         let text = |value: &Value| match value {
             Value::Array(items) | Value::Push(items) if items.len() == 3 && is_end(items) => {
@@ -699,7 +699,7 @@ impl Seen {
     }
 }
 
-/// The same value, in which denials say no more than [`denial`].
+/// The value with errors of denied commands replaced by [`denial`].
 fn denials(value: &Value) -> Value {
     match value {
         Value::Array(items) => Value::Array(items.iter().map(denials).collect()),
@@ -707,7 +707,7 @@ fn denials(value: &Value) -> Value {
     }
 }
 
-/// What is denied, as far as 7.0 and 7.2 say the same: 7.2 names the user.
+/// The part of a denial that 7.0 and 7.2 have in common: 7.2 also names the user.
 fn denial(value: &Value) -> Option<Value> {
     let (Value::Error(text) | Value::Bulk(text)) = value else { return None };
     let text = String::from_utf8_lossy(text);

@@ -1,9 +1,10 @@
-//! The same random sequences of commands to Limpid and to Redis, and the same replies.
+//! The differential test: plays the same random sequences of commands to Limpid and to Redis, and
+//! compares the replies.
 //!
-//! A sequence starts with empty databases and new connections, draws from a handful of commands
-//! so that they meet on the same keys, and ends with a look at every key. One that fails is
-//! shrunk to the commands that matter before it is shown. `LIMPID_SEED` and `LIMPID_SEQUENCES`
-//! choose other runs.
+//! A sequence starts with empty databases and new connections, uses a few commands that meet on the
+//! same keys, and ends with a comparison of all keys. One that fails is shrunk to the commands that
+//! matter before it is shown. `LIMPID_SEED` sets the seed, `LIMPID_SEQUENCES` the number of
+//! sequences.
 
 mod compare;
 mod groups;
@@ -26,14 +27,14 @@ use groups::{GROUPS, Group, READERS};
 use meeting::MEETINGS;
 use pattern::{Args, Pattern};
 
-/// Sequences for each group, unless `LIMPID_SEQUENCES` says otherwise.
+/// The number of sequences for each group, unless `LIMPID_SEQUENCES` is set.
 const SEQUENCES: u64 = 500;
 
-/// Commands of one sequence.
+/// The number of commands in a sequence.
 const LENGTH: u64 = 40;
 
-/// What both servers are started with: compact forms end early, so that short sequences go past
-/// their ends.
+/// Directives for both servers: low limits for compact encodings, so that short sequences exceed
+/// them.
 const COMMON: &[&str] = &[
     "--enable-debug-command",
     "yes",
@@ -47,12 +48,12 @@ const COMMON: &[&str] = &[
     "6",
     "--stream-node-max-entries",
     "4",
-    // What is slow is the machine's affair.
+    // No slow log, since it depends on the machine's speed.
     "--slowlog-log-slower-than",
     "-1",
 ];
 
-/// Different failures to gather before giving up.
+/// The number of different failures to collect before giving up.
 const ENOUGH: usize = 12;
 
 #[test]
@@ -130,13 +131,13 @@ fn the_server_answers_as_redis_does() {
     compare("server");
 }
 
-/// Plays sequences of commands that come mostly from one group.
+/// Plays sequences of commands mostly from one group.
 fn compare(group: &str) {
     let named = |g: &&Group| g.name == group;
     let own: Vec<Shape> = GROUPS.iter().filter(named).flat_map(shapes).collect();
-    // Between operations on bits a HyperLogLog is soon a broken one, of which redis-server has changed
-    // a part before it refuses the rest; Limpid leaves it alone.
-    // Scripts hand on what has no order, such as the members of a set, so they stay among themselves.
+    // Bit operations soon corrupt a HyperLogLog, which redis-server then changes partly before it
+    // reports an error; Limpid does not change it. Scripts return replies without a defined order,
+    // such as the members of a set, so they are not mixed with other groups.
     let mixes = |g: &&Group| {
         !(group == "bitmap" && g.name == "hyperloglog")
             && (g.name != "scripting" || group == "scripting")
@@ -145,7 +146,7 @@ fn compare(group: &str) {
     search(group, SEQUENCES, &mut Pair::start(), |rng| sequence(&own, &all, rng));
 }
 
-/// Plays sequences and tells of those that are answered differently.
+/// Plays sequences and reports those with different replies.
 fn search(
     group: &str,
     sequences: u64,
@@ -157,10 +158,10 @@ fn search(
     let sequences = number("LIMPID_SEQUENCES").unwrap_or(sequences);
     println!("LIMPID_SEED={seed} LIMPID_SEQUENCES={sequences}");
 
-    // By the command that was answered differently, so that one fault is told once.
+    // By the command with the different reply, so that one fault is reported once.
     let mut failures: BTreeMap<String, String> = BTreeMap::new();
-    // Differences that did not recur. Where commands wait for real time, a machine that stood still
-    // for a moment makes one now and then; elsewhere nothing excuses any.
+    // Differences that did not recur. With commands that wait for real time, a stall of the machine
+    // may cause one now and then; otherwise each is a failure.
     let mut unstable = Vec::new();
     let excused = if stage.waits_for_time() { sequences / 50 } else { 0 };
     for n in 0..sequences {
@@ -193,13 +194,14 @@ fn search(
     assert!(told.is_empty(), "{} differences, seed {seed}\n\n{}", told.len(), told.join("\n"));
 }
 
-/// Each sequence of each group has numbers of its own, so that one can be played alone.
+/// The random generator of one sequence, which does not depend on others, so that it can be played
+/// alone.
 fn own_rng(seed: u64, group: &str, n: u64) -> Rng {
     let group = group.bytes().fold(0_u64, |all, byte| all.wrapping_mul(31) + u64::from(byte));
     Rng::new(seed ^ (group << 32) ^ n)
 }
 
-/// A command's shape, and how its replies are compared.
+/// A command's pattern, and how its replies are compared.
 struct Shape {
     pattern: Pattern,
     compare: Compare,
@@ -208,7 +210,7 @@ struct Shape {
 /// One command of a sequence.
 #[derive(Debug, Clone)]
 struct Step {
-    /// Which connection sends it, where there are several.
+    /// The connection that sends it, if there are several.
     client: usize,
     args: Args,
     compare: Compare,
@@ -239,10 +241,11 @@ fn sequence(own: &[Shape], all: &[Shape], rng: &mut Rng) -> Vec<Step> {
         let shape = few[rng.below(few.len() as u64) as usize];
         let mut step =
             Step { client: 0, args: shape.pattern.generate(rng), compare: shape.compare };
-        // Versions before 7.2 act on the first options of a HELLO before they find the last wrong.
+        // Versions before 7.2 apply the first options of a HELLO before they find an error in the
+        // last.
         let hello = step.args.len() > 2 && step.args[0].eq_ignore_ascii_case(b"HELLO");
-        // With another count than it was given it would take members at random, other ones here
-        // than there.
+        // With another count it would choose members at random, which would differ between the
+        // servers.
         let random = step.args[0].eq_ignore_ascii_case(b"SPOP");
         if rng.chance(0.08) && !hello && !random {
             spoil(&mut step.args, rng);
@@ -256,9 +259,9 @@ fn sequence(own: &[Shape], all: &[Shape], rng: &mut Rng) -> Vec<Step> {
     steps
 }
 
-/// Makes a mistake that a person could make: too few words, too many, or a wrong one.
+/// Adds a mistake that a person could make: too few arguments, too many, or a wrong one.
 fn spoil(args: &mut Args, rng: &mut Rng) {
-    // It could send those away who look on, or take away their rights.
+    // A spoiled command could disconnect the control connection or take away its rights.
     if args.get(1).is_some_and(|sub| sub == b"KILL" || sub.eq_ignore_ascii_case(b"SETUSER")) {
         return;
     }
@@ -269,7 +272,7 @@ fn spoil(args: &mut Args, rng: &mut Rng) {
         _ if at < args.len() => args[at] = values::any(rng),
         _ => args.push(values::any(rng)),
     }
-    // A request for so many random elements that they cannot be sent is not answered in time.
+    // A huge count of random elements would not be answered in time.
     let name = args[0].to_ascii_uppercase();
     let random = name.ends_with(b"RANDFIELD") || name.ends_with(b"RANDMEMBER");
     let count = args.get(2).and_then(|count| parse_i64(count));
@@ -278,31 +281,32 @@ fn spoil(args: &mut Args, rng: &mut Rng) {
     }
 }
 
-/// Where sequences are played to Limpid and to Redis.
+/// The servers on which sequences are played.
 trait Stage {
-    /// Whether commands of its sequences time out.
+    /// Whether its sequences contain timeouts.
     fn waits_for_time(&self) -> bool {
         false
     }
 
-    /// Begins anew, with nothing left of an earlier sequence.
+    /// Resets all state of an earlier sequence.
     fn reset(&mut self);
 
-    /// Plays a step; false if the servers differ. What came of it is told where somebody reads it.
+    /// Plays a step; false if the servers differ. The replies are appended to `told`.
     fn step(&mut self, step: &Step, told: Option<&mut String>) -> bool;
 
-    /// Looks at every key of the databases that sequences use, and gives what differs.
+    /// Compares every key of the databases that sequences use. Returns a description of the first
+    /// difference.
     fn first_differing_key(&mut self) -> Option<String>;
 
-    /// Plays a sequence from the beginning and gives the place of the first difference.
+    /// Plays a sequence from the beginning. Returns the index of the first difference.
     fn play(&mut self, steps: &[Step]) -> Option<usize> {
         self.reset();
         let differs = steps.iter().position(|step| !self.step(step, None));
-        // What the replies did not show, the keys do.
+        // A comparison of the keys finds what the replies did not show.
         differs.or_else(|| self.first_differing_key().map(|_| steps.len() - 1))
     }
 
-    /// The last command of a sequence that fails, and the whole sequence for a person to read.
+    /// The last command of a failing sequence, and the whole sequence as text.
     fn tell(&mut self, steps: &[Step]) -> Option<(String, String)> {
         let at = self.play(steps)?;
         self.reset();
@@ -328,8 +332,8 @@ struct Pair {
     clients: Option<(Client, Client)>,
 }
 
-/// Lets keys go when somebody looks for them, and never in between: at what moment a server looks
-/// by itself is its own affair.
+/// Disables active expiry, so that keys only expire when they are accessed, since the moments of
+/// active expiry differ between servers.
 fn still(client: &mut Client) {
     let reply = client.call(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]);
     assert!(!reply.is_error(), "{reply:?}");
@@ -354,7 +358,7 @@ impl Pair {
         limpid.send(args);
         redis.send(args);
         let replies = (limpid.read(), redis.read());
-        // Both have hung up, as they should: the sequence goes on with new connections.
+        // Both servers closed the connection: the sequence continues with new ones.
         if replies == (None, None) {
             self.clients = None;
         }
@@ -426,7 +430,7 @@ fn first_differing_key(
     None
 }
 
-/// The shortest sequence that can be had by leaving out commands and words and still fails.
+/// Shrinks a failing sequence by leaving out commands and arguments while it still fails.
 fn shrink(stage: &mut impl Stage, mut steps: Vec<Step>) -> Vec<Step> {
     let mut size = steps.len() / 2;
     while size > 0 {
@@ -445,7 +449,7 @@ fn shrink(stage: &mut impl Stage, mut steps: Vec<Step>) -> Vec<Step> {
         size /= 2;
     }
     for step in 0..steps.len() {
-        // Without its first argument a command may be quite another one (COMMAND, CONFIG).
+        // Without its first argument a command may become another one (COMMAND, CONFIG).
         let mut word = 2;
         while word < steps[step].args.len() {
             let mut fewer = steps.clone();
@@ -483,7 +487,7 @@ fn abridged(text: &str) -> String {
     }
 }
 
-/// Commands that no group plays: what they do is tested where the reason says.
+/// Commands that are in no group, with the reason and the place of their test.
 const NOT_PLAYED: &[(&str, &str)] = &[
     ("asking", "it is for clusters: cluster.rs"),
     ("bgrewriteaof", "it writes files: aof.rs"),

@@ -1,28 +1,28 @@
-//! A small language for the shape of commands, so that a group of commands is a table of text.
+//! A small pattern language for commands, so that a group of commands is a table of text.
 //!
 //! `SET key value [NX|XX] [GET] [EX secs|KEEPTTL]` reads as in Redis's documentation: words in
 //! capitals stand for themselves (as does any word after `=`), words in small letters are kinds
-//! of values (see [`Kind`](super::values::Kind)), `[…]` may be left out, `(…)` groups, `|` chooses, and `+` or
-//! `*` after a word or a group repeats it, at least once or not.
+//! of values (see [`Kind`](super::values::Kind)), `[…]` may be left out, `(…)` groups, `|` chooses,
+//! and `+` or `*` after a word or a group repeats it, at least once or not.
 
 use limpid_core::rng::Rng;
 
 use super::values::Kind;
 
-/// The shape of a command.
+/// The pattern of a command.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
     root: Vec<Node>,
 }
 
-/// Words of a command.
+/// The arguments of a command.
 pub(crate) type Args = Vec<Vec<u8>>;
 
 #[derive(Debug, Clone)]
 enum Node {
     Word(String),
     Value(Kind),
-    /// One of these; `optional` if it may be none.
+    /// One of the alternatives; with `optional` possibly none.
     Group {
         choices: Vec<Vec<Node>>,
         optional: bool,
@@ -34,7 +34,7 @@ enum Node {
 }
 
 impl Pattern {
-    /// Reads a pattern. Panics if it is not one: patterns are part of the test.
+    /// Parses a pattern. Panics if it is invalid, since patterns are part of the test.
     pub(crate) fn parse(text: &str) -> Self {
         let mut spaced = String::new();
         for c in text.chars() {
@@ -49,7 +49,7 @@ impl Pattern {
         Pattern { root: choices.remove(0) }
     }
 
-    /// A command of this shape.
+    /// Generates a random command.
     pub(crate) fn generate(&self, rng: &mut Rng) -> Args {
         let mut out = Vec::new();
         generate(&self.root, rng, &mut out);
@@ -57,7 +57,7 @@ impl Pattern {
     }
 }
 
-/// Reads alternatives up to `end`.
+/// Parses alternatives up to `end`.
 fn choices<'a>(
     tokens: &mut impl Iterator<Item = &'a str>,
     end: Option<&str>,
@@ -99,7 +99,7 @@ fn generate(nodes: &[Node], rng: &mut Rng, out: &mut Args) {
             Node::Word(word) => out.push(word.clone().into_bytes()),
             Node::Value(kind) => out.push(kind.generate(rng)),
             Node::Group { choices, optional } => {
-                // An option that is there is more interesting than one that is not.
+                // Options are generated more often than left out.
                 if !optional || rng.chance(0.4) {
                     let choice = rng.below(choices.len() as u64) as usize;
                     generate(&choices[choice], rng, out);

@@ -1,7 +1,7 @@
-//! What a command changes is changed again when its log is read.
+//! Tests that replaying the append-only file restores what commands have changed.
 //!
-//! The sequences are those that are compared with Redis. Here each is played to one server with an
-//! append-only file, which then forgets its data and reads the file.
+//! The sequences are those of the comparison with Redis. Each is played to one server with an
+//! append-only file, which then discards its data and loads the file.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,11 @@ use limpid_tests::process::Process;
 
 use super::{COMMON, GROUPS, Group, Shape, own_rng, quoted, sequence, shapes};
 
-/// Sequences for each group, unless `LIMPID_SEQUENCES` says otherwise.
+/// The number of sequences for each group, unless `LIMPID_SEQUENCES` is set.
 const SEQUENCES: u64 = 40;
 
-/// Milliseconds that a key must have left for its expiry to be compared: others go meanwhile.
+/// The least remaining time to live, in milliseconds, of keys whose expiry is compared: others may
+/// expire meanwhile.
 const FAR: i64 = 30_000;
 
 #[test]
@@ -64,7 +65,7 @@ fn server() -> Process {
 
 /// A digest of all data, and when each key expires.
 fn contents(client: &mut Client) -> (Value, BTreeMap<(String, String), Value>) {
-    // The digest first: looking at keys would delete those whose time has come.
+    // The digest comes first, since accessing keys would delete expired ones.
     let digest = client.call(&["DEBUG", "DIGEST"]);
     let now = match client.call(&["TIME"]).items() {
         Some([seconds, _]) => text(seconds).parse::<i64>().expect("a number") * 1_000,

@@ -1,5 +1,5 @@
-//! Values of every kind that commands take, chosen where behaviour changes: empty, at a limit,
-//! just past it, of the wrong form.
+//! Random arguments of every kind, chosen where behaviour changes: empty, at a limit, just past it,
+//! of the wrong form.
 
 use limpid_core::persist::rdb;
 use limpid_core::resp::number::parse_double;
@@ -56,17 +56,17 @@ const KINDS: &[(&str, Generator)] = &[
     ("channel", |rng| pick(rng, &["c1", "c2", "c3", "c1", "", "__keyspace@0__:a"])),
     ("pattern", |rng| pick(rng, &["c*", "c?", "c1", "*", "[c]2", "x*", ""])),
     ("events", |rng| pick(rng, &["KEA", "Elg$", "Kz", "KEx", "", "AKE", "Kgh", "y"])),
-    // Of these, the second ends while the test waits for it.
+    // Only the second of these timeouts is short enough to end during a test.
     ("timeout", |rng| pick(rng, &["0", "0.01", "1000000", "0", "2000000", "0", "-1", "x", ""])),
-    // Milliseconds of XREAD, none of which ends.
+    // Timeouts of XREAD in milliseconds, none of which ends during a test.
     ("wait", |rng| pick(rng, &["0", "1000000000", "0", "0", "-1", "x", "", "1.5"])),
     ("user", |rng| pick(rng, &["u", "v", "u", "v", "w", "with space", ""])),
     ("rule", |rng| pick(rng, RULES)),
-    // Stands for the id of a connection of the test.
+    // Stands for the id of one of the test's connections.
     ("client", |rng| pick(rng, &["@0", "@1", "@2", "@3", "@0", "@1", "0", "x"])),
 ];
 
-/// Kinds of what scripts and functions take, which stand in no other command's place: `any` makes none.
+/// Kinds of arguments for scripts and functions, which `any` does not use in other commands.
 const OF_SCRIPTS: &[(&str, Generator)] = &[
     ("script", script),
     ("sha", |rng| {
@@ -82,7 +82,7 @@ const SHA_ECHO: &str = "d006f1a90249474274c76f5be725b8f5804a346b";
 /// The digest of `return redis.call('INCR', KEYS[1])`.
 const SHA_INCR: &str = "61636018f4e6b5817b89791bbed242f93fa089e3";
 
-/// What FUNCTION LOAD is given.
+/// Libraries for FUNCTION LOAD.
 const LIBRARIES: &[&str] = &[
     "#!lua name=one\nredis.register_function('tell', function(keys, args) return {keys, args} end)",
     "#!lua name=one\nredis.register_function('tell', function(keys, args) return #args end)",
@@ -197,7 +197,7 @@ const STATEMENTS: &[&str] = &[
     "this is no Lua",
 ];
 
-/// How scripts end.
+/// The return statements of scripts.
 const ENDS: &[&str] = &[
     "return a",
     "return a",
@@ -237,7 +237,7 @@ fn script(rng: &mut Rng) -> Vec<u8> {
     text
 }
 
-/// Rules of users.
+/// ACL rules.
 const RULES: &[&str] = &[
     "on",
     "off",
@@ -323,15 +323,15 @@ impl Kind {
     }
 }
 
-/// A value of any kind at all, for places where it does not belong.
+/// A value of a random kind, for arguments where it does not belong.
 pub(crate) fn any(rng: &mut Rng) -> Vec<u8> {
     // The last kind is this one.
     let kind = rng.below(KINDS.len() as u64 - 1) as usize;
     (KINDS[kind].1)(rng)
 }
 
-/// Puts off what a mistake has made end in the next minutes, so that nothing depends on how fast
-/// the machine is; but for the times that are `meant`.
+/// Replaces times that a random mistake made end within minutes by later ones, so that the result
+/// does not depend on the machine's speed; except the times in `meant`.
 pub(crate) fn put_off(args: &mut [Vec<u8>], meant: &[&[u8]]) {
     let name = args.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
     let last = args.len().saturating_sub(1);
@@ -348,7 +348,7 @@ pub(crate) fn put_off(args: &mut [Vec<u8>], meant: &[&[u8]]) {
     for at in places {
         let Some(arg) = args.get_mut(at) else { continue };
         let time = parse_double(arg).unwrap_or_default();
-        // A timeout past the end of time is said to be negative by versions before 7.2.
+        // Versions before 7.2 report a timeout that overflows as negative.
         let near = time < 1e6 || name.starts_with(b"B") && time > 1e12;
         if time > 0.0 && near && !meant.contains(&arg.as_slice()) {
             *arg = b"1000000".to_vec();
@@ -356,7 +356,7 @@ pub(crate) fn put_off(args: &mut [Vec<u8>], meant: &[&[u8]]) {
     }
 }
 
-/// Few, so that commands meet.
+/// One of few keys, so that commands meet on the same ones.
 fn key(rng: &mut Rng) -> Vec<u8> {
     pick(rng, &["a", "b", "c", "a", "b", "{t}1", "{t}2", "", "\0\r\n\u{ff}"])
 }
@@ -366,9 +366,9 @@ fn value(rng: &mut Rng) -> Vec<u8> {
         0..4 => int(rng),
         4 => float(rng),
         5 => Vec::new(),
-        // Around the length up to which Redis keeps a string in one piece.
+        // Around the limit of embedded strings (`embstr`) in Redis.
         6 if rng.chance(0.5) => vec![b'x'; 42 + rng.below(5) as usize],
-        // And up to which collections keep it in their compact forms.
+        // Around the limit of values in compact encodings.
         6 => vec![b'y'; 62 + rng.below(5) as usize],
         7 => (0..rng.below(40)).map(|_| rng.u64() as u8).collect(),
         8 => vec![b'v'; rng.below(20_000) as usize],
@@ -413,7 +413,8 @@ fn float(rng: &mut Rng) -> Vec<u8> {
                 "+inf",
                 "nan",
                 "1e400",
-                // Not 1e-400: what it leaves in errno makes Redis refuse the next number of a SORT.
+                // Not 1e-400: it leaves an error in errno, which makes Redis reject the next number
+                // of a SORT.
                 "1e-300",
                 "5.0e3",
                 "0x10",
@@ -435,7 +436,7 @@ fn float(rng: &mut Rng) -> Vec<u8> {
     }
 }
 
-/// Mostly numbers that are sums of powers of two, so that no digit is lost on the way.
+/// Mostly sums of powers of two, so that no precision is lost.
 fn score(rng: &mut Rng) -> Vec<u8> {
     match rng.below(8) {
         0 => pick(rng, &["inf", "-inf", "+inf", "nan", "x", "", "1e3", "0x10", "4503599627370497"]),
@@ -444,7 +445,7 @@ fn score(rng: &mut Rng) -> Vec<u8> {
     }
 }
 
-/// An end of a range of scores.
+/// A bound of a range of scores.
 fn bound(rng: &mut Rng) -> Vec<u8> {
     let score = score(rng);
     if rng.chance(0.3) { [b"(", &score[..]].concat() } else { score }
@@ -457,7 +458,7 @@ fn index(rng: &mut Rng) -> Vec<u8> {
     }
 }
 
-/// Where to write into a string: near, or past the largest string, but not far within it.
+/// An offset for writing into a string: small, or beyond the largest string, but not in between.
 fn offset(rng: &mut Rng) -> Vec<u8> {
     match rng.below(6) {
         0 => pick(rng, &["536870912", "536870911999", "-1", "9223372036854775807", "x", ""]),
@@ -482,7 +483,7 @@ fn glob(rng: &mut Rng) -> Vec<u8> {
     pick(rng, &["*", "a*", "?", "[ab]", "[^a]", "{t}*", "\\a", "[a-c]", "", "x", "*1", "[", "a\\"])
 }
 
-/// Never one that could end while a test is under way.
+/// A time to live, never one that could end during a test.
 fn duration(rng: &mut Rng, unit: i64) -> Vec<u8> {
     match rng.below(5) {
         0 => pick(rng, &["0", "-1", "9223372036854775807", "9223372036854775", "x", "", "1.5"]),
@@ -490,7 +491,7 @@ fn duration(rng: &mut Rng, unit: i64) -> Vec<u8> {
     }
 }
 
-/// Long past, or far in the future.
+/// A time long past or far in the future.
 fn date(rng: &mut Rng, unit: i64) -> Vec<u8> {
     match rng.below(6) {
         0 => pick(rng, &["0", "-1", "9223372036854775807", "9223372036854775", "x", "", "1"]),
@@ -499,8 +500,8 @@ fn date(rng: &mut Rng, unit: i64) -> Vec<u8> {
     }
 }
 
-/// A payload of DUMP with a value of any type, sometimes with a byte or two changed: then the
-/// checksum is wrong, or what it is of.
+/// A payload of DUMP with a value of any type, sometimes with a byte or two changed, so that the
+/// checksum or the data are wrong.
 fn payload(rng: &mut Rng) -> Vec<u8> {
     let limits = Limits::default();
     let texts: Vec<Vec<u8>> = (0..1 + rng.below(12)).map(|_| value(rng)).collect();
@@ -562,7 +563,7 @@ fn radius(rng: &mut Rng) -> Vec<u8> {
     }
 }
 
-/// The ID of an entry: few, so that commands meet.
+/// The ID of an entry, one of few, so that commands meet on the same ones.
 fn stream_id(rng: &mut Rng) -> Vec<u8> {
     match rng.below(10) {
         0 => pick(
@@ -584,7 +585,7 @@ fn stream_id(rng: &mut Rng) -> Vec<u8> {
     }
 }
 
-/// The ID of a new entry, mostly behind those that are there.
+/// The ID of a new entry, mostly higher than existing ones.
 fn new_id(rng: &mut Rng) -> Vec<u8> {
     match rng.below(10) {
         0 => stream_id(rng),
@@ -593,7 +594,7 @@ fn new_id(rng: &mut Rng) -> Vec<u8> {
     }
 }
 
-/// An end of an interval of IDs.
+/// A bound of a range of IDs.
 fn edge(rng: &mut Rng) -> Vec<u8> {
     match rng.below(4) {
         0 => pick(rng, &["-", "+", "-", "+", "(-", "("]),

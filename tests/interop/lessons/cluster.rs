@@ -1,9 +1,9 @@
-//! The notes about clusters, typed at a shell with Limpid under Redis's names: `redis-trib.rb`,
-//! `redis-cli --cluster`, `create-cluster`, and nodes that meet by hand.
+//! The commands of course notes about clusters, typed at a shell with Limpid under Redis's names:
+//! `redis-trib.rb`, `redis-cli --cluster`, `create-cluster`, and CLUSTER MEET by hand.
 //!
-//! A machine of the notes is an address of the loopback here, and its port is a free one; what is
-//! printed is compared in the notes' own addresses. On the loopback a node cannot see from which of
-//! these addresses another one comes, so each announces its own.
+//! A machine of the notes is a loopback address here, with a free port; output is compared after
+//! translating it to the notes' addresses. A node cannot tell from which loopback address another
+//! one connects, so each announces its own.
 
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
@@ -15,10 +15,10 @@ use tempfile::TempDir;
 
 use crate::cluster::tools::sorted;
 
-/// A directory in which commands are typed, and the servers that these start.
+/// The working directory of the typed commands, with the servers that they start.
 struct Desk {
     dir: TempDir,
-    /// The addresses of the notes, where these are here, and the name that the node has in its cluster.
+    /// The addresses of the notes, with their addresses here, and the node ids.
     hosts: Vec<Host>,
     password: Option<&'static str>,
 }
@@ -37,7 +37,7 @@ impl Host {
 }
 
 impl Desk {
-    /// `noted`: the addresses of the notes. Those that differ in their last number are machines.
+    /// `noted`: the addresses of the notes. Each different IP address is a machine.
     fn new(noted: &[&'static str]) -> Desk {
         let dir = TempDir::new().expect("a temporary directory");
         let bin = dir.path().join("bin");
@@ -56,7 +56,7 @@ impl Desk {
         Desk { dir, hosts: noted.iter().map(host).collect(), password: None }
     }
 
-    /// What is typed, in the addresses that the hosts have here; `#n` stands for a node's name.
+    /// Translates input to the addresses of the hosts here; `#n` stands for a node id.
     fn meant(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (n, host) in self.hosts.iter().enumerate() {
@@ -71,7 +71,7 @@ impl Desk {
         text
     }
 
-    /// What is printed, in the addresses of the notes.
+    /// Translates output to the addresses of the notes.
     fn noted(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (n, host) in self.hosts.iter().enumerate() {
@@ -86,7 +86,7 @@ impl Desk {
         text
     }
 
-    /// What a line at the shell prints, with this typed into it.
+    /// Runs a shell command with `input`. Returns its output.
     fn types(&self, line: &str, input: &str) -> String {
         let path = std::env::var("PATH").unwrap_or_default();
         let mut shell = Command::new("sh");
@@ -96,20 +96,20 @@ impl Desk {
         shell.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = shell.spawn().expect("a shell");
         let mut stdin = child.stdin.take().expect("piped");
-        // Some end without reading.
+        // Some programs end without reading their input.
         let _ = stdin.write_all(self.meant(input).as_bytes());
         drop(stdin);
         let out = child.wait_with_output().expect("what it prints");
         self.noted(&String::from_utf8_lossy(&out.stdout))
     }
 
-    /// What a line at the shell prints, where the order of the nodes does not count.
+    /// Checks the output of a shell command, in which the order of nodes does not matter.
     #[track_caller]
     fn prints(&self, line: &str, wanted: &str) {
         assert_eq!(sorted(&self.types(line, "")), sorted(&format!("{wanted}\n")), "{line}");
     }
 
-    /// What a client prints line by line at a terminal.
+    /// Checks what a client prints for each line at a terminal.
     #[track_caller]
     fn session(&self, client: &str, lines: &[(&str, &str)]) {
         let input: String = lines.iter().map(|(line, _)| format!("{line}\n")).collect();
@@ -117,13 +117,13 @@ impl Desk {
         assert_eq!(self.types(client, &input), wanted, "{client}");
     }
 
-    /// Waits until what a line prints holds.
+    /// Repeats a shell command until its output satisfies `wanted`.
     fn until(&self, line: &str, wanted: impl Fn(&str) -> bool) {
         let printed = || self.types(line, "");
         until(|| format!("{line} gives {}", printed()), || wanted(&printed()));
     }
 
-    /// Learns the names of the nodes, which answer.
+    /// Reads the ids of all nodes, which must be running.
     fn know(&mut self) {
         for n in 0..self.hosts.len() {
             self.know_one(n);
@@ -134,8 +134,8 @@ impl Desk {
         self.password.map_or_else(String::new, |word| format!("-a {word} --no-auth-warning"))
     }
 
-    /// Waits until every node of these agrees on the others and serves its slots, which a node does
-    /// only some time after it has heard of the others.
+    /// Waits until these nodes agree on each other and serve their slots, which a node does only
+    /// some time after it has met the others.
     fn agree(&self, hosts: &[usize]) {
         for &n in hosts {
             let Host { ip, port, .. } = &self.hosts[n];
@@ -153,7 +153,7 @@ impl Desk {
         }
     }
 
-    /// Waits until every node knows so many.
+    /// Waits until every node knows this many nodes.
     fn agree_on_members(&self, count: usize) {
         for Host { ip, port, .. } in &self.hosts {
             let line = format!("redis-cli -h {ip} -p {port} {} --raw cluster nodes", self.login());
@@ -163,7 +163,7 @@ impl Desk {
         }
     }
 
-    /// Learns the name of a node that has a new one.
+    /// Reads the id of a node that has a new one.
     fn know_one(&mut self, n: usize) {
         let Host { ip, port, .. } = &self.hosts[n];
         let line = format!("redis-cli -h {ip} -p {port} {} --raw cluster myid", self.login());
@@ -185,7 +185,7 @@ impl Desk {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        // They run in the background, so that nobody else ends them.
+        // The servers run in the background, so they are ended here.
         for n in 0..self.hosts.len() {
             let Host { ip, port, .. } = &self.hosts[n];
             self.types(
@@ -196,7 +196,7 @@ impl Drop for Desk {
     }
 }
 
-/// Which master a replica gets is up to chance where all stand on one machine.
+/// Hides which master a replica gets, since that is random if all nodes are on one machine.
 fn any_master(text: &str) -> String {
     let line = |line: &str| match line.trim_start().starts_with("replicates ") {
         true => "   replicates a master\n".to_owned(),
@@ -263,7 +263,7 @@ fn the_script_create_cluster_makes_one_and_clients_are_redirected() {
     for (host, port) in desk.hosts.iter_mut().zip(base + 1..) {
         host.port = port;
     }
-    // On a busy machine no node may be held to be dead before it is killed.
+    // A long timeout: on a busy machine no node may be considered dead before it is killed.
     desk.write("config.sh", &format!("PORT={base}\nTIMEOUT=8000\n"));
     desk.prints(
         "create-cluster start",
@@ -341,13 +341,13 @@ S: #5 127.0.0.1:30006
             ("set k2 24234", &to(449, 1, "OK")),
             ("get k2", "\"24234\""),
             ("get k1", &to(12706, 3, "\"123123\"")),
-            // A transaction does not survive the way to another node.
+            // A redirection to another node ends a transaction.
             ("watch k1", "OK"),
             ("multi", "OK"),
             ("set k1 12321", "QUEUED"),
             ("set k2 324234", &to(449, 1, "OK")),
             ("exec", "(error) ERR EXEC without MULTI"),
-            // Keys with one tag stand together.
+            // Keys with the same hash tag are in the same slot.
             ("set {oo}k1 fdaf", "OK"),
             ("set {oo}k2 fafdadfasdfaf", "OK"),
             ("watch {oo}k1", "OK"),
@@ -358,7 +358,7 @@ S: #5 127.0.0.1:30006
         ],
     );
 
-    // 2000 slots go from the first node to the second.
+    // 2000 slots move from the first node to the second.
     let told =
         desk.types("redis-cli --cluster reshard 127.0.0.1:30001", "2000\n#1\n#0\ndone\nyes\n");
     for line in [
@@ -386,8 +386,8 @@ S: #5 127.0.0.1:30006
     );
     assert!(told.contains("slots:[0-1999],[5461-10922] (7462 slots) master"), "{told}");
 
-    // A master is killed, and its replica takes over; then it is a replica. One that has no copy of the
-    // data yet could not take over.
+    // A master is killed, its replica takes over, and it returns as a replica. A replica without a
+    // copy of the data could not take over.
     for port in 30001..=30006 {
         desk.until(&format!("redis-cli -p {port} info replication"), |told| {
             told.contains("role:master") || told.contains("master_link_status:up")
@@ -450,7 +450,7 @@ fn nodes_meet_by_hand_and_get_their_slots_from_their_files() {
     );
     desk.agree_on_members(3);
 
-    // They are stopped, and each file is given the slots of its node.
+    // The nodes are stopped, and their slots are added to each nodes.conf.
     for (n, slots) in [(0, "0-5000"), (1, "5001-10000"), (2, "10001-16383")] {
         let Host { ip, port, .. } = &desk.hosts[n];
         desk.types(&format!("redis-cli -h {ip} -p {port} {} shutdown", desk.login()), "");
@@ -692,7 +692,7 @@ Adding replica 192.168.4.54:6354 to 192.168.4.53:6353
         "slots:0-1364,5461-6826,10923-12287 (4096 slots) master\n   0 additional replica(s)";
     assert!(told.contains(quarter), "{told}");
 
-    // Its slots go back, and it leaves; so does a replica, which comes back later.
+    // Its slots are moved back, and it is removed; so is a replica, which is added again later.
     let told = desk.types("redis-trib.rb reshard 192.168.4.56:6356", "4096\n#1\n#6\ndone\nyes\n");
     assert!(!told.contains("[ERR]"), "{told}");
     desk.agree(&[0, 1, 2, 3, 4, 5, 6]);

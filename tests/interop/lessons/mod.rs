@@ -1,5 +1,5 @@
-//! What the notes of people who learned Redis tell to type, and what it gives: with Limpid under
-//! Redis's names, and in the page's terminal.
+//! The commands of notes by people who learned Redis, with their expected output: run with Limpid
+//! under Redis's names, and in the page's terminal.
 
 mod cluster;
 mod replication;

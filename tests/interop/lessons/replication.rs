@@ -1,5 +1,5 @@
-//! A primary with replicas, set up with configuration files and by commands, as the notes do it;
-//! what INFO and the log say then.
+//! A primary with replicas, set up with configuration files and by commands as in the notes, with
+//! the expected INFO fields and log lines.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use limpid_tests::process::{Process, free_port};
 use limpid_tests::wait::until;
 use tempfile::TempDir;
 
-/// What INFO Persistence told of then, and still does.
+/// The fields of INFO Persistence in the notes.
 const PERSISTENCE: &[&str] = &[
     "loading",
     "rdb_changes_since_last_save",
@@ -74,12 +74,12 @@ impl Instance {
         cli.args(["-p", &self.port.to_string(), "-a", "mypass", "--no-auth-warning"]);
         let output = cli.arg("--no-raw").args(words).output().expect("redis-cli");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        // Where no password is set, redis-cli says so first.
+        // Without a password on the server, redis-cli prints a warning first.
         let text = text.lines().filter(|line| !line.starts_with("AUTH failed"));
         text.collect::<Vec<_>>().join("\n")
     }
 
-    /// Asks until the answer is this.
+    /// Repeats a command until its reply is `wanted`.
     fn gives(&self, words: &[&str], wanted: &str) {
         self.until(words, |answer| answer == wanted);
     }
@@ -122,7 +122,7 @@ fn an_append_only_file_from_a_configuration_file() {
     let is = |name: &str, value: &str| info.contains(&(name.to_owned(), value.to_owned()));
     assert!(is("aof_enabled", "1") && is("aof_last_write_status", "ok"), "{info:?}");
     server.terminate();
-    // Since Redis 7 the file is several, in a directory of their own.
+    // Since Redis 7 there are several files, in their own directory.
     let mut files: Vec<String> = std::fs::read_dir(instance.dir().join("appendonlydir"))
         .expect("the directory")
         .map(|file| file.expect("a file").file_name().to_string_lossy().into_owned())
@@ -185,7 +185,7 @@ fn replicas_with_a_password_from_configuration_files() {
     assert!(value("slave0").starts_with(&start) && value("slave0").contains(",lag="), "{info:?}");
     let theirs = second.info("Replication");
     assert!(theirs.contains(&("slave_priority".into(), "90".into())), "{theirs:?}");
-    // Only the primary takes writes.
+    // Only the primary accepts writes.
     let refused = "(error) READONLY You can't write against a read only replica.";
     assert_eq!(first.cli(&["SET", "num", "666"]), refused);
     assert_eq!(second.cli(&["SET", "num", "888"]), refused);
@@ -195,7 +195,7 @@ fn replicas_with_a_password_from_configuration_files() {
 fn three_servers_are_told_to_follow_go_down_come_back_and_change_places() {
     let [a, b, c] = [Instance::new(), Instance::new(), Instance::new()];
     for instance in [&a, &b, &c] {
-        // As it was when the notes were taken.
+        // The default at the time of the notes.
         instance.configure("daemonize no\nappendonly no\nrepl-diskless-sync no\n");
     }
     let (mut first, mut second, mut third) = (a.start(&[]), b.start(&[]), c.start(&[]));
@@ -243,7 +243,8 @@ fn three_servers_are_told_to_follow_go_down_come_back_and_change_places() {
     assert_eq!(c.cli(&["REPLICAOF", "127.0.0.1", &port]), "OK");
     c.gives(&["KEYS", "*"], "1) \"k1\"");
 
-    // One goes down and misses writes; its file says where it was, so that it gets just those.
+    // A replica is down and misses writes. Its dump has the replication offset, so it gets only
+    // those.
     third.terminate();
     logged(&mut first, &[&format!("Connection with replica 127.0.0.1:{} lost.", c.port)]);
     for (key, value) in [("k3", "aaa"), ("k4", "444"), ("k2", "4123313"), ("k5", "141jddpfipj")] {
@@ -260,7 +261,7 @@ fn three_servers_are_told_to_follow_go_down_come_back_and_change_places() {
     assert_eq!(shape, "Sending  bytes of backlog starting from offset .");
     assert!(!third.output().contains("Full resync from master"), "{}", third.output());
 
-    // With an append-only file there is no such place, and everything is sent again.
+    // An append-only file has no offset, so there is a full resync.
     third.terminate();
     let mut third = c.start(&[&follow[..], &["--appendonly", "yes"]].concat());
     logged(
@@ -326,7 +327,7 @@ fn announced_addresses_the_old_name_of_the_command_and_shutdown() {
         let refused = "(error) READONLY You can't write against a read only replica.";
         assert_eq!(replica.cli(&["SET", "num", "666"]), refused);
     }
-    // All are told to end, one after the other.
+    // All are shut down, one after the other.
     for (instance, server) in [&a, &b, &c].into_iter().zip(&mut servers) {
         assert_eq!(instance.cli(&["SHUTDOWN"]), "");
         assert!(server.wait().success());
@@ -334,7 +335,7 @@ fn announced_addresses_the_old_name_of_the_command_and_shutdown() {
     }
 }
 
-/// What a Sentinel tells servers to do when the primary is gone, and what they log then.
+/// The commands that a Sentinel sends in a failover, and the servers' log lines.
 #[test]
 fn a_replica_is_promoted_as_a_sentinel_does_it_and_the_other_goes_on_with_it() {
     let [a, b, c] = [Instance::new(), Instance::new(), Instance::new()];
@@ -414,7 +415,7 @@ fn what_the_notes_configure_about_replicas_is_heeded() {
     assert_eq!(primary.cli(&["SET", "k", "v"]), refused);
     assert_eq!(primary.cli(&["CONFIG", "SET", "min-replicas-to-write", "0"]), "OK");
     assert_eq!(primary.cli(&["SET", "k", "v"]), "OK");
-    // A replica whose primary has never been there.
+    // A replica whose primary has never existed.
     let lost = Instance::new();
     let nobody = free_port().to_string();
     lost.configure(&format!("replicaof 127.0.0.1 {nobody}\nreplica-serve-stale-data no\n"));

@@ -1,5 +1,5 @@
-//! Commands on the first five types and on the server, typed into redis-cli, into ours, and into a
-//! terminal of the page.
+//! Commands on the five basic types and on the server, typed into redis-cli, into `limpid cli`, and
+//! into a terminal of the page.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use limpid_core::sim::World;
 use limpid_tests::client::Client;
 use limpid_tests::process::{Process, binary};
 
-/// What is typed, and what is printed. A list that starts with `~` may come in any order.
+/// Typed lines with the expected output. A list that starts with `~` may have any order.
 const LESSON: &[(&str, &str)] = &[
     ("SETNX mykey tom", "(integer) 1"),
     ("SETNX mykey jerry", "(integer) 0"),
@@ -65,7 +65,7 @@ const LESSON: &[(&str, &str)] = &[
     ("CLIENT GETNAME", "\"test-1\""),
 ];
 
-/// What CLIENT LIST told of each client in the days of these notes, and still does.
+/// The fields of CLIENT LIST in the notes.
 const CLIENT_FIELDS: &[&str] = &[
     "id",
     "addr",
@@ -109,7 +109,7 @@ fn shell(mut cli: Command) {
     cli.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = cli.spawn().expect("the client starts");
     let mut input = child.stdin.take().expect("piped");
-    // A line of its own between answers, so that they can be told apart.
+    // A separator line between replies.
     for (line, _) in LESSON {
         writeln!(input, "{line}\nECHO ----").expect("sent");
     }
@@ -138,7 +138,7 @@ fn the_lesson_typed_into_a_terminal_of_the_page() {
     typed(&mut world, "other", "PING");
     let clients = typed(&mut world, "t", "CLIENT LIST");
     check_clients(&clients);
-    // The other one is sent away.
+    // The other client is killed.
     let other = clients.lines().rfind(|line| line.contains("cmd=ping")).expect("the other one");
     let id = other.split([' ', '=']).nth(1).expect("its id");
     assert_eq!(typed(&mut world, "t", &format!("CLIENT KILL ID {id}")), "(integer) 1\n");
@@ -149,7 +149,7 @@ fn act(world: &mut World, line: &str) {
     world.run_for(Duration::from_millis(50));
 }
 
-/// What a line brings onto the screen.
+/// What a typed line prints on the screen.
 fn typed(world: &mut World, terminal: &str, line: &str) -> String {
     act(world, &format!("type {terminal} {line}"));
     let id = world.proc_named(terminal).expect("a terminal").id;
@@ -159,7 +159,7 @@ fn typed(world: &mut World, terminal: &str, line: &str) -> String {
     last.printed.clone()
 }
 
-/// A printed list as its elements, in the form of the table above.
+/// Converts a printed list to the form of the table above.
 fn plain(printed: &str, wanted: &str) -> String {
     let element = |(n, line): (usize, &str)| {
         let text = line.trim_start().strip_prefix(&format!("{}) \"", n + 1))?;

@@ -1,10 +1,9 @@
-//! Client libraries that applications use, each with what an application does: pipelines,
-//! transactions, messages, blocking, scans, client-side caching; a job queue and locks, which live
-//! on scripts.
+//! Scenarios with client libraries: pipelines, transactions, messages, blocking, scans, client-side
+//! caching; and a job queue and locks, which depend on scripts.
 //!
 //! redis-py, ioredis, BullMQ and Redlock come from their registries into `target/libraries`, in the
-//! versions that the files beside this one name; `cargo xtask test` puts them there. Every scenario
-//! is played to redis-server as well, so that what it asserts is what Redis does.
+//! versions that the files beside this one name; `cargo xtask test` installs them. Every scenario
+//! also runs against redis-server, so that its assertions describe Redis.
 
 mod redis_rs;
 

@@ -1,4 +1,4 @@
-//! The `redis` crate: the same application once more, over both versions of the protocol.
+//! The scenario with the `redis` crate, over both versions of the protocol.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::channel;
@@ -42,7 +42,7 @@ fn connect(client: &Client) -> Connection {
     connection
 }
 
-/// Waits until so many clients wait for keys.
+/// Waits until this many clients are blocked.
 fn until_blocked(db: &mut Connection, count: u64) {
     let mut blocked = || -> Option<u64> {
         let info: redis::InfoDict =
@@ -67,7 +67,7 @@ fn pipelines(client: &Client) -> RedisResult<()> {
     Ok(())
 }
 
-/// Many clients that add to one balance, read first and written in a transaction, lose nothing.
+/// Several clients that add to one balance by WATCH and MULTI lose no update.
 fn transactions(client: &Client) -> RedisResult<()> {
     const ADDERS: usize = 6;
     const TIMES: usize = 50;
@@ -120,7 +120,7 @@ fn messages(client: &Client) -> RedisResult<()> {
     Ok(())
 }
 
-/// In version 3 of the protocol messages come between replies.
+/// In RESP3 messages arrive between replies as pushes.
 fn pushes(client: &Client) -> RedisResult<()> {
     let (mut db, mut listener) = (connect(client), connect(client));
     let (sender, pushed) = channel();
@@ -145,7 +145,7 @@ fn pushes(client: &Client) -> RedisResult<()> {
     Ok(())
 }
 
-/// The client that waits longest is served first; and a move wakes the next.
+/// The client that has waited longest is served first; and LMOVE serves a client of its target.
 fn blocking(client: &Client) -> RedisResult<()> {
     let mut db = connect(client);
     thread::scope(|scope| -> RedisResult<()> {

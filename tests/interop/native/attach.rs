@@ -1,4 +1,4 @@
-//! `limpid playground --attach`: what it finds out about a deployment of Redis's own programs.
+//! `limpid playground --attach` on a deployment of redis-server and redis-sentinel.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ fn attach(addresses: &[&str]) -> (Process, u16) {
     (process, http)
 }
 
-/// The deployment, once it looks so.
+/// Waits until `look` finds something in the deployment.
 fn seen<T>(http: u16, mut look: impl FnMut(&Deployment) -> Option<T>) -> T {
     let reports = || -> Vec<Report> {
         let answer = ask(http, "GET", "/attached.json", "");
@@ -61,7 +61,7 @@ fn from_one_sentinel_all_nodes_are_found_and_a_dead_one_is_told() {
         node.report.error.clone()
     });
     assert!(!error.is_empty());
-    // It only looks: all that it ever sent was a greeting and questions.
+    // It only reads: all commands that it sent were logins and queries.
     let mut client = Client::new(primary.connect());
     client.call(&["AUTH", "secret"]);
     let stats = client.call(&["INFO", "commandstats"]);

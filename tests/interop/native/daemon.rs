@@ -7,7 +7,7 @@ use limpid_tests::process::{Process, free_bus_port, free_port};
 
 use super::{connect, ping};
 
-/// Ends a daemon when the test does.
+/// A daemon, which is killed at the end of the test.
 struct Daemon(String);
 
 impl Daemon {
@@ -41,7 +41,7 @@ fn a_daemon_listens_when_its_starter_has_ended_and_takes_its_pid_file_along() {
     let mut stream = connect(port);
     ping(&mut stream);
     daemon.signal("-TERM");
-    // The connection ends with the process.
+    // The connection closes when the process ends.
     let mut rest = Vec::new();
     std::io::Read::read_to_end(&mut stream, &mut rest).expect("the end");
     let log = starter.dir().join("limpid.log");
@@ -49,7 +49,7 @@ fn a_daemon_listens_when_its_starter_has_ended_and_takes_its_pid_file_along() {
     assert!(log.contains("bye bye..."), "{log}");
 }
 
-/// It listens only when it has locked and read its configuration file.
+/// A cluster node only listens after it has locked and read its configuration file.
 #[test]
 fn a_node_of_a_cluster_in_the_background_listens_when_its_starter_has_ended() {
     let port = free_bus_port();

@@ -1,4 +1,5 @@
-//! Lessons outside of the page: played with real processes, and a teacher's own in the page.
+//! `limpid lesson` with real processes, and `limpid playground --lessons` with a teacher's own
+//! lessons.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -21,7 +22,7 @@ fn lessons() -> Vec<PathBuf> {
 
 #[test]
 fn every_lesson_that_needs_no_world_plays_with_real_processes() {
-    /// Lessons that are played at the same time: most of the time each of them waits.
+    /// The number of lessons that are played in parallel, since most of the time each only waits.
     const PLAYERS: usize = 4;
     let mut native = Vec::new();
     for file in lessons() {
@@ -71,7 +72,7 @@ fn a_lesson_with_a_fault_is_refused_natively_with_its_step() {
     assert!(ok && said.contains("played to its end"), "{said}");
 }
 
-/// What the page's web server answers.
+/// The response of the page's web server.
 fn get(port: u16, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
@@ -117,7 +118,7 @@ fn a_teachers_lessons_are_served_and_a_change_is_told() {
     let after = state(waits.join().expect("a thread").expect("a state"));
     assert_ne!(after, before);
     assert!(get(http, "/lessons/index.json").expect("an index").contains("Another title"));
-    // What cannot be read says so where it would stand.
+    // A lesson that cannot be read is listed with its error.
     std::fs::write(&file, "no lesson").expect("written");
     assert!(get(http, "/lessons/index.json").expect("an index").contains("line 1"));
 }

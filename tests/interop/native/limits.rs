@@ -1,4 +1,4 @@
-//! What happens when the operating system has no more to give.
+//! Limits of the operating system.
 
 use std::net::TcpStream;
 use std::process::Command;
@@ -12,11 +12,11 @@ fn a_server_without_file_descriptors_serves_its_connections_and_accepts_others_w
     let mut server = Process::server(&["--maxclients", "100"]);
     let mut first = server.connect();
     ping(&mut first);
-    // Behind the back of the server, which had made sure that there is room.
+    // The limit is lowered after the start, at which the server had checked it.
     let pid = server.pid().to_string();
     let limited = Command::new("prlimit").args(["--nofile=30:30", "--pid", &pid]).status();
     assert!(limited.is_ok_and(|status| status.success()), "prlimit of util-linux is there");
-    // The kernel takes those that the server cannot.
+    // The kernel queues the connections that the server cannot accept.
     let mut others: Vec<TcpStream> = (0..80).map(|_| server.connect()).collect();
     let message = "Accepting client connection: accept: Too many open files";
     server.wait_for_line(message).expect("a line in the log");

@@ -1,4 +1,4 @@
-//! Memory that a server has taken, and gives back.
+//! Memory that a server returns to the operating system.
 
 use limpid_tests::client::Client;
 use limpid_tests::process::Process;

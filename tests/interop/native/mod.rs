@@ -1,4 +1,4 @@
-//! The `limpid` binary as a process: how it starts, what it says, how it ends.
+//! The `limpid` binary as a process: start, output, end.
 
 mod attach;
 mod daemon;
@@ -22,7 +22,7 @@ fn ping(stream: &mut (impl Read + Write)) {
     assert_eq!(&reply, b"+PONG\r\n");
 }
 
-/// A connection that must come about.
+/// Connects; panics if that fails.
 fn connect(port: u16) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");

@@ -1,4 +1,4 @@
-//! The page over HTTP, and the server beside it.
+//! `limpid playground`: the page over HTTP, and the server.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ pub(super) fn ask(port: u16, method: &str, path: &str, headers: &str) -> Answer 
     ask_as("localhost", port, method, path, headers)
 }
 
-/// The same under another name of the host.
+/// The same with another Host header.
 pub(super) fn ask_as(host: &str, port: u16, method: &str, path: &str, headers: &str) -> Answer {
     let mut stream = connect(port);
     let request =

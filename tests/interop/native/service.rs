@@ -1,4 +1,4 @@
-//! `limpid service`: servers that a machine starts by itself, tried in a scratch root.
+//! `limpid service`, tested in a scratch root directory.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -57,7 +57,7 @@ fn a_unit_file_and_its_directories_are_shown_written_listed_and_removed() {
     let listed = said(&service(root, &["list"]));
     assert!(listed.contains("limpid_6380") && listed.contains("/etc/limpid/6380.conf"), "{listed}");
 
-    // A port has one service, and a configuration that somebody edited stays.
+    // A port can have only one service, and an edited configuration is kept.
     let again = service(root, &install);
     assert!(!again.status.success());
     assert!(said(&again).contains("limpid service remove limpid_6380"), "{}", said(&again));
@@ -106,7 +106,8 @@ fn an_init_script_starts_a_server_with_its_configuration_and_stops_it() {
     let done = service(root, &install);
     assert!(done.status.success(), "{}", said(&done));
 
-    // The scratch root is no root: the paths in the files become those that they have here.
+    // The files are for the root directory, so paths in them are replaced by those of the scratch
+    // root.
     let script = root.join(format!("etc/init.d/limpid_{port}"));
     assert_eq!(script.metadata().expect("a script").permissions().mode() & 0o777, 0o755);
     for file in [script.clone(), root.join(format!("etc/limpid/{port}.conf"))] {
@@ -138,7 +139,7 @@ fn an_init_script_starts_a_server_with_its_configuration_and_stops_it() {
     assert_eq!(run("stop").0, Some(0));
     assert_eq!(run("status").0, Some(3));
     assert!(std::net::TcpStream::connect(&at).is_err(), "it still listens");
-    // What it held was saved where the configuration says.
+    // The data was saved in the configured directory.
     assert!(root.join(format!("var/lib/limpid/{port}")).is_dir());
     let unknown = run("dance");
     assert_eq!(unknown.0, Some(2), "{}", unknown.1);

@@ -1,4 +1,4 @@
-//! Configuration files and arguments, errors in them, and the end by a signal.
+//! Starting with configuration files and arguments, errors in these, and ending by a signal.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -114,7 +114,7 @@ fn log_lines_go_to_the_file_that_was_named_in_the_directory_that_was_named() {
     let args = ["server", "--port", &port_text, "--bind", "127.0.0.1", "--dir", dir_text];
     let files = ["--logfile", "limpid.log", "--pidfile", "limpid.pid"];
     let mut server = Process::start(&[&args[..], &files].concat(), &[], port);
-    // There is no output to wait for, so wait for the server itself.
+    // There is no output to wait for, so this waits for the port.
     let connect = || TcpStream::connect(server.address()).ok();
     ping(&mut until_some(|| "the server listens".into(), connect));
     let pid = std::fs::read_to_string(dir.join("limpid.pid")).expect("a pid file");

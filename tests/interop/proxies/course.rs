@@ -1,4 +1,4 @@
-//! The sections on proxies of the course notes, typed under the original names.
+//! The commands of the course notes about proxies, run under the original programs' names.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use limpid_tests::process::binary;
 
 use super::{Program, client, ports, redis, until};
 
-/// Starts ours under the name of the original.
+/// Starts `limpid` under the name of the original program.
 fn named(
     name: &str,
     args: &[&str],
@@ -37,8 +37,8 @@ fn twemproxy_shards_over_two_servers_and_refuses_what_it_cannot_shard() {
     let args = ["-c", "nutcracker.yml", "-s", &stats, "-a", "127.0.0.1"];
     let (proxy, _link) = named("nutcracker", &args, &[("nutcracker.yml", &config)], listen);
     let mut typed = proxy.client();
-    // Keys that differ in their first letters: FNV-1a puts keys that differ only in the last one side
-    // by side on the ring, so that all of them may lie on one arc.
+    // Keys that differ in their first letters: FNV-1a puts keys that differ only in the last letter
+    // close together on the ring, so that all could be on the same arc.
     for i in 1..=100 {
         let (key, value) = (format!("{i}k"), format!("sss{i}"));
         assert_eq!(text(&typed.call(&["set", &key, &value])), "OK");
@@ -55,7 +55,7 @@ fn twemproxy_shards_over_two_servers_and_refuses_what_it_cannot_shard() {
     }
 }
 
-/// Two groups and three Sentinels that watch them.
+/// Two groups of a primary and its replica, and three Sentinels that watch them.
 pub(super) struct Groups {
     pub(super) masters: [Program; 2],
     pub(super) slaves: [Program; 2],
@@ -151,7 +151,7 @@ fn predixy_shards_over_two_groups_and_survives_the_loss_of_a_primary() {
     let values: Vec<String> = values.items().expect("values").iter().map(text).collect();
     assert_eq!(values, ["fafa", "sgasg", ""]);
 
-    // The replica must have it before its primary is lost.
+    // The replica must have the value before its primary is killed.
     let of = groups.masters[0].port;
     until(|| "the replica has it".to_owned(), || keys(&groups.slaves[0]) == ["k1"]);
     groups.masters[0].kill();
@@ -184,7 +184,7 @@ fn predixy_carries_out_transactions_on_one_group() {
     let done = typed.call(&["exec"]);
     let done: Vec<String> = done.items().expect("replies").iter().map(text).collect();
     assert_eq!(done, ["sdasfa", "OK"]);
-    // Somebody else has changed what was watched.
+    // Another client has changed the watched key.
     assert_eq!(text(&typed.call(&["watch", "k1"])), "OK");
     let mut other = proxy.client();
     assert_eq!(text(&other.call(&["set", "k1", "other"])), "OK");

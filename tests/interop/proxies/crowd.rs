@@ -1,5 +1,5 @@
-//! Clients that see by themselves whether a reply is theirs: every value tells its client, its key and
-//! when it was written, and each client counts, so that what is carried out twice shows as well.
+//! Clients that check whether a reply is theirs: every value contains its client, key and round,
+//! and each client increments a counter, so that a request that is carried out twice shows, too.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use limpid_tests::wait::until;
 
 use super::client;
 
-/// How many clients there are.
+/// The number of clients.
 const CLIENTS: u64 = 8;
 
 /// Keys of each client.
 const KEYS: u64 = 12;
 
-/// How long a client waits after each round, so that the servers and Sentinels of a small machine have
-/// time for each other.
+/// The pause of a client after each round, so that servers and Sentinels get processor time on a
+/// small machine.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What a proxy tells its clients while a server is gone, in the words of the originals.
+/// The errors of proxies while a server is down, in the words of the originals.
 const KNOWN: [&str; 6] = [
     "ERR Connection refused",
     "ERR Connection reset by peer",
@@ -32,7 +32,7 @@ const KNOWN: [&str; 6] = [
     "ERR no server connection avaliable",
 ];
 
-/// Clients that ask all the while, each on one connection.
+/// Clients that send requests continuously, each on one connection.
 pub(super) struct Crowd {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<Seen>>,
@@ -41,26 +41,26 @@ pub(super) struct Crowd {
 #[derive(Default)]
 struct Shared {
     ends: AtomicBool,
-    /// Whether servers forget what they have acknowledged: they die, or lag behind.
+    /// Whether acknowledged writes may be lost, since servers die or lag behind.
     forgetful: AtomicBool,
     progress: [Progress; CLIENTS as usize],
 }
 
-/// Rounds of a client, counted from 1.
+/// The progress of a client, in rounds counted from 1.
 #[derive(Default)]
 struct Progress {
-    /// The one that was begun last.
+    /// The last round that was started.
     begun: AtomicU64,
-    /// The last without an error.
+    /// The last round without an error.
     served: AtomicU64,
-    /// The last with one.
+    /// The last round with an error.
     refused: AtomicU64,
 }
 
-/// What a client has seen in the end.
+/// The statistics of a client.
 #[derive(Default)]
 pub(super) struct Seen {
-    /// Replies that it has looked at.
+    /// Replies that were checked.
     pub(super) replies: u64,
     /// The errors among them.
     pub(super) errors: u64,
@@ -68,7 +68,7 @@ pub(super) struct Seen {
 }
 
 impl Crowd {
-    /// Lets clients ask the proxy on this port.
+    /// Starts clients of the proxy on this port.
     pub(super) fn start(port: u16) -> Crowd {
         let shared = Arc::<Shared>::default();
         let threads = (0..CLIENTS).map(|n| {
@@ -80,17 +80,17 @@ impl Crowd {
         crowd
     }
 
-    /// From now on servers may forget what they have acknowledged.
+    /// Allows acknowledged writes to be lost from now on.
     pub(super) fn may_forget(&self) {
         self.shared.forgetful.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until each client has been served all that it asked for in a round that begins from now on.
+    /// Waits until each client has finished a round without an error that started after this call.
     pub(super) fn is_served(&self) {
         self.has("served", |progress| &progress.served);
     }
 
-    /// Waits until each client has been told an error in a round that begins from now on.
+    /// Waits until each client has got an error in a round that started after this call.
     pub(super) fn is_refused(&self) {
         self.has("refused", |progress| &progress.refused);
     }
@@ -109,7 +109,7 @@ impl Crowd {
         }
     }
 
-    /// Ends all, and gives what they have seen together.
+    /// Stops all clients. Returns their statistics together.
     pub(super) fn end(mut self) -> Seen {
         self.is_served();
         self.shared.ends.store(true, Ordering::SeqCst);
@@ -136,13 +136,13 @@ struct Asking {
     n: u64,
     port: u16,
     round: u64,
-    /// The round whose value was acknowledged last, by key.
+    /// The round of the last acknowledged value of each key.
     acknowledged: [u64; KEYS as usize],
     counts: Counts,
     seen: Seen,
 }
 
-/// What a client knows of its counter.
+/// A client's knowledge of its counter.
 #[derive(Default)]
 struct Counts {
     asked: i64,
@@ -196,7 +196,7 @@ impl Asking {
             last.store(self.round, Ordering::SeqCst);
             std::thread::sleep(PAUSE);
         }
-        // Nothing is left over.
+        // No further reply arrives.
         assert_eq!(client.call(&["PING"]), Value::Simple(b"PONG".to_vec()));
         assert!(client.arrived().0.is_empty());
         let count = client.call(&["INCR", &self.key(KEYS)]);
@@ -208,7 +208,7 @@ impl Asking {
         self.seen
     }
 
-    /// Whether this is an error, which then is one that a proxy may tell.
+    /// Whether a reply is an error. Panics if it is not one of [`KNOWN`].
     fn is_error(&mut self, reply: &Value) -> bool {
         self.seen.replies += 1;
         let Value::Error(text) = reply else { return false };

@@ -1,5 +1,5 @@
-//! What stands behind a proxy is cut off, stands still, dies, changes its role or moves, while clients
-//! look whether every reply is theirs.
+//! Servers behind a proxy are cut off, stopped or killed, change roles or move slots, while clients
+//! check that every reply is theirs.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -18,9 +18,9 @@ fn signal(program: &Program, name: &str) {
     assert!(status.is_ok_and(|status| status.success()), "kill {name}");
 }
 
-/// Fixed servers: their connections are cut, one stands still, one dies and comes back. The proxy waits
-/// longer for a reply than a server of a busy machine takes: a request that it gives up, the server may
-/// still carry out, behind the next one.
+/// Fixed servers: connections are cut, one is stopped, one is killed and restarted. The proxy's
+/// timeout is longer than a busy machine takes, since a server may still carry out a request after
+/// the proxy gave it up, even after later ones.
 fn fixed_servers_fail(proxy: impl Fn(u16, &[Program]) -> Program) {
     let [listen] = ports();
     let mut servers: Vec<Program> = ports::<3>().map(|port| redis(port, &[])).into();
@@ -34,8 +34,7 @@ fn fixed_servers_fail(proxy: impl Fn(u16, &[Program]) -> Program) {
             crowd.is_served();
         }
     }
-    // What a server that stood still was told before, it carries out afterwards, perhaps behind what
-    // it was told later.
+    // A stopped server carries out earlier requests when it continues, perhaps after later ones.
     crowd.may_forget();
     signal(&servers[0], "-STOP");
     crowd.is_refused();
@@ -99,14 +98,14 @@ fn replies_of_predixy_are_their_clients_own_while_sentinels_replace_primaries() 
     let (proxy, _link) = groups.predixy(&["ooxx", "xxoo"]);
     let crowd = Crowd::start(proxy.port);
     crowd.may_forget();
-    // A server that Sentinels give another role closes the connections of its clients.
+    // A server closes its clients' connections when Sentinels change its role.
     let is = |server: &Program, role: &str| {
         let mut client = server.client();
         client.send(&["ROLE"]);
         let told = client.read();
         told.is_some_and(|told| told.value.items().is_some_and(|items| text(&items[0]) == role))
     };
-    // They exchange their roles.
+    // Primary and replica exchange roles.
     let asked = groups.sentinels[0].client().call(&["SENTINEL", "FAILOVER", "ooxx"]);
     assert_eq!(text(&asked), "OK");
     until(
@@ -114,7 +113,7 @@ fn replies_of_predixy_are_their_clients_own_while_sentinels_replace_primaries() 
         || is(&groups.slaves[0], "master") && is(&groups.masters[0], "slave"),
     );
     crowd.is_served();
-    // A primary stands still until it is replaced, and then goes on as if it were one.
+    // A primary is stopped until it is replaced, and then continues as if it still were one.
     signal(&groups.masters[1], "-STOP");
     until(|| "another one has its place".to_owned(), || is(&groups.slaves[1], "master"));
     crowd.is_served();
@@ -127,7 +126,7 @@ fn replies_of_predixy_are_their_clients_own_while_sentinels_replace_primaries() 
     crowd.end();
 }
 
-/// predixy in front of a cluster, and its clients.
+/// Starts predixy in front of a cluster, and its clients.
 fn before(cluster: &Cluster) -> (Program, Crowd) {
     let [listen] = ports();
     let servers: String = cluster.nodes[..3]
@@ -165,8 +164,8 @@ fn clients_of_predixy_do_not_notice_that_slots_move_and_roles_are_exchanged() {
     assert_eq!(seen.errors, 0, "of {}", seen.replies);
 }
 
-/// Has a replica become a primary. A manual failover is given up after five seconds, which may pass on a
-/// busy machine; then it is asked for again, as a person would.
+/// Makes a replica take over by a manual failover. It times out after five seconds, which may
+/// happen on a busy machine; then it is repeated.
 fn takes_over(replica: &Process, how: &str) {
     const GIVEN_UP: Duration = Duration::from_secs(6);
     let ask = || {
@@ -197,7 +196,7 @@ fn replies_of_predixy_are_their_clients_own_while_nodes_of_a_cluster_fail() {
     crowd.is_served();
     cluster.nodes[0].restart(true);
     crowd.is_served();
-    // One stands still until another one has its place.
+    // A node is stopped until another one has taken over.
     let paused = cluster.nodes[1].pid().to_string();
     let send = |name: &str| {
         let status = Command::new("kill").args([name, &paused]).status();
@@ -215,7 +214,7 @@ fn replies_of_predixy_are_their_clients_own_while_nodes_of_a_cluster_fail() {
     crowd.end();
 }
 
-/// Waits until another node has the place of this one, as the others tell.
+/// Waits until another node has taken over from this one, according to the others.
 fn is_replaced(cluster: &Cluster, victim: usize) {
     let asked = &cluster.nodes[2];
     let port = format!(":{}@", cluster.nodes[victim].port());

@@ -1,5 +1,5 @@
-//! Debian's nutcracker and ours, each in front of its own three servers, are told the same and must
-//! say the same to the last byte.
+//! Compares Debian's nutcracker with Limpid's, each in front of its own three servers: the same
+//! requests must give the same bytes.
 //!
 //! The servers have names, so that both proxies put every key on the same one.
 
@@ -31,7 +31,7 @@ fn config(listen: u16, servers: &[Program], distribution: &str) -> String {
     )
 }
 
-/// Whose servers stand behind a proxy.
+/// The kind of the servers behind a proxy.
 #[derive(Clone, Copy)]
 enum Servers {
     Redis,
@@ -61,12 +61,12 @@ fn side(ours: bool, behind: Servers, distribution: &str) -> Side {
     Side { proxy, servers }
 }
 
-/// Theirs and ours, in front of Redis.
+/// Nutcracker and Limpid's proxy, both in front of Redis.
 fn sides(distribution: &str) -> [Side; 2] {
     [false, true].map(|ours| side(ours, Servers::Redis, distribution))
 }
 
-/// A request, drawn from those whose replies do not depend on chance.
+/// A random request of those with deterministic replies.
 fn request(rng: &mut Rng) -> Vec<String> {
     const FORMS: &[&str] = &[
         "SET k v",
@@ -150,7 +150,7 @@ fn request(rng: &mut Rng) -> Vec<String> {
         .collect()
 }
 
-/// Sends bytes in pieces and reads so many replies.
+/// Sends bytes in pieces, and reads `replies` replies.
 fn play(client: &mut Client, bytes: &[u8], cut: usize, replies: usize) -> Vec<Vec<u8>> {
     for piece in bytes.chunks(cut) {
         client.send_raw(piece);
@@ -270,7 +270,7 @@ fn whatever_twemproxy_refuses_ends_the_connection_here_too() {
         };
         assert_eq!(ends(&ours), ends(&theirs), "{}", bytes.escape_ascii());
     }
-    // What is not quite too long, and what the proxy answers itself.
+    // Requests that are just short enough, and those that the proxy answers itself.
     for line in [&format!("GET {}", "k".repeat(16_335)), "PING", "AUTH x", "set k v", "TyPe k"] {
         let answer = |side: &Side| {
             let mut client = side.proxy.client();
@@ -298,7 +298,7 @@ fn a_dead_server_is_told_in_the_same_words() {
         seen[usize::from(expected.starts_with(b"-ERR Connection refused"))] += 1;
     }
     assert!(seen[0] > 0 && seen[1] > 0, "{seen:?}");
-    // A part that fails makes one error of the whole, and MGET ends the connection behind it.
+    // If a part fails, the reply is one error, and after an MGET the connection is closed.
     for words in [
         &["DEL", "key:1", "key:2", "key:3", "key:4", "key:5", "key:6"][..],
         &["MSET", "key:1", "1", "key:2", "2", "key:3", "3", "key:4", "4", "key:5", "5"][..],
@@ -328,7 +328,7 @@ fn a_dead_server_is_told_in_the_same_words() {
 #[test]
 fn a_server_that_stands_still_is_told_in_the_same_words() {
     let both = sides("modula");
-    // A key of the server that will stop: nothing else has it.
+    // A key of the server that will be stopped.
     let key = (0..).map(|n| format!("key:{n}")).find(|key| {
         let mut client = both[0].proxy.client();
         client.call(&["SET", key, "here"]);
@@ -344,8 +344,8 @@ fn a_server_that_stands_still_is_told_in_the_same_words() {
         }
     };
     signal("-STOP");
-    // What waits behind it on the same connection is told the same, and what the proxy answers by itself
-    // keeps its place.
+    // Later requests on the same connection get the same error, and those that the proxy answers
+    // itself keep their order.
     let answers = both.each_ref().map(|side| {
         let mut client = side.proxy.client();
         client.send(&["GET", &key]);

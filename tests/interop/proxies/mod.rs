@@ -1,5 +1,5 @@
-//! The proxies in front of real servers: beside the original twemproxy, and as the course notes use
-//! them.
+//! The proxies in front of real servers: compared with the original twemproxy, used as in the
+//! course notes, and under faults.
 
 mod course;
 mod crowd;
@@ -15,7 +15,7 @@ use limpid_tests::process::{PATIENCE, free_port};
 use limpid_tests::wait::until;
 use tempfile::TempDir;
 
-/// A program that listens on a port, with a directory of its own in which files lie.
+/// A program that listens on a port, with its own directory of files.
 #[derive(Debug)]
 struct Program {
     child: Child,
@@ -51,7 +51,7 @@ impl Program {
     }
 
     fn kill(&mut self) {
-        // It may have ended by itself.
+        // The program may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,5 +1,5 @@
-//! Configuration files that are checked before they are used, and taken over by SIGHUP while clients
-//! stay connected.
+//! Checking configuration files of proxies, and reloading them by SIGHUP while clients stay
+//! connected.
 
 use std::process::{Command, Output};
 
@@ -9,7 +9,7 @@ use limpid_tests::process::{Process, binary};
 
 use super::{ports, redis, until};
 
-/// `limpid proxy` with these arguments, when it listens, and a client of it.
+/// Starts `limpid proxy` with these arguments. Returns it once it listens, with a client.
 fn proxy(args: &[&str], file: (&str, &str), port: u16) -> (Process, Client) {
     let args = [&["proxy"], args].concat();
     let process = Process::start(&args, &[file], port);
@@ -21,7 +21,7 @@ fn proxy(args: &[&str], file: (&str, &str), port: u16) -> (Process, Client) {
     (process, client)
 }
 
-/// Writes the file anew and has the proxy read it.
+/// Writes the file and makes the proxy reload it.
 fn change(proxy: &Process, name: &str, text: &str) {
     std::fs::write(proxy.dir().join(name), text).expect("a file");
     let status = Command::new("kill").args(["-HUP", &proxy.pid().to_string()]).status();
@@ -47,7 +47,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// What a proxy of either kind does with a file that holds one of two servers, and with a bad one.
+/// Tests a proxy with a file that adds a second server, and with an invalid file.
 fn takes_over(args: &[&str], name: &str, file: impl Fn(u16) -> String, bad: (&str, &str)) {
     let [listen, a, b] = ports();
     let _servers = [redis(a, &[]), redis(b, &[])];
@@ -69,7 +69,7 @@ fn takes_over(args: &[&str], name: &str, file: impl Fn(u16) -> String, bad: (&st
     );
     assert!(!has(b, "before"));
 
-    // A bad file is told with its line, by --check before it is used and by the log after it.
+    // An invalid file is reported with its line, by --check and, after a reload, in the log.
     let (mistake, complaint) = bad;
     let broken = format!("{}{mistake}\n", file(a));
     let line = broken.lines().count();

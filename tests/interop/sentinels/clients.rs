@@ -1,4 +1,4 @@
-//! Client libraries that ask Sentinels for the master, through the death of it.
+//! Client libraries that ask Sentinels for the master, during a failover.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -19,8 +19,8 @@ fn group() -> Group {
     Group::new([Limpid; 3], [(Limpid, LINES); 3], &[])
 }
 
-/// Runs a scenario that prints "writing" when it has written through the first master and "done" when
-/// it has written through the next; between these the master is killed.
+/// Runs a scenario that prints "writing" after it has written to the first master, and "done" after
+/// it has written to the next; in between the master is killed.
 fn goes_on(mut interpreter: Command, scenario: &str) {
     let mut group = group();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/sentinels").join(scenario);
@@ -62,6 +62,6 @@ fn redis_rs_goes_on_through_a_failover() {
     let before = write().expect("a write through the first master");
     group.servers[0].kill();
     let after = until_some(|| group.told(), || write().ok());
-    // The death of a master may cost the writes that no replica had yet, but no more.
+    // Only writes that no replica had yet may be lost with the master.
     assert!(after >= 1 && after <= before + 1, "{before} {after}");
 }

@@ -1,5 +1,5 @@
-//! What Sentinels answer, and what they keep in their files: one of Redis and one of Limpid in the same
-//! state.
+//! Compares a Sentinel of Redis with one of Limpid in the same state: replies, and configuration
+//! files.
 
 use limpid_core::resp::value::Value;
 use limpid_tests::client::Client;
@@ -9,12 +9,12 @@ use limpid_tests::wait::until;
 
 use super::{facts, words};
 
-/// A Sentinel with a master and a replica of its own, which no other Sentinel watches.
+/// A Sentinel with its own master and replica.
 struct Watch {
     sentinel: Process,
     master: Process,
     replica: Process,
-    /// Where nothing listens.
+    /// A port on which nothing listens.
     gone: u16,
 }
 
@@ -31,7 +31,7 @@ impl Watch {
         let sentinel = Process::sentinel(kind, &lines);
         let watch = Watch { sentinel, master, replica, gone: free_port() };
         watch.ask("SENTINEL DEBUG INFO-PERIOD 200");
-        // What follows shall find the replica, and what it says of itself.
+        // Waits until the Sentinel has discovered the replica and read its INFO.
         until(
             || format!("{:?}: {}", kind, watch.sentinel.output()),
             || {
@@ -50,7 +50,7 @@ impl Watch {
         Client::new(self.sentinel.connect()).call(&line.split(' ').collect::<Vec<_>>())
     }
 
-    /// A reply without what differs between two Sentinels in the same state: ports, ids and times.
+    /// A reply in which ports, ids and times are replaced, which differ between the two.
     fn told(&self, line: &str) -> Value {
         let mut reply = self.ask(line);
         self.level(&mut reply);
@@ -75,7 +75,7 @@ impl Watch {
 
     fn level_text(&self, text: &str) -> String {
         let is_id = text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        // The ids of candidates are the same for both.
+        // Except the ids of candidates, which are the same for both.
         if is_id && !CANDIDATES.contains(&text) {
             return "some id".into();
         }
@@ -89,7 +89,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Fields of a description that change while one looks.
+/// Fields that change with time.
 const PASSES: [&str; 10] = [
     "link-pending-commands",
     "last-ping-sent",
@@ -103,11 +103,11 @@ const PASSES: [&str; 10] = [
     "flags",
 ];
 
-/// The ids of two Sentinels that want to lead.
+/// The ids of two Sentinels that are candidates for leadership.
 const CANDIDATES: [&str; 2] =
     ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"];
 
-/// Asked one after the other.
+/// Commands that are sent one after the other.
 const LINES: &[&str] = &[
     "PING",
     "ROLE",
@@ -133,7 +133,7 @@ const LINES: &[&str] = &[
     "SENTINEL PENDING-SCRIPTS",
     "SENTINEL FLUSHCONFIG",
     "SENTINEL FLUSHCONFIG more",
-    // Votes: one an epoch, and none in one that is over.
+    // Votes: one per epoch, and none in an old epoch.
     "SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 MASTER-PORT 0 *",
     "SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 GONE-PORT 0 *",
     "SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 port 0 *",
@@ -211,13 +211,13 @@ fn every_subcommand_answers_as_in_redis() {
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 
-    // New in 7.2: several options at once, and the level of the log.
+    // New in 7.2: several options at once, and the log level.
     let set = limpid.ask("SENTINEL CONFIG SET loglevel debug announce-port 1234");
     assert_eq!(set, Value::Simple(b"OK".to_vec()));
     let got = words(&limpid.ask("SENTINEL CONFIG GET loglevel announce-port"));
     assert_eq!(got, ["announce-port", "1234", "loglevel", "debug"]);
 
-    // The last reports of both servers, each with its age.
+    // The last INFO replies of both servers, each with its age.
     for watch in [&redis, &limpid] {
         until(
             || format!("{:?}", watch.ask("SENTINEL INFO-CACHE mymaster")),
@@ -237,7 +237,7 @@ fn every_subcommand_answers_as_in_redis() {
         );
     }
 
-    // The help names them all, in words of its own.
+    // The help lists all subcommands, with its own texts.
     let names = |watch: &Watch| {
         let lines = words(&watch.ask("SENTINEL HELP"));
         let first = |line: &String| line.split(' ').next().map(str::to_owned).unwrap_or_default();
@@ -250,7 +250,7 @@ fn every_subcommand_answers_as_in_redis() {
     assert_eq!(names(&limpid), names(&redis));
 }
 
-/// All directives, with values that are not the defaults.
+/// All directives, with values that differ from the defaults.
 const DIRECTIVES: &[&str] = &[
     "sentinel myid cccccccccccccccccccccccccccccccccccccccc",
     "sentinel deny-scripts-reconfig no",

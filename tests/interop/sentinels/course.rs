@@ -1,5 +1,5 @@
-//! The Sentinel sections of the course notes, typed at a shell in which Redis's names are links to
-//! Limpid.
+//! The commands of the course notes about Sentinels, typed at a shell in which Redis's program
+//! names are links to Limpid.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
@@ -10,18 +10,18 @@ use limpid_tests::process::{binary, free_port};
 use limpid_tests::wait::{until, until_some};
 use tempfile::TempDir;
 
-/// A machine of the notes: a home directory, Redis's programs in PATH, and ports that stand for those
-/// of the notes, in what is typed as in what is printed.
+/// A machine of the notes: a home directory, Redis's programs in PATH, and free ports that replace
+/// those of the notes, in input and output.
 struct Machine {
     home: TempDir,
-    /// A port of the notes, and the one that is free here.
+    /// The ports of the notes, each with the free port that replaces it here.
     ports: Vec<(u16, u16)>,
 }
 
-/// A program that was started in a window of its own. Dropping it kills it.
+/// A program in its own terminal window. Dropping it kills the program.
 struct Window {
     child: Child,
-    /// What it prints.
+    /// The file of its output.
     log: PathBuf,
     ports: Vec<(u16, u16)>,
 }
@@ -42,14 +42,14 @@ impl Machine {
         self.home.path().join(translate(name, &self.ports))
     }
 
-    /// `vi NAME`, and these lines in it.
+    /// Writes a file, where the notes use `vi`.
     fn vi(&self, name: &str, lines: &str) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
         std::fs::write(path, translate(lines, &self.ports)).expect("a file");
     }
 
-    /// The content of a file, with the ports of the notes.
+    /// The content of a file, translated to the ports of the notes.
     fn cat(&self, name: &str) -> String {
         let text = std::fs::read_to_string(self.path(name)).expect("a file");
         translate(&text, &inverse(&self.ports))
@@ -60,21 +60,21 @@ impl Machine {
         let bin = self.home.path().join("bin");
         let path = std::env::var("PATH").unwrap_or_default();
         shell.env("PATH", format!("{}:{path}", bin.display()));
-        // redis-cli prints as it does on a terminal.
+        // Makes redis-cli print as on a terminal.
         shell.env("HOME", self.home.path()).env("FAKETTY", "1").env("TERM", "dumb");
         shell.current_dir(self.home.path()).stdin(Stdio::null());
         shell.arg("-c").arg(translate(line, &self.ports));
         shell
     }
 
-    /// What a command prints, when it has ended, with the ports of the notes.
+    /// Runs a command. Returns its output, translated to the ports of the notes.
     fn run(&self, line: &str) -> String {
         let output = self.shell(line).output().expect("a shell");
         let text = [output.stdout, output.stderr].concat();
         translate(&String::from_utf8_lossy(&text), &inverse(&self.ports))
     }
 
-    /// Repeats a command until what it prints contains all of this.
+    /// Repeats a command until its output contains all of `wanted`.
     fn until(&self, line: &str, wanted: &[&str]) -> String {
         until_some(
             || format!("`{line}` prints, without {wanted:?}:\n{}", self.run(line)),
@@ -85,7 +85,7 @@ impl Machine {
         )
     }
 
-    /// Starts a command in a window of its own.
+    /// Starts a command in a window.
     fn window(&self, line: &str) -> Window {
         let name = format!("window-{}", line.replace(['/', ' ', '~', '*', '\''], "_"));
         let log = self.home.path().join(translate(&name, &self.ports));
@@ -96,15 +96,14 @@ impl Machine {
         Window { child, log, ports: inverse(&self.ports) }
     }
 
-    /// Starts a server and waits until it serves.
+    /// Starts a server and waits until it serves clients.
     fn server(&self, line: &str) -> Window {
         let server = self.window(line);
         server.shows(&["Ready to accept connections"]);
         server
     }
 
-    /// Starts a Sentinel, and makes it do several times a second what it does every second or every
-    /// ten.
+    /// Starts a Sentinel, and shortens its periods of one and ten seconds to fractions of a second.
     fn sentinel(&self, line: &str, port: u16) -> Window {
         let sentinel = self.window(line);
         sentinel.shows(&["+monitor master"]);
@@ -113,8 +112,8 @@ impl Machine {
         sentinel
     }
 
-    /// The notes wait for 30 s, or 5 s, until a master counts as down. An election in which the votes
-    /// are split is repeated after twice the failover's timeout, which is minutes there.
+    /// Shortens timeouts: the notes wait 30 s, or 5 s, until a master is down, and an election with
+    /// split votes is repeated after twice the failover timeout, which is minutes there.
     fn impatient(&self, sentinels: &[u16], master: &str) {
         let set =
             format!("SENTINEL SET {master} down-after-milliseconds 1000 failover-timeout 10000");
@@ -123,13 +122,13 @@ impl Machine {
         }
     }
 
-    /// The epoch of the configuration that a Sentinel has of a master.
+    /// The config epoch that a Sentinel has for a master.
     fn epoch(&self, sentinel: u16, master: &str) -> String {
         let told = self.run(&format!("redis-cli -p {sentinel} SENTINEL master {master}"));
         printed(&told, "config-epoch").to_owned()
     }
 
-    /// Waits until a Sentinel names another master than this one, whose port is then told.
+    /// Waits until a Sentinel reports another master than `than`. Returns its port.
     fn another_master(&self, sentinel: u16, name: &str, than: u16) -> u16 {
         let line = format!("redis-cli -p {sentinel} SENTINEL get-master-addr-by-name {name}");
         until_some(
@@ -144,13 +143,13 @@ impl Machine {
 }
 
 impl Window {
-    /// All that it has printed, with the ports of the notes.
+    /// Its whole output, translated to the ports of the notes.
     fn text(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
         translate(&String::from_utf8_lossy(&text), &self.ports)
     }
 
-    /// Waits until it has printed all of this, in any order.
+    /// Waits until it has printed all parts, in any order.
     fn shows(&self, parts: &[&str]) {
         for part in parts {
             let text = || self.text();
@@ -158,7 +157,7 @@ impl Window {
         }
     }
 
-    /// Waits until it has printed all of this, one after the other.
+    /// Waits until it has printed all parts in this order.
     fn shows_in_order(&self, parts: &[&str]) {
         let missing = || {
             let text = self.text();
@@ -176,7 +175,7 @@ impl Window {
     }
 
     fn kill(&mut self) {
-        // It may have ended by itself.
+        // The program may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -188,7 +187,7 @@ impl Drop for Window {
     }
 }
 
-/// Text in which numbers that are ports are replaced by those that stand for them.
+/// Replaces port numbers in a text.
 fn translate(text: &str, ports: &[(u16, u16)]) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -208,21 +207,21 @@ fn inverse(ports: &[(u16, u16)]) -> Vec<(u16, u16)> {
     ports.iter().map(|(from, to)| (*to, *from)).collect()
 }
 
-/// The value of a field of a reply of names and values, as redis-cli prints it.
+/// The value of a field in a reply of names and values, as printed by redis-cli.
 fn printed<'t>(reply: &'t str, field: &str) -> &'t str {
     let mut lines = reply.lines().map(|line| line.rsplit_once(") ").map_or(line, |(_, text)| text));
     let found = lines.find(|line| line.trim_matches('"') == field).and_then(|_| lines.next());
     found.unwrap_or_default().trim_matches('"')
 }
 
-/// The id by which a Sentinel calls itself in its log.
+/// The id of a Sentinel, from its log.
 fn id(sentinel: &Window) -> String {
     let text = sentinel.text();
     let id = text.lines().find_map(|line| line.split_once("Sentinel ID is "));
     id.expect("a line with its id").1.to_owned()
 }
 
-/// The notes' fields of `SENTINEL masters`, in their order.
+/// The fields of `SENTINEL masters` in the notes, in their order.
 const MASTER_FIELDS: &[&str] = &[
     "name",
     "ip",
@@ -308,12 +307,12 @@ sentinel failover-timeout mymaster 180000
     }
     let slaves = "redis-cli -p 26379 SENTINEL slaves mymaster";
     notes.until(slaves, &["\"127.0.0.1:6380\"", "\"127.0.0.1:6381\""]);
-    // Its priority is what decides below, so the Sentinel has to have asked it.
+    // The Sentinel must have read the replica's priority, which decides below.
     notes.until(slaves, &[") \"90\"\n", "\"master-port\"", "\"6379\""]);
 
     let ok = notes.run("redis-cli -p 26379 SENTINEL failover mymaster");
     assert_eq!(ok, "OK\n", "{}", sentinel.text());
-    // The smaller priority comes first.
+    // The lower priority is preferred.
     assert_eq!(notes.another_master(26379, "mymaster", 6379), 6381, "{}", sentinel.text());
     let told = notes.until(masters, &["\"6381\""]);
     assert_eq!((printed(&told, "config-epoch"), printed(&told, "num-slaves")), ("1", "2"));
@@ -366,7 +365,7 @@ fn three_sentinels_started_as_servers_find_each_other_vote_and_rewrite_their_fil
         for slave in [6380, 6381] {
             sentinel.shows(&[&format!("+slave slave 127.0.0.1:{slave} 127.0.0.1 {slave} {at}")]);
         }
-        // Each finds those that were there before, and is found by them.
+        // Each Sentinel discovers the earlier ones, and these discover it.
         for (other, other_port) in started.iter().zip(sentinels) {
             let known =
                 |id: &str, port: u16| format!("+sentinel sentinel {id} 127.0.0.1 {port} {at}");
@@ -402,7 +401,7 @@ fn three_sentinels_started_as_servers_find_each_other_vote_and_rewrite_their_fil
         assert_eq!(notes.another_master(*port, "mymaster", 6379), new);
     }
 
-    // The file tells what has happened. It took another epoch if the votes were split at first.
+    // The file has the new state. The epoch is higher if votes were split at first.
     let epoch = notes.epoch(26379, "mymaster");
     let file = || notes.cat("test/26379.conf");
     let lines = [
@@ -422,7 +421,7 @@ fn three_sentinels_started_as_servers_find_each_other_vote_and_rewrite_their_fil
         );
     }
 
-    // How they find each other: each tells all of itself and of the master.
+    // Discovery: each Sentinel publishes its address and its view of the master.
     let listener = notes.window(&format!("redis-cli -p {new} PSUBSCRIBE '*'"));
     listener.shows_in_order(&[
         "1) \"psubscribe\"\n2) \"*\"\n3) (integer) 1\n",
@@ -457,7 +456,7 @@ fn three_sentinels_with_copied_files_log_each_step_of_a_failover() {
     notes.run("mkdir s1 s2 s3");
     notes.vi(
         "s1/sentinel.conf",
-        // A relative path: `sed` below is not to find `s1` in the name of the test's directory.
+        // A relative path, so that `sed` below does not find `s1` in the test's directory name.
         "port 27001
 sentinel announce-ip 127.0.0.1
 sentinel monitor mymaster 127.0.0.1 7001 2
@@ -516,10 +515,10 @@ dir \"./s1\"
         format!("+switch-master mymaster 127.0.0.1 7001 127.0.0.1 {new}"),
     ];
     leader.shows_in_order(&steps.each_ref().map(String::as_str));
-    // The other two suffice for the majority, and may come before its own is on disk.
+    // The votes of the other two are a majority, and may arrive before its own is on disk.
     leader.shows(&[&format!(" voted for {own} {epoch}")]);
 
-    // The replica that became the master, and the one that follows it now.
+    // The promoted replica, and the other one, which follows it now.
     let of = |port: u16| &servers[usize::from(port - 7001)];
     let client = format!("name=sentinel-{}-cmd", &own[..8]);
     of(new).shows_in_order(&[
@@ -544,7 +543,7 @@ dir \"./s1\"
         "Master replication ID changed to ",
         "MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.",
     ]);
-    // The file is written while the rest goes on.
+    // The file is written in the background.
     for server in [new, other].map(of) {
         server.shows(&["CONFIG REWRITE executed with success."]);
     }

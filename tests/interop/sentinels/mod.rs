@@ -1,5 +1,5 @@
-//! Sentinels of both kinds over servers of both kinds: detection, votes, leadership, and what
-//! clients and configuration files see of it.
+//! Sentinels of both kinds watching servers of both kinds: detection, votes, leadership, clients
+//! and configuration files.
 
 mod clients;
 mod commands;
@@ -18,13 +18,11 @@ struct Group {
     sentinels: Vec<Process>,
 }
 
-/// Directives of a Sentinel for `mymaster` that all tests share: what takes seconds by default takes
-/// tenths of them.
+/// Directives of Sentinels that all tests share, with short timeouts.
 const QUICK: &str = "sentinel failover-timeout mymaster 5000\n";
 
 impl Group {
-    /// Servers of these kinds, the master first, and Sentinels of these kinds with what else stands
-    /// in the file of each.
+    /// Starts servers, the master first, and Sentinels, each with further lines of its file.
     fn new(servers: [Kind; 3], sentinels: [(Kind, &str); 3], directives: &[&str]) -> Self {
         let common = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
         let directives = [&common[..], directives].concat();
@@ -52,8 +50,8 @@ impl Group {
         group
     }
 
-    /// Asks once more if the connection is closed: a Sentinel that makes a server a replica closes
-    /// those of all its clients.
+    /// Sends a command. Repeats it if the connection is closed: a Sentinel that makes a server a
+    /// replica disconnects its clients.
     fn call(&self, process: &Process, words: &[&str]) -> Value {
         until_some(
             || process.output(),
@@ -78,7 +76,7 @@ impl Group {
         }
     }
 
-    /// What a Sentinel does every second, or every ten, it does now several times a second.
+    /// Shortens the periods of a Sentinel from one and ten seconds to fractions of a second.
     fn hurry(&self, sentinel: &Process) {
         let periods = ["INFO-PERIOD", "300", "PUBLISH-PERIOD", "200"];
         let reply = self.call(sentinel, &[&["SENTINEL", "DEBUG"], &periods[..]].concat());
@@ -97,13 +95,13 @@ impl Group {
         );
     }
 
-    /// The port of the master as a Sentinel has it.
+    /// The port of the master, according to a Sentinel.
     fn master(&self, sentinel: &Process) -> u16 {
         let asked = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"];
         words(&self.call(sentinel, &asked)).get(1).and_then(|port| port.parse().ok()).unwrap_or(0)
     }
 
-    /// Waits until all Sentinels name one and the same other master, which is one; gives its place.
+    /// Waits until all Sentinels agree on another master, which has that role. Returns its index.
     fn agree_on_another(&self, than: u16) -> usize {
         let port = until_some(
             || format!("no other master:\n{}", self.told()),
@@ -122,7 +120,7 @@ impl Group {
         place
     }
 
-    /// Waits until all other servers follow this one.
+    /// Waits until all other servers replicate this one.
     fn all_follow(&self, master: usize) {
         let wanted = format!("slave of {}, connected", self.servers[master].port());
         for (place, server) in self.servers.iter().enumerate() {
@@ -135,9 +133,9 @@ impl Group {
         }
     }
 
-    /// Waits until a Sentinel has heard of both replicas that they follow this master. One that has
-    /// last heard a restarted server call itself a master makes it a replica again, even after
-    /// another failover has chosen it.
+    /// Waits until a Sentinel knows by INFO that both replicas follow this master. If its last INFO
+    /// of a restarted server says master, it makes that one a replica again, even after another
+    /// failover has promoted it.
     fn heard_of_replicas(&self, sentinel: &Process, master: usize) {
         let master = self.servers[master].port().to_string();
         let heard = || {
@@ -172,7 +170,7 @@ fn words(value: &Value) -> Vec<String> {
     }
 }
 
-/// Fields of a reply of names and values.
+/// Returns a function that looks up fields in a reply of names and values.
 fn facts(value: &Value) -> impl Fn(&str) -> String + use<> {
     let words = words(value);
     move |name| {
@@ -181,15 +179,16 @@ fn facts(value: &Value) -> impl Fn(&str) -> String + use<> {
     }
 }
 
-/// The file of the Sentinel that is to lead: it notices first, and by itself.
+/// The file of the Sentinel that will lead: it detects a failure first, and with a quorum of 1
+/// alone.
 const LEADER: &str = "sentinel monitor mymaster 127.0.0.1 PORT 1
 sentinel down-after-milliseconds mymaster 1000";
-/// The file of those that are to follow it.
+/// The file of the other Sentinels.
 const FOLLOWER: &str = "sentinel monitor mymaster 127.0.0.1 PORT 3
 sentinel down-after-milliseconds mymaster 30000";
 
-/// One Sentinel leads, two vote for it; then another one is told to lead; then each is started
-/// again, forgets, and goes on with the file that a Sentinel of the other kind has written.
+/// One Sentinel leads a failover, two vote for it; then another one is told to lead; then each is
+/// reset, and restarted as one of the other kind with the same file.
 fn leads(leader: Kind, followers: Kind, master: Kind) {
     let sentinels = [(leader, LEADER), (followers, FOLLOWER), (followers, FOLLOWER)];
     let mut group = Group::new([master, Limpid, Redis], sentinels, &[]);
@@ -212,7 +211,7 @@ fn leads(leader: Kind, followers: Kind, master: Kind) {
     let told = group.call(&group.servers[second], &["GET", "written"]);
     assert_eq!(told, Value::bulk("before"));
 
-    // From here on a busy machine shall not look like a dead master.
+    // A longer timeout, so that a busy machine does not look like a dead master.
     let set = ["SENTINEL", "SET", "mymaster", "down-after-milliseconds", "30000", "quorum", "3"];
     assert_eq!(group.call(&group.sentinels[0], &set), Value::Simple(b"OK".to_vec()));
 
@@ -220,7 +219,7 @@ fn leads(leader: Kind, followers: Kind, master: Kind) {
     group.servers[0].restart(true);
     group.all_follow(second);
 
-    // Another one is told to lead, when none of them still takes the old master for one.
+    // Another Sentinel is told to lead, once all know that the old master is a replica.
     for sentinel in &group.sentinels {
         group.heard_of_replicas(sentinel, second);
     }
@@ -230,12 +229,12 @@ fn leads(leader: Kind, followers: Kind, master: Kind) {
     let third = group.agree_on_another(before);
     group.all_follow(third);
 
-    // What a Sentinel forgets it finds again.
+    // After SENTINEL RESET, it discovers everything again.
     let reset = group.call(&group.sentinels[2], &["SENTINEL", "RESET", "my*"]);
     assert_eq!(reset, Value::Integer(1));
     group.knows_all(&group.sentinels[2]);
 
-    // The files are those of the other kind, both ways.
+    // Each kind reads the file of the other one.
     let (port, ids) = (group.servers[third].port(), identities(&group));
     for (place, kind) in [(0, other(leader)), (1, other(followers))] {
         group.sentinels[place].become_sentinel(kind);

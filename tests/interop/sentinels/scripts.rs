@@ -12,7 +12,7 @@ use limpid_tests::wait::until;
 use super::{QUICK, facts};
 use crate::replication::field;
 
-/// Writes a shell script that can be run. One that is there is replaced as a whole.
+/// Writes an executable shell script, replacing an existing one atomically.
 fn write_script(path: &Path, text: &str) {
     let new = path.with_extension("new");
     std::fs::write(&new, format!("#!/bin/sh\n{text}\n")).expect("a script");
@@ -35,7 +35,7 @@ fn scripts_are_told_of_a_failover() {
     for (name, file) in [("notify", "told"), ("reconfigure", "changed")] {
         write_script(&scripts.path().join(name), &format!("echo \"$@\" >> {}", path(file)));
     }
-    // A path that is not absolute begins where the Sentinel works.
+    // A relative path starts at the Sentinel's working directory.
     let lines = format!(
         "dir {}
 sentinel monitor mymaster 127.0.0.1 {from} 1
@@ -64,7 +64,7 @@ sentinel client-reconfig-script mymaster {}
         || format!("{}\n{}", read("changed"), sentinel.output()),
         || read("changed").lines().any(|line| line == wanted),
     );
-    // What it has written it reads again, from where it was started.
+    // The Sentinel can read its own file again, from its starting directory.
     sentinel.restart(false);
     let pending = ["SENTINEL", "PENDING-SCRIPTS"];
     until(
@@ -73,7 +73,7 @@ sentinel client-reconfig-script mymaster {}
     );
 }
 
-/// Whether a process runs. One that has ended and that nobody has asked about has no words.
+/// Whether a process runs. A zombie has no command line.
 fn runs(pid: &str) -> bool {
     std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| !words.is_empty())
 }
@@ -83,7 +83,7 @@ fn sixteen_scripts_run_at_once_and_one_that_hangs_is_ended_and_tried_again() {
     let master = Process::of(Limpid, &[]);
     let dir = tempfile::TempDir::new().expect("a directory");
     let (script, pids) = (dir.path().join("hang"), dir.path().join("pids"));
-    // What the script waits for has to end with it.
+    // The background process of the script must be killed with it.
     write_script(&script, &format!("sleep 600 &\necho $! >> {}\nwait", pids.display()));
     let sentinel = Process::sentinel(
         Limpid,
@@ -96,7 +96,7 @@ fn sixteen_scripts_run_at_once_and_one_that_hangs_is_ended_and_tried_again() {
     );
     let ask =
         |line: &str| Client::new(sentinel.connect()).call(&line.split(' ').collect::<Vec<_>>());
-    // Of each job what it does, and how often it has been started.
+    // Each job with its state, and how often it was started.
     let jobs = || -> Vec<(String, u32)> {
         let jobs = ask("SENTINEL PENDING-SCRIPTS");
         let told = |job: &Value| {
@@ -121,12 +121,12 @@ fn sixteen_scripts_run_at_once_and_one_that_hangs_is_ended_and_tried_again() {
     let first: Vec<String> = started().lines().map(str::to_owned).collect();
     assert!(first.iter().all(|pid| runs(pid)), "{first:?}");
 
-    // A minute in little.
+    // A short timeout in place of a minute.
     ask("SENTINEL DEBUG SCRIPT-MAX-RUNTIME 100 SCRIPT-RETRY-DELAY 50");
     until(|| format!("{first:?} run"), || !first.iter().any(|pid| runs(pid)));
     until(|| format!("{:?}", jobs()), || jobs().iter().any(|(_, tries)| *tries > 1));
     assert!(sentinel.output().contains("-script-timeout"), "{}", sentinel.output());
-    // What is tried again may succeed.
+    // A retry may succeed.
     write_script(&script, "exit 0");
     until(|| format!("{:?}", jobs()), || jobs().is_empty());
     assert!(!started().lines().any(runs), "nothing is left behind");

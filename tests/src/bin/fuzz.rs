@@ -1,4 +1,4 @@
-//! Hostile bytes in any number: see `cargo xtask fuzz`.
+//! Runs the parsers on any number of hostile inputs: see `cargo xtask fuzz`.
 //!
 //! `fuzz <cases> <first case> [target]`
 

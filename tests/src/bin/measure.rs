@@ -1,4 +1,5 @@
-//! Measures what needs no socket, compiled as for release: see `cargo xtask sim` and `bench`.
+//! Simulations and measurements without sockets, built for release: see `cargo xtask sim` and
+//! `bench`.
 //!
 //! `measure worlds [seeds] [first seed]`: how fast worlds run, and whether what must hold holds.
 //! `measure replicas [seeds] [first seed]`: whether copies agree after links were cut and servers
@@ -7,11 +8,10 @@
 //! fails, it is killed, and its disk fails.
 //! `measure sentinels [seeds] [first seed]`: whether Sentinels agree on one master after hosts,
 //! links, clocks and disks failed.
-//! `measure proxies [seeds] [first seed]`: whether behind a proxy every reply belongs to its request,
-//! whatever fails, while primaries are replaced and slots move.
-//! `measure clusters [seeds] [first seed]`: whether a cluster comes to one view after slots moved while
-//! hosts, links and clocks failed; and how fast a world with a hundred nodes runs. Of one seed, what
-//! happens in it.
+//! `measure proxies [seeds] [first seed]`: whether behind a proxy every reply belongs to its
+//! request, whatever fails, while primaries are replaced and slots move. `measure clusters [seeds]
+//! [first seed]`: whether a cluster comes to one view after slots moved while hosts, links and
+//! clocks failed; and how fast a world with a hundred nodes runs. Of one seed, what happens in it.
 //! `measure turns [keys]`: the longest turn of a server, in microseconds of processor time, while
 //! keys are added.
 
@@ -23,7 +23,7 @@ use limpid_core::lab::{busy_cluster, programs, sandbox};
 use limpid_core::sim::World;
 use limpid_tests::{chaos, clusters, crashes, proxies, replicas, sentinels, turns};
 
-/// As in the server that is deployed.
+/// The same allocator as in the released server.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Tells of a world in which something did not hold, and how to see it again.
+/// Reports the failure of a world, and how to reproduce it.
 fn failed(worlds: &str, seed: u64, what: &str) {
     println!("\rseed {seed}: {what}");
     println!("again: cargo run --release -p limpid-tests --bin measure -- {worlds} 1 {seed}");
@@ -74,7 +74,7 @@ fn worlds(seeds: u64, first: u64) -> ExitCode {
     let start = Instant::now();
     let (mut virtual_time, mut failures) = (Duration::ZERO, 0);
     for seed in first..first.saturating_add(seeds) {
-        // Should it crash, this is the last that is read.
+        // If the process crashes, this is the last line of output.
         eprint!("\rseed {seed} ");
         match chaos::run(seed) {
             Ok(outcome) => virtual_time += outcome.virtual_time,
@@ -156,7 +156,7 @@ fn speed() -> f64 {
     speed_of(World::new(Arc::new(sandbox(48)), 1, programs))
 }
 
-/// Virtual time over real time of a world, once it has begun.
+/// Virtual time over real time of a world, after its start-up.
 fn speed_of(mut world: World) -> f64 {
     const LENGTH: Duration = Duration::from_secs(60);
     world.run_for(Duration::from_secs(1));
@@ -170,7 +170,7 @@ fn clustered(seeds: u64, first: u64) -> ExitCode {
     /// How much faster than real time a world of a hundred nodes must be.
     const GOAL: f64 = 5.0;
     if seeds == 1 {
-        // One is asked for to be looked at.
+        // A single seed is for debugging.
         return match clusters::show(first) {
             Ok(outcome) => {
                 println!("{outcome:?}");

@@ -1,4 +1,4 @@
-//! What a server owes: which writes have to be there when it is up again, and whether they are.
+//! The ledger of a server: which writes must be there after a restart, and whether they are.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use limpid_core::time::Mono;
 
 use super::writer::{Answer, Write, is_transaction, value};
 
-/// How old a write may be that is lost with `appendfsync everysec`.
+/// The highest age of a write that may be lost with `appendfsync everysec`.
 pub(super) const EVERYSEC: Duration = Duration::from_secs(2);
 
-/// For how long all must have gone well before [`EVERYSEC`] holds again.
+/// How long the disk must have worked before [`EVERYSEC`] holds again.
 const WELL: Duration = Duration::from_secs(3);
 
-/// When writes are made durable.
+/// A value of `appendfsync`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Policy {
     Always,
@@ -33,38 +33,39 @@ impl Policy {
     }
 }
 
-/// What is owed. Moments say: what was acknowledged before has to be there.
+/// The writes that must be there, as moments: everything acknowledged before one must be there.
 #[derive(Debug, Clone)]
 pub(super) struct Owed {
-    /// By the append-only file.
+    /// The moment for the append-only file.
     pub(super) aof: Mono,
-    /// By the dump.
+    /// The moment for the dump.
     pub(super) rdb: Mono,
-    /// Whether all data goes to an append-only file now.
+    /// Whether writes go to an append-only file now.
     pub(super) follows: bool,
     pub(super) policy: Policy,
-    /// Since when it is in force. With `always`, a write that was sent since then and acknowledged
-    /// is durable, and so is all that came before it, under whatever policy that was acknowledged.
+    /// Since when the policy is in force. With `always`, a write that was sent after this and
+    /// acknowledged is durable, and so are all writes before it, under whatever policy these were
+    /// acknowledged.
     pub(super) policy_since: Mono,
-    /// Since when the disk has done what it was told.
+    /// Since when the disk has worked without faults.
     pub(super) well_since: Option<Mono>,
     /// When the disk was last very slow.
     pub(super) slow: Option<Mono>,
 }
 
 impl Owed {
-    /// Brings what the append-only file owes up to this moment. `last` is when the last
-    /// acknowledgement arrived; with `always`, of a write that was sent under that policy.
+    /// Updates the moment for the append-only file. `last` is when the last acknowledgement
+    /// arrived; with `always`, that of a write that was sent under this policy.
     pub(super) fn advance(&mut self, now: Mono, last: Mono) {
         if !self.follows {
             return;
         }
         match self.policy {
-            // Whether the disk fails or not.
+            // Holds whether the disk fails or not.
             Policy::Always => self.aof = self.aof.max(last),
             Policy::Everysec => {
-                // With a disk that is too slow replies stay, so that it is the last one from which
-                // the age of a write is counted.
+                // With a disk that is too slow replies are delayed, so the age of a write counts
+                // from the last reply.
                 let slow = self.slow.is_some_and(|at| now.since(at) < Duration::from_secs(8));
                 let end = if slow { last } else { now };
                 if self.well_since.is_some_and(|since| now.since(since) >= WELL) {
@@ -75,7 +76,8 @@ impl Owed {
         }
     }
 
-    /// The disk begins to fail: from now on only what is old enough is owed.
+    /// Notes that the disk starts to fail: only writes that are old enough at this moment must be
+    /// kept.
     pub(super) fn disk_fails(&mut self, now: Mono, last: Mono) {
         self.advance(now, last);
         self.well_since = None;
@@ -87,22 +89,23 @@ impl Owed {
     }
 }
 
-/// What was found.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Found {
-    /// Writes that were acknowledged and are lost, as they may be.
+    /// Acknowledged writes that are lost and may be.
     pub(super) lost: u64,
     /// Writes that are there.
     pub(super) present: u64,
 }
 
-/// Looks at what a server holds after it has started. The error says what is wrong.
+/// Checks the data of a server after it has started. The error says what is wrong.
 ///
-/// * Everything is there that was acknowledged before `owed`, or as durable if `durable` counts.
-/// * Nothing is there that was not sent, that was refused, or that was lost before.
-/// * What is there is what came first: nothing is missing that was acknowledged before something
-///   was sent that is there, and nothing that stood before it on its connection.
-/// * Of a transaction there is all or nothing.
+/// * All writes that were acknowledged before `owed` are there, and if `durable`, those
+///   acknowledged as durable.
+/// * No write is there that was not sent, was refused, or was found lost before.
+/// * No write is missing that was acknowledged before one that is there was sent, or that came
+///   before it on the same connection.
+/// * Transactions are there completely or not at all.
 pub(super) fn settle(
     server: &Server,
     writers: &mut [(String, Vec<Write>)],
@@ -114,14 +117,14 @@ pub(super) fn settle(
     for (name, writes) in writers.iter() {
         held.push(numbers(server, name, writes)?);
     }
-    // When the latest write was sent that is there.
+    // When the latest write that is there was sent.
     let latest = writers.iter().zip(&held).flat_map(|((_, writes), held)| {
         writes.iter().filter(|write| held.contains(&write.number)).map(|write| write.sent)
     });
     let latest = latest.max().unwrap_or(Mono::ZERO);
     for ((name, writes), held) in writers.iter_mut().zip(&held) {
         let last = held.last().copied().unwrap_or(0);
-        // The writer of a missing write, and its connection.
+        // The writer and the connection of a missing write.
         let mut missing = None;
         for write in writes.iter_mut() {
             let (number, there) = (write.number, held.contains(&write.number));
@@ -169,12 +172,12 @@ pub(super) fn settle(
     Ok(found)
 }
 
-/// Moments as they are shown in logs: seconds and microseconds.
+/// Formats a moment as in logs: seconds and microseconds.
 pub(super) fn show(at: Mono) -> String {
     format!("{}.{:06}", at.0 / 1_000_000_000, at.0 / 1_000 % 1_000_000)
 }
 
-/// The numbers that a server holds of a writer, in order.
+/// The numbers of a writer that a server has, in order.
 fn numbers(server: &Server, name: &str, writes: &[Write]) -> Result<BTreeSet<u64>, String> {
     let peek = |key: String| server.keyspace().peek(0, key.as_bytes()).map(Entry::value);
     let mut held = BTreeSet::new();

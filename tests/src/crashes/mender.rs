@@ -1,5 +1,5 @@
-//! A person at the host of a server that refuses its append-only file: cuts it where the server
-//! said that it is in order, as `redis-check-aof --fix` would.
+//! A program that repairs an append-only file which the server refuses: truncates it at the offset
+//! that the server has logged, as `redis-check-aof --fix` does.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use limpid_core::machine::{
 use limpid_core::sim::{Launch, LaunchError};
 use limpid_core::time::{Mono, Now};
 
-/// `mender <file> <length>`: cuts the file, makes that durable and ends.
+/// `mender <file> <length>`: truncates the file, syncs it, and ends.
 #[derive(Debug, Clone)]
 pub(super) struct Mender {
     outputs: VecDeque<Output>,

@@ -1,11 +1,11 @@
-//! A world of one server whose power fails, which is killed, and whose disk fails, while clients
-//! write; and what it owes them when it is up again.
+//! A world of one server with power losses, kills and disk faults, while clients write; checks that
+//! the acknowledged writes are there after each restart.
 //!
 //! | file | noun |
 //! |---|---|
-//! | `mod` | the course of a world: what is done to it, drawn from its seed |
+//! | `mod` | the course of a world: faults and actions, chosen by its seed |
 //! | `site` | the world itself: hosts, the server's files and log, lines typed into clients |
-//! | `writer` | a client that takes note of what it was told |
+//! | `writer` | a client that records the replies to its writes |
 //! | `ledger` | acknowledged writes, and whether the server still has them |
 //! | `mender` | truncates a file that the server refuses |
 
@@ -27,33 +27,33 @@ use ledger::{Owed, Policy};
 use site::{ADMIN, Site, Start, WRITERS};
 use writer::Write;
 
-/// What came of worlds.
+/// The statistics of worlds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Virtual time that was run through.
+    /// The virtual time that was simulated.
     pub virtual_time: Duration,
     /// How often the power failed.
     pub power_losses: u64,
     /// How often the server was killed (SIGKILL).
     pub kills: u64,
-    /// How often it was asked to end (SIGTERM).
+    /// How often it was shut down (SIGTERM).
     pub stops: u64,
-    /// How often it ended by itself, as it does with `appendfsync always` when a write fails.
+    /// How often it exited by itself, as with `appendfsync always` when a write fails.
     pub exits: u64,
-    /// Faults of the disk.
+    /// The number of disk faults.
     pub faults: u64,
-    /// How often it refused to start, and said why: because of a fault, or of a torn file.
+    /// How often it refused to start with a log line: for a disk fault, or a truncated file.
     pub refusals: u64,
-    /// Torn files that were cut where the server said that they are in order.
+    /// Truncated files that were cut at the offset that the server logged.
     pub mended: u64,
-    /// Snapshots and rewrites that ended well.
+    /// Snapshots and rewrites that succeeded.
     pub written: u64,
-    /// Writes that were acknowledged.
+    /// Acknowledged writes.
     pub acknowledged: u64,
-    /// Times that clients were told that what they wrote is durable (WAITAOF).
+    /// The number of confirmations by WAITAOF.
     pub confirmed: u64,
-    /// Acknowledged writes that were lost as they may be: with `everysec` the latest, with `no`
-    /// what the system had not written, without a file what came after the last dump.
+    /// Acknowledged writes that were lost and may be: with `everysec` the latest, with `no` those
+    /// that the system had not written, without an append-only file those after the last dump.
     pub lost: u64,
 }
 
@@ -74,8 +74,8 @@ impl AddAssign for Outcome {
     }
 }
 
-/// Runs a world of this seed. The error says what the server owed and did not have, or what it had
-/// that nobody sent.
+/// Runs a world of this seed. The error says which write is missing, or which one is there that was
+/// never sent.
 pub fn run(seed: u64) -> Result<Outcome, String> {
     let mut course = Course::new(seed);
     match course.run() {
@@ -84,16 +84,16 @@ pub fn run(seed: u64) -> Result<Outcome, String> {
     }
 }
 
-/// How a life of the server ends.
+/// How a run of the server ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// The power fails.
+    /// By a power loss.
     Power,
-    /// It is killed.
+    /// By SIGKILL.
     Kill,
-    /// It is asked to end.
+    /// By SIGTERM.
     Stop,
-    /// It has ended by itself.
+    /// By itself.
     Exit,
 }
 
@@ -106,14 +106,14 @@ struct Course {
     fault: Option<(String, bool)>,
     /// Whether `appendonly` is meant to be on, by the last CONFIG SET.
     wanted: bool,
-    /// Since when `appendonly` is off.
+    /// When `appendonly` was turned off.
     off_since: Mono,
-    /// When the switch to `appendonly yes` was sent that has not come into effect.
+    /// When the pending switch to `appendonly yes` was sent.
     switching: Option<Mono>,
-    /// When a snapshot and a rewrite were asked for that have begun and not ended.
+    /// When the running snapshot was requested; `rewriting` is the same for a rewrite.
     saving: Option<Mono>,
     rewriting: Option<Mono>,
-    /// Replies to the administrator that were looked at.
+    /// The number of replies to the administrator that were handled.
     read: usize,
     /// Numbers of each writer that are known to be lost.
     gone: Vec<BTreeSet<u64>>,
@@ -162,7 +162,7 @@ impl Course {
         Ok(())
     }
 
-    /// A life of the server, while clients write. Returns how it ends.
+    /// Runs the server while clients write. Returns how it ends.
     fn live(&mut self) -> Result<End, String> {
         self.site.tell(ADMIN, "go 0");
         for name in WRITERS {
@@ -178,7 +178,7 @@ impl Course {
             }
             self.disturb();
         }
-        // Not always at a moment at which something has just been asked for.
+        // Ends at a random moment, not always just after a request.
         self.site.world.run_for(Duration::from_micros(self.rng.below(40_000)));
         self.observe();
         if self.site.state() != ProcState::Running {
@@ -191,7 +191,7 @@ impl Course {
         })
     }
 
-    /// One thing that an administrator does, or that goes wrong.
+    /// A random action of the administrator, or a random fault.
     fn disturb(&mut self) {
         let now = self.site.world.now();
         match self.rng.below(22) {
@@ -202,7 +202,7 @@ impl Course {
                 let policy =
                     [Policy::Always, Policy::Everysec, Policy::No][self.rng.below(3) as usize];
                 if policy as u8 > self.owed.policy as u8 {
-                    // From now on less is owed; what is owed more comes with the reply.
+                    // A weaker guarantee holds from now on; a stronger one only from the reply on.
                     self.owed.advance(now, self.last());
                     (self.owed.policy, self.owed.policy_since) = (policy, now);
                 }
@@ -235,7 +235,7 @@ impl Course {
         }
     }
 
-    /// Writes the file of configuration, if a restart with it finds what was last written.
+    /// Sends CONFIG REWRITE, if a restart with the new file would find the latest data.
     fn rewrite_config(&mut self) {
         let written = self.site.config("appendonly") == "yes";
         let safe = match (written, self.wanted) {
@@ -271,8 +271,8 @@ impl Course {
         }
     }
 
-    /// When the last acknowledgement arrived, with `appendfsync always` of a write that was sent
-    /// since that is in force.
+    /// When the last acknowledgement arrived; with `appendfsync always`, that of a write that was
+    /// sent under this policy.
     fn last(&self) -> Mono {
         let since = match self.owed.policy {
             Policy::Always => self.owed.policy_since,
@@ -282,7 +282,7 @@ impl Course {
         last.max().unwrap_or(Mono::ZERO)
     }
 
-    /// Looks at what the server says, and at what it owes after that.
+    /// Reads the state of the server, and updates the writes that must be kept.
     fn observe(&mut self) {
         let (now, last) = (self.site.world.now(), self.last());
         let slow = self.fault.as_ref().is_some_and(|(_, slow)| *slow);
@@ -328,7 +328,7 @@ impl Course {
         }
     }
 
-    /// The administrator has been answered.
+    /// Handles a reply to the administrator.
     fn answered(&mut self, typed: &writer::Typed) {
         if typed.reply.is_error() {
             if typed.line == "CONFIG SET appendonly yes" {
@@ -363,12 +363,12 @@ impl Course {
         }
     }
 
-    /// Ends the server as it is to end, and starts it again until it is up.
+    /// Ends the server in the given way, and starts it until it is up again.
     fn down_and_up(&mut self, end: End) -> Result<(), String> {
         let (now, last) = (self.site.world.now(), self.last());
         self.owed.advance(now, last);
-        // What the operating system had been handed is there after a kill: with a disk that is not
-        // slow, all but what waits in its queue (a snapshot may stand before it there).
+        // Data in the page cache survives a kill: with a disk that is not slow, all but the writes
+        // in the disk's queue (which may be behind a snapshot).
         let quick = self.owed.slow.is_none_or(|at| now.since(at) > Duration::from_secs(8));
         let works = self.owed.well_since.is_some_and(|at| now.since(at) > Duration::from_secs(3));
         let mut cached = Mono::ZERO;
@@ -414,7 +414,7 @@ impl Course {
         self.up(cached)
     }
 
-    /// Asks the server to end, and takes note of what it has made durable by that.
+    /// Shuts the server down, and notes which writes that makes durable.
     fn stop(&mut self) {
         self.site.act("stop redis-server");
         let mut patience = 200;
@@ -436,18 +436,18 @@ impl Course {
                 }
             }
             ProcState::Exited { .. } => {}
-            // It would rather stay than lose something.
+            // The server refuses to shut down if it would lose data.
             _ => self.site.act("kill redis-server"),
         }
     }
 
-    /// Starts the server, and again, until it is up; then looks whether what it owes is there.
-    /// `cached` is what the page cache owes.
+    /// Starts the server repeatedly until it is up; then checks its data. `cached` is the moment up
+    /// to which writes are in the page cache.
     fn up(&mut self, cached: Mono) -> Result<(), String> {
         let mut cached = cached;
         let mut mended = false;
         for attempt in 0.. {
-            // It may well be hit while it loads.
+            // It may be hit by a fault while loading.
             let hit = attempt < 2 && self.rng.below(6) == 0;
             let most = if hit { self.rng.below(40_000) } else { 120_000_000 };
             match self.site.start(Duration::from_micros(most)) {
@@ -509,7 +509,7 @@ impl Course {
         Ok(())
     }
 
-    /// What each writer has sent, with what is known to be lost.
+    /// The writes of each writer, with those that are known to be lost.
     fn writes(&self) -> Vec<(String, Vec<Write>)> {
         let all = WRITERS.iter().zip(&self.gone).map(|(name, gone)| {
             let mut writes = self.site.writer(name).writes.clone();
@@ -521,7 +521,8 @@ impl Course {
         all.collect()
     }
 
-    /// Mends everything: the server takes writes again, and keeps all of them when it ends.
+    /// Ends all faults, and checks that the server accepts writes again and keeps them at a
+    /// shutdown.
     fn recover(&mut self) -> Result<(), String> {
         self.mend_disk();
         let before = self.site.world.now();
@@ -532,8 +533,8 @@ impl Course {
         for name in WRITERS {
             self.site.tell(name, "go 8000");
         }
-        // One that could not write tries again every second, connections take their time, and a
-        // disk that was slow has to catch up.
+        // The server retries failed writes every second, connections take time, and a slow disk has
+        // to catch up.
         for _ in 0..20 {
             self.site.world.run_for(Duration::from_secs(6));
             self.observe();

@@ -1,4 +1,4 @@
-//! The world: one host with a server, one with its clients.
+//! The world of the crash tests: a host with a server, and one with its clients.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ pub(super) const ADMIN: &str = "admin";
 const SERVER: &str = "redis-server";
 const CONF: &str = "/data/redis.conf";
 
-/// How far the server has come after it was started.
+/// The state of the server after a start.
 pub(super) enum Start {
     Ready,
-    /// It has ended, and said this.
+    /// It has ended, with these log lines.
     Refused(Vec<String>),
-    /// It neither serves nor has ended.
+    /// It is neither ready nor has it ended.
     Waiting,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Site {
     pub(super) world: World,
     /// Whether a power loss may leave later pages of a write without earlier ones.
     pub(super) scattered: bool,
-    /// Whether the server saves when it is asked to end.
+    /// Whether the server saves at a shutdown.
     pub(super) saves: bool,
     menders: u32,
 }
@@ -73,7 +73,7 @@ impl Site {
         let scattered = host.disk.scattered;
         let mut server = ProcessSpec::new(SERVER, lab::SERVER, &[CONF]);
         server.dir = "/data".to_owned();
-        // It is started when it is to start.
+        // The server is started explicitly.
         server.boot = false;
         let mut clients = HostSpec::new("clients", Ipv4Addr::new(10, 0, 0, 2));
         for name in WRITERS.iter().chain([&ADMIN]) {
@@ -93,7 +93,8 @@ impl Site {
         Self { world, scattered, saves, menders: 0 }
     }
 
-    /// Does what is in order: what is refused, as to kill what is dead, is no failure.
+    /// Carries out an action; a refusal, such as killing a process that does not run, is no
+    /// failure.
     pub(super) fn act(&mut self, line: &str) {
         let action = line.parse().unwrap_or_else(|error| panic!("`{line}`: {error}"));
         let _ = self.world.apply(&action);
@@ -116,12 +117,12 @@ impl Site {
         writer.expect("clients run all the time")
     }
 
-    /// What `INFO persistence` says.
+    /// The text of `INFO persistence`.
     pub(super) fn persistence(&self) -> Option<String> {
         self.server().map(|server| server.clone().info(&["persistence"]))
     }
 
-    /// What the file of configuration says of a directive.
+    /// The value of a directive in the configuration file.
     pub(super) fn config(&self, name: &str) -> String {
         let host = self.world.host_named("server").expect("the host");
         let text = host.disk.read_file(CONF).unwrap_or_default();
@@ -131,7 +132,7 @@ impl Site {
         values.next_back().map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
     }
 
-    /// Starts the server, and waits until it serves or has ended, or for so long.
+    /// Starts the server, and waits until it is ready or has ended, at most for `most`.
     pub(super) fn start(&mut self, most: Duration) -> Start {
         let begun = self.world.now();
         if self.world.host_named("server").is_some_and(|host| !host.on) {
@@ -157,7 +158,7 @@ impl Site {
         Start::Waiting
     }
 
-    /// The file that the server finds torn, and up to where it is in order.
+    /// The truncated file that the server has logged, and the length of its valid part.
     pub(super) fn torn(&self, said: &[String]) -> Option<(String, u64)> {
         said.iter().find_map(|line| {
             let rest = line.strip_prefix("The AOF file ")?;
@@ -166,12 +167,12 @@ impl Site {
         })
     }
 
-    /// Cuts a torn file.
+    /// Truncates a file.
     pub(super) fn mend(&mut self, file: &str, len: u64) -> Result<(), String> {
         self.menders += 1;
         let name = format!("mender-{}", self.menders);
         self.act(&format!("run server {name} mender {file} {len}"));
-        // The disk may still have much to do for a server that was killed.
+        // The disk may still be busy with operations of the killed server.
         for _ in 0..120 {
             self.world.run_for(Duration::from_secs(1));
             match self.world.proc_named(&name).map(|proc| proc.state) {
@@ -183,7 +184,7 @@ impl Site {
         Err(format!("{file} is not cut after two minutes"))
     }
 
-    /// What there is to see when something is wrong: files, and the end of the log.
+    /// Details for an error message: files, and the end of the log.
     pub(super) fn report(&self) -> String {
         let host = self.world.host_named("server").expect("the host");
         let mut out = format!("at {}, files:\n", super::ledger::show(self.world.now()));

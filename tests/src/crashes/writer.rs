@@ -1,8 +1,8 @@
-//! A client that writes numbers, and takes note of what it was told of each.
+//! A client that writes numbers, and records the reply to each write.
 //!
-//! It leads one list, `log:<name>`, in which its numbers stand in the order in which it sent them;
-//! some of them come in a transaction that leaves traces in two more keys. So whoever looks at the
-//! keys later can tell which of the writes are there, and whether a transaction is there by half.
+//! It appends its numbers in order to a list, `log:<name>`; some of them in a transaction that also
+//! changes two more keys. So the keys show later which of the writes are there, and whether a
+//! transaction is there only partly.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -14,91 +14,91 @@ use limpid_core::rng::Rng;
 use limpid_core::sim::{Console, Launch, LaunchError, Process};
 use limpid_core::time::{Mono, Now};
 
-/// How long it waits before it connects again.
+/// How long the client waits before it connects again.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// One write.
+/// A write.
 #[derive(Debug, Clone)]
 pub(super) struct Write {
-    /// Its number; no other write of this client has it.
+    /// Its number, unique for this client.
     pub(super) number: u64,
     /// When it was sent.
     pub(super) sent: Mono,
-    /// On which of the client's connections, counted from 1.
+    /// The number of the client's connection, counted from 1.
     pub(super) connection: u64,
-    /// What was said of it.
+    /// The reply to it.
     pub(super) answer: Answer,
     /// Whether it was acknowledged as durable (WAITAOF).
     pub(super) durable: bool,
-    /// Whether it is known to be lost: it was not there when somebody looked.
+    /// Whether it was found to be lost in a check.
     pub(super) gone: bool,
 }
 
-/// What was said of a write.
+/// The reply to a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// Nothing, so far or for ever.
+    /// No reply yet, or never.
     None,
-    /// That it is done; when that arrived.
+    /// Acknowledged, with the time at which the reply arrived.
     Done(Mono),
-    /// That it was not done.
+    /// Refused with an error.
     Refused,
 }
 
-/// A reply that is due.
+/// An expected reply.
 #[derive(Debug, Clone)]
 enum Due {
-    /// One that says nothing.
+    /// One that is ignored.
     Nothing,
-    /// That of a write, by its place in the list.
+    /// The reply to a write, by its index in the list.
     Write(usize),
-    /// Whether the writes before this place, on this connection, are durable.
+    /// The reply to WAITAOF: whether the writes before this index, on this connection, are durable.
     Durable(usize),
-    /// That of a line that was typed.
+    /// The reply to a typed command.
     Typed(String, Mono),
 }
 
-/// A command that was typed, and its reply.
+/// A typed command with its reply.
 #[derive(Debug, Clone)]
 pub(super) struct Typed {
     /// The command.
     pub(super) line: String,
     /// When it was sent.
     pub(super) sent: Mono,
-    /// What came back.
+    /// The reply.
     pub(super) reply: Value,
 }
 
-/// The client. Lines that can be typed into it: `go <microseconds between writes>`, `rest` (it
-/// stays connected), `leave` (it drops its connection), and `do <command>`.
+/// The client. It accepts the lines `go <microseconds between writes>`, `rest` (stays connected
+/// without writing), `leave` (closes its connection), and `do <command>`.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     name: String,
     target: Endpoint,
     rng: Rng,
-    /// The connection, and whether it stands.
+    /// The connection, and whether it is established.
     conn: Option<(ConnId, bool)>,
     connections: u64,
     outbox: Outbox,
     decoder: Decoder,
     due: VecDeque<Due>,
     outputs: VecDeque<Output>,
-    /// Whether it wants a connection.
+    /// Whether it should be connected.
     on: bool,
-    /// Time between writes, on average; none are sent at zero.
+    /// The average time between writes; zero sends none.
     pause: Duration,
     /// When the next write is due, or the next attempt to connect.
     next: Option<Mono>,
     /// Its writes, oldest first.
     pub(super) writes: Vec<Write>,
-    /// Replies to what was typed, oldest first.
+    /// Typed commands with their replies, oldest first.
     pub(super) typed: Vec<Typed>,
-    /// How often WAITAOF said that writes are durable.
+    /// How often WAITAOF has confirmed writes as durable.
     pub(super) confirmed: u64,
 }
 
 impl Writer {
-    /// Writes that may wait for their reply.
+    /// The most writes in flight.
     const DEPTH: usize = 24;
 
     /// `writer <name> <address of the server>`.
@@ -188,7 +188,7 @@ impl Writer {
             self.send(&["RPUSH", &log, &text], due);
         }
         match self.rng.below(12) {
-            // So that there is something to write out, and something that changes meanwhile.
+            // Adds data, so that snapshots take time, and changes other keys meanwhile.
             0 => {
                 let (key, len) = (self.rng.below(20).to_string(), self.rng.below(3_000) as usize);
                 self.send(&["SET", &format!("noise:{key}"), &"n".repeat(len)], Due::Nothing);
@@ -255,10 +255,10 @@ impl Writer {
     }
 }
 
-/// What stands in the list for a number.
+/// The list element for a number.
 pub(super) fn value(number: u64) -> String {
-    // Lengths differ, so that pages end anywhere; none is as long as a page, so that a page that is
-    // lost always takes the beginning of a record with it.
+    // Lengths vary, so that page boundaries are anywhere; all are shorter than a page, so that a
+    // lost page always contains the beginning of a record.
     let len = if number.is_multiple_of(41) { 2_000 } else { number * 7 % 90 };
     format!("{number}:{}", "v".repeat(len as usize))
 }

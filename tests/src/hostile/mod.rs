@@ -1,10 +1,10 @@
-//! Hostile bytes: every parser that takes bytes from strangers is given what nearly is right.
+//! A fuzzer: every parser that gets bytes from strangers is run on mutated valid inputs.
 //!
-//! A [`Target`] is a parser with a few good inputs. Each case is one of these inputs, changed at
-//! random from a seed of its own (`mutate`), and handed to the parser the way a client would
-//! hand it in. What must hold: no panic, an end, and no more memory than the target's limit.
+//! A [`Target`] is a parser with a few valid inputs. Each case is one of these inputs, mutated at
+//! random with its own seed (`mutate`), and passed to the parser as a client would. The invariants:
+//! no panic, termination, and no more memory than the target's limit.
 //!
-//! `tests/hostile` runs some cases of each target, `cargo xtask fuzz` as many as it is told.
+//! `tests/hostile` runs some cases of each target, `cargo xtask fuzz` as many as wanted.
 
 mod mutate;
 mod server;
@@ -18,29 +18,28 @@ use peak_alloc::PeakAlloc;
 
 pub use targets::TARGETS;
 
-/// A parser, good inputs for it, and what it may take.
+/// A parser with valid inputs and a memory limit.
 pub struct Target {
     /// Its name on the command line.
     pub name: &'static str,
-    /// Inputs that it takes, or nearly.
+    /// Valid inputs, or nearly so.
     pub seeds: fn() -> Vec<Vec<u8>>,
-    /// Pieces that are put into inputs.
+    /// Fragments that mutations insert.
     pub pieces: &'static [&'static [u8]],
-    /// Hands an input to the parser.
+    /// Passes an input to the parser.
     pub run: fn(&[u8]),
-    /// Bytes of memory that one case may take at most.
+    /// The most memory that one case may take, in bytes.
     pub memory: usize,
 }
 
-/// The case that runs, for a report of its panic.
+/// The running target and case, for the report of a panic.
 static TARGET: AtomicUsize = AtomicUsize::new(0);
 static CASE: AtomicU64 = AtomicU64::new(0);
 
 /// Runs cases `first..first + count` of a target. `memory` is the allocator of the program, which
 /// must not do anything else meanwhile.
 ///
-/// Panics if a case takes more memory than the target may, or panics itself; what is printed tells
-/// how to see it again.
+/// Panics if a case exceeds the memory limit or panics itself; the output says how to reproduce it.
 pub fn run(target: &Target, first: u64, count: u64, memory: &PeakAlloc) {
     tell_of_panics();
     let place = TARGETS.iter().position(|known| known.name == target.name).unwrap_or_default();

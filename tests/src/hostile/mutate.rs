@@ -1,11 +1,11 @@
-//! Inputs that nearly are right: good ones, changed at random.
+//! Mutations of valid inputs.
 
 use limpid_core::rng::Rng;
 
-/// The longest input.
+/// The longest input, in bytes.
 const LONGEST: usize = 16 * 1024;
 
-/// Numbers at the edges of what formats hold.
+/// Numbers at the limits of integer formats.
 const EDGES: [u64; 12] = [
     0,
     1,
@@ -21,7 +21,7 @@ const EDGES: [u64; 12] = [
     u64::MAX,
 ];
 
-/// One of `seeds` with up to a dozen changes; now and then bytes without any sense.
+/// One of `seeds` with up to a dozen changes; sometimes random bytes.
 pub(super) fn input(rng: &mut Rng, seeds: &[Vec<u8>], pieces: &[&[u8]]) -> Vec<u8> {
     if seeds.is_empty() || rng.chance(0.03) {
         return (0..rng.below(64)).map(|_| rng.below(256) as u8).collect();
@@ -54,13 +54,13 @@ fn change(rng: &mut Rng, bytes: &mut Vec<u8>, seeds: &[Vec<u8>], pieces: &[&[u8]
         }
         4 => bytes.truncate(at),
         5 => {
-            // A part once more.
+            // Duplicates a part.
             let end = (at + place(rng, 64)).min(bytes.len());
             let part = bytes[at..end].to_vec();
             bytes.splice(at..at, part);
         }
         6 => {
-            // A number at the edge, in binary and either order of its bytes.
+            // Inserts a number from the limits, in binary with either byte order.
             let edge = EDGES[place(rng, EDGES.len())];
             let width = 1 << rng.below(4);
             let (low, high) = (edge.to_le_bytes(), edge.to_be_bytes());
@@ -69,7 +69,7 @@ fn change(rng: &mut Rng, bytes: &mut Vec<u8>, seeds: &[Vec<u8>], pieces: &[&[u8]
             bytes.splice(at..end, number.iter().copied());
         }
         7 => {
-            // The same in digits, in place of digits.
+            // Replaces digits by such a number.
             let digits = |byte: &u8| byte.is_ascii_digit();
             let from = at + bytes[at..].iter().position(digits).unwrap_or(0);
             let end = from + bytes[from..].iter().take_while(|byte| digits(byte)).count();
@@ -78,7 +78,7 @@ fn change(rng: &mut Rng, bytes: &mut Vec<u8>, seeds: &[Vec<u8>], pieces: &[&[u8]
             bytes.splice(from..end, text.bytes());
         }
         8 => {
-            // The end of another.
+            // Appends the end of another input.
             let other = pick(rng, seeds);
             let from = place(rng, other.len() + 1);
             bytes.truncate(at);

@@ -1,4 +1,4 @@
-//! A server without a network and with one client, which is asked and then forgotten.
+//! A server without a network, with one client, that is discarded after a case.
 
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,10 +10,10 @@ use limpid_core::resp::value::encode_command;
 use limpid_core::server::{Config, Facts, Server};
 use limpid_core::time::{Duration, Mono, Now, Wall};
 
-/// Turns that a request may take before the server is taken for busy without an end.
+/// The most turns that a request may take before it counts as an endless loop.
 const TURNS: u32 = 400;
 
-/// The file of users that servers find, if they are given one.
+/// The path of the ACL file, if a server is given one.
 pub(super) const USERS: &str = "users.acl";
 
 /// A server and its client.
@@ -24,7 +24,7 @@ pub(super) struct Asked {
     exited: bool,
     /// The last line of its log.
     said: String,
-    /// What the client was sent, if anybody wants to know.
+    /// The bytes that the client got; `None` if they are not recorded.
     replies: Option<Vec<u8>>,
 }
 
@@ -41,7 +41,7 @@ impl Asked {
             let started = fresh.get_or_insert_with(|| {
                 let mut asked = Asked::with(config, None);
                 asked.ask(&[b"debug", b"set-skip-checksum-validation", b"1"]);
-                // The interpreters are there when the cases begin.
+                // Creates the script interpreters before the cases start.
                 asked.ask(&[b"eval", b"return 1", b"0"]);
                 asked
             });
@@ -49,8 +49,7 @@ impl Asked {
         })
     }
 
-    /// A server with a configuration of its own, which finds this file of [`USERS`] and no
-    /// other.
+    /// A server with a configuration, for which [`USERS`] is the only existing file.
     pub(super) fn with(config: &str, file: Option<&[u8]>) -> Asked {
         let config = Config::parse(config.as_bytes(), &[], &mut |_| Err(String::new()));
         let server = Server::new(config.expect("a good configuration"), Facts::default());
@@ -77,7 +76,7 @@ impl Asked {
         asked
     }
 
-    /// What the server has said last, if it has ended.
+    /// The last log line of the server, if it has ended.
     pub(super) fn ended(&self) -> Option<&str> {
         self.exited.then_some(&self.said)
     }
@@ -89,14 +88,14 @@ impl Asked {
         self.send(&request);
     }
 
-    /// Sends a command, and gives the reply.
+    /// Sends a command, and returns the reply.
     pub(super) fn reply(&mut self, words: &[&[u8]]) -> Vec<u8> {
         self.replies = Some(Vec::new());
         self.ask(words);
         self.replies.take().unwrap_or_default()
     }
 
-    /// Sends bytes, and lets the server work until it has nothing to do or has had its turns.
+    /// Sends bytes, and runs the server until it is idle or has used up its turns.
     pub(super) fn send(&mut self, bytes: &[u8]) {
         if bytes.is_empty() || self.exited {
             return;

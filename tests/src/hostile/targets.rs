@@ -1,4 +1,4 @@
-//! The parsers that are given hostile bytes, each as a client or a file reaches it.
+//! The targets of the fuzzer: each parser in the way a client or a file reaches it.
 
 use limpid_core::persist::rdb::{ReadOptions, Reader, Record};
 use limpid_core::resp::value::encode_command;
@@ -155,7 +155,7 @@ pub static TARGETS: &[Target] = &[
     },
 ];
 
-/// What scripts may take (`core::server::scripting::sandbox`), and what else there is.
+/// The memory limit of scripts (`core::server::scripting::sandbox`) and of the rest, in bytes.
 const SCRIPTS: usize = (512 + 128) * MIB;
 
 const LUA: &[&[u8]] = &[
@@ -224,7 +224,7 @@ const ACL: &[&[u8]] = &[
     b"|",
 ];
 
-/// What is asked of a key that was restored.
+/// Commands for a restored key.
 const LOOKS: &[&[&[u8]]] = &[
     &[b"type", b"k"],
     &[b"object", b"encoding", b"k"],
@@ -281,7 +281,7 @@ fn function_payloads() -> Vec<Vec<u8>> {
     libraries().iter().map(payload).collect()
 }
 
-/// A value of each type and encoding, as DUMP gives it, and forms of older versions.
+/// DUMP payloads of each type and encoding, and of older versions.
 fn payloads() -> Vec<Vec<u8>> {
     let long = "x".repeat(100);
     let numbers: Vec<String> = (0..600).map(|n| n.to_string()).collect();
@@ -310,7 +310,7 @@ fn payloads() -> Vec<Vec<u8>> {
         "xgroup create k g 0",
         "xreadgroup group g c count 2 streams k >",
     ]));
-    // The version and the checksum at the end of a payload are not looked at here.
+    // The version and the checksum at the end of a payload are not checked here.
     let old = |kind: u8, body: &[u8]| {
         let len = u8::try_from(body.len()).expect("a short body");
         [&[kind, len], body, &[10, 0], &[0; 8]].concat()
@@ -327,7 +327,7 @@ fn payloads() -> Vec<Vec<u8>> {
     payloads
 }
 
-/// What DUMP gives of the key that these lines make.
+/// The DUMP payload of the key that these commands create.
 fn dumped(lines: &[&str]) -> Vec<u8> {
     let mut asked = Asked::new();
     for line in lines {
@@ -363,7 +363,7 @@ fn files() -> Vec<Vec<u8>> {
     files
 }
 
-/// Reads a file in pieces, and looks at what it holds.
+/// Reads an RDB file in pieces, and accesses all of its data.
 fn read_file(file: &[u8]) {
     let mut reader = Reader::new(ReadOptions { checksum: false, ..ReadOptions::default() });
     for piece in file.chunks(37) {
@@ -402,7 +402,7 @@ fn packed() -> Vec<Vec<u8>> {
     ]
 }
 
-/// HyperLogLogs in both forms.
+/// HyperLogLogs, sparse and dense.
 fn registers() -> Vec<Vec<u8>> {
     let mut asked = Asked::new();
     asked.ask(&[b"pfadd", b"k", b"a", b"b", b"c", b"d"]);

@@ -1,4 +1,4 @@
-//! The page as a whole: asks for the reports every second, and draws what they say.
+//! The root component of the attached page: fetches the reports every second, and draws them.
 
 use std::collections::VecDeque;
 
@@ -18,36 +18,36 @@ use crate::units::BodyId;
 
 /// Milliseconds between two requests for the reports.
 const PERIOD: u32 = 1_000;
-/// Changes that are remembered.
+/// The most changes that are remembered.
 const REMEMBERED: usize = 500;
 
 /// The page.
 pub(super) struct App {
     prefs: Prefs,
-    /// The deployment as it was reported last; `None` before the first answer.
+    /// The deployment by the last reports; `None` before the first answer.
     shown: Option<Deployment>,
     homes: Homes,
     told: VecDeque<Line>,
-    /// Why there is no answer.
+    /// The error of the last request, if it failed.
     trouble: Option<String>,
     /// The address of the node in the panel.
     chosen: Option<String>,
-    /// Whether an answer is waited for.
+    /// Whether a request is in flight.
     asking: bool,
     _clock: Interval,
 }
 
-/// What happens to the page.
+/// An event of the page.
 pub(super) enum Message {
-    /// It is time to ask.
+    /// A request is due.
     Ask,
     /// The reports, or why there are none.
     Got(Result<Vec<Report>, String>),
-    /// A node of the map or of a list was chosen, or none.
+    /// A node was chosen on the map or in a list; `None` closes the panel.
     Choose(Option<String>),
-    /// The other language.
+    /// Switches the language.
     Language,
-    /// The other theme.
+    /// Switches the theme.
     Theme,
 }
 
@@ -127,7 +127,7 @@ impl Component for App {
 }
 
 impl App {
-    /// Takes an answer over. Returns whether anything that is drawn has changed.
+    /// Takes an answer. Returns whether anything that is drawn has changed.
     fn take(&mut self, answer: Result<Vec<Report>, String>) -> bool {
         let reports = match answer {
             Ok(reports) => reports,
@@ -203,7 +203,7 @@ impl App {
     }
 }
 
-/// Asks the program that serves the page.
+/// Fetches the reports from the program that serves the page.
 async fn reports() -> Result<Vec<Report>, String> {
     let said = |error: wasm_bindgen::JsValue| {
         js_sys::Reflect::get(&error, &"message".into())
@@ -221,7 +221,7 @@ async fn reports() -> Result<Vec<Report>, String> {
     serde_json::from_str(&text.as_string().unwrap_or_default()).map_err(|error| error.to_string())
 }
 
-/// The time of day here.
+/// The local time of day.
 fn clock() -> String {
     let now = js_sys::Date::new_0();
     format!("{:02}:{:02}:{:02}", now.get_hours(), now.get_minutes(), now.get_seconds())

@@ -1,4 +1,4 @@
-//! The map of a deployment: the marks of the lab's map, to be looked at and chosen.
+//! The map of a deployment, drawn with the marks of the lab's map; nodes can be chosen on it.
 
 use limpid_core::sorted::SortedMap;
 use yew::prelude::*;
@@ -15,7 +15,7 @@ use crate::units::BodyId;
 /// Room around the bodies.
 const MARGIN: f64 = 24.0;
 
-/// Draws the bodies of a scene; one is chosen, by its address, with a click or a key.
+/// Draws the bodies of a scene. `choose` is called with the address of one that is clicked.
 pub(super) fn map(
     scene: &Scene,
     layout: Layout,
@@ -23,9 +23,9 @@ pub(super) fn map(
     chosen: Option<BodyId>,
     choose: &Callback<Option<String>>,
 ) -> Html {
-    let seats = scene.seats();
-    let places = layout::place(layout, &seats, room());
-    let (left, top, right, bottom) = layout::bounds(&seats, &places);
+    let nodes = scene.layout_nodes();
+    let places = layout::place(layout, &nodes, room());
+    let (left, top, right, bottom) = layout::bounds(&nodes, &places);
     let routes = Routes::of(scene, &places);
     let ids = scene.bodies.iter().map(|body| body.id);
     let places: SortedMap<BodyId, Point> = ids.zip(places).collect();
@@ -52,7 +52,7 @@ pub(super) fn map(
     }
 }
 
-/// The form of the room that the window has for the map.
+/// The shape of the window's area for the map.
 fn room() -> Room {
     let side = |value: Result<wasm_bindgen::JsValue, _>| {
         value.ok().and_then(|value| value.as_f64()).unwrap_or(1000.0)

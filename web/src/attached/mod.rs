@@ -1,5 +1,5 @@
-//! The page attached to a deployment of real servers, as `limpid playground --attach` serves it: the
-//! same marks on the same map, drawn from what the nodes report instead of from a World.
+//! The page attached to a deployment of real servers, as `limpid playground --attach` serves it:
+//! the same marks on the same map, drawn from what the nodes report instead of from a World.
 //!
 //! It only looks. There is no time to rewind and no link to cut: these are real servers.
 

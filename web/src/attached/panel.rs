@@ -1,4 +1,4 @@
-//! The panel at the side: one node in its own words, and in those of the others.
+//! The side panel: what a node reports about itself, and what others report about it.
 
 use limpid_core::deployment::{Deployment, Kind, Link, Node};
 use yew::prelude::*;
@@ -7,7 +7,7 @@ use crate::figures;
 use crate::i18n::{Locale, common};
 use crate::icon::{Icon, glyph};
 
-/// The panel: of the chosen node, or the list of all.
+/// The panel of the chosen node, or the list of all nodes.
 pub(super) fn panel(
     deployment: &Deployment,
     chosen: Option<&str>,
@@ -89,7 +89,7 @@ fn role(node: &Node, locale: Locale) -> &'static str {
     })
 }
 
-/// How a node is, in a sentence.
+/// The state of a node, in a sentence.
 fn state(deployment: &Deployment, node: &Node, locale: Locale) -> String {
     if let Some(why) = &node.report.error {
         return locale.fill(words::SILENT, &[("why", why)]);
@@ -133,7 +133,7 @@ fn state(deployment: &Deployment, node: &Node, locale: Locale) -> String {
     }
 }
 
-/// What a Sentinel holds of its masters, or a node of a cluster of all nodes.
+/// What a Sentinel believes about its masters, or a cluster node about all nodes.
 fn beliefs(node: &Node, locale: Locale) -> Html {
     let report = &node.report;
     if node.kind == Kind::Sentinel {
@@ -187,7 +187,7 @@ fn beliefs(node: &Node, locale: Locale) -> Html {
     }
 }
 
-/// What each Sentinel that answers holds of a server, with what differs marked.
+/// What each Sentinel that answers believes about a server; disagreement is marked.
 fn judges(deployment: &Deployment, node: &Node, locale: Locale) -> Html {
     let rows: Vec<(&str, String)> = deployment
         .nodes

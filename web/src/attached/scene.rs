@@ -1,4 +1,4 @@
-//! A deployment as the map knows it: bodies with what they report, and the lines between them.
+//! The scene of a deployment: bodies with what they report, and the lines between them.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -19,12 +19,13 @@ use crate::layout::{Layout, apart, circle, replicated, watch};
 use crate::scene::{Body, Cut, Follow, FollowState, Health, Judgement, Scene};
 use crate::units::BodyId;
 
-/// The primary of each node when it was first seen, so that a failover moves no body on the map.
+/// The primary that each node had when it was first seen, so that a failover moves no body on the
+/// map.
 #[derive(Default)]
 pub(super) struct Homes(BTreeMap<String, Option<String>>);
 
 impl Homes {
-    /// Remembers where nodes stand that were not known yet.
+    /// Remembers the primaries of nodes that were not known yet.
     pub(super) fn learn(&mut self, deployment: &Deployment) {
         for node in deployment.nodes.iter().filter(|node| !node.report.info.is_empty()) {
             let up = node.primary.and_then(|(at, _)| deployment.nodes.get(at));
@@ -34,11 +35,11 @@ impl Homes {
     }
 }
 
-/// The shard of each node: that of the primary that it had when it was first seen, and so on up, so that
-/// a replica that takes over keeps its hue.
+/// The shard of each node: that of the primary that it had when it was first seen, and so on up, so
+/// that a replica that takes over keeps its hue.
 fn shards(deployment: &Deployment, homes: &[Option<usize>]) -> Vec<usize> {
     let root = |mut at: usize| {
-        // A ring of replicas has no end.
+        // The steps are limited, since a ring of replicas has no end.
         for _ in homes {
             match homes.get(at) {
                 Some(&Some(up)) => at = up,
@@ -57,12 +58,12 @@ fn shards(deployment: &Deployment, homes: &[Option<usize>]) -> Vec<usize> {
     roots.iter().map(|root| known.binary_search(root).unwrap_or_default()).collect()
 }
 
-/// The body of a node, by its place in the deployment.
+/// The id of a node's body, by its index in the deployment.
 fn id(place: usize) -> BodyId {
     BodyId::Host(HostId(u16::try_from(place).unwrap_or(u16::MAX)))
 }
 
-/// How the bodies lie.
+/// The layout for a deployment.
 pub(super) fn layout(deployment: &Deployment) -> Layout {
     let replicates = deployment.nodes.iter().any(|node| node.primary.is_some());
     match (deployment.has_cluster(), deployment.has_sentinels()) {
@@ -73,7 +74,7 @@ pub(super) fn layout(deployment: &Deployment) -> Layout {
     }
 }
 
-/// What the map shows of a deployment.
+/// Builds the scene of a deployment.
 pub(super) fn scene(deployment: &Deployment, homes: &Homes) -> Scene {
     let place = |address: &String| {
         let mut nodes = deployment.nodes.iter();
@@ -118,7 +119,7 @@ fn body(at: usize, node: &Node, home: Option<BodyId>, shard: usize) -> Body {
         deployment::Kind::Sentinel => (&sentinel::KIND, NodeView::Sentinel(sentinel_node(node))),
     };
     let is_server = node.kind == deployment::Kind::Server;
-    // The host is often the same, so the port comes first to the eye.
+    // Many nodes may have the same host, so the port comes first.
     let name = report.address.rsplit_once(':').map_or("", |(_, port)| port);
     Body {
         id: id(at),
@@ -159,7 +160,7 @@ fn server_node(node: &Node) -> ServerNode {
     }
 }
 
-/// What a Sentinel's tables say, as far as the mark shows it.
+/// A Sentinel's tables, as far as its mark shows them.
 fn sentinel_node(node: &Node) -> SentinelNode {
     let report = &node.report;
     if report.info.is_empty() {
@@ -219,14 +220,14 @@ fn master(watched: &Watched) -> MasterView {
     }
 }
 
-/// Slots with their owners; of two that claim the same, the one with the larger epoch.
+/// Slots with their owners; of two nodes that claim the same slot, the one with the higher epoch.
 fn slots(deployment: &Deployment) -> Circle {
     let mut claims: Vec<Claim> = Vec::new();
     let mut owners = deployment.nodes.iter().enumerate().collect::<Vec<_>>();
     owners.sort_by_key(|(_, node)| node.cluster.as_ref().map(|role| role.epoch));
     for (at, node) in owners.into_iter().rev() {
         let Some(role) = node.cluster.as_ref().filter(|_| !node.is_replica) else { continue };
-        // Who does not answer may have been replaced, which the larger epoch of another shows.
+        // A node that does not answer may have been replaced: then another has a higher epoch.
         for &(first, last) in &role.slots {
             let taken = claims.iter().any(|claim| claim.first <= last && claim.last >= first);
             if !taken {

@@ -1,4 +1,4 @@
-//! What changed in the deployment since the page was opened, the latest first.
+//! The list of changes in the deployment since the page was opened, latest first.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,7 @@ use yew::prelude::*;
 
 use crate::i18n::Locale;
 
-/// A change, and when it was seen.
+/// A change with the time at which it was seen.
 pub(super) struct Line {
     /// The time of day.
     pub time: String,
@@ -15,7 +15,7 @@ pub(super) struct Line {
     pub change: Change,
 }
 
-/// The list.
+/// Draws the list.
 pub(super) fn told(
     lines: &VecDeque<Line>,
     locale: Locale,

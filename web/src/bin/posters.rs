@@ -30,7 +30,7 @@ fn write_all(lessons: &Path, out: &Path) -> Result<(), String> {
         for chapter in entries(&root)? {
             for file in entries(&chapter)? {
                 let id = file.strip_prefix(&root).unwrap_or(&file).with_extension("");
-                // With `/` on every system.
+                // Ids use `/` on every system.
                 let parts = id.iter().map(|part| part.to_string_lossy().into_owned());
                 let id = parts.collect::<Vec<_>>().join("/");
                 let text = std::fs::read_to_string(&file).map_err(told(&file))?;

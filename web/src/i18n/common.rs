@@ -1,4 +1,4 @@
-//! Texts that several parts of the page say.
+//! Texts that several parts of the page use.
 
 super::texts! {
     HELP: "Keys and commands", "按键与命令";

@@ -1,9 +1,8 @@
-//! The languages of the page, and what a text in both of them is.
+//! The languages of the page, and texts in both of them.
 //!
-//! Each part of the page has its own texts in its own file, in a module `words` declared with
-//! [`texts!`]; only those that several parts say stand together, in [`common`]. A text may hold
-//! placeholders such as `{name}`, filled by [`Locale::fill`]. What Redis says is never translated,
-//! so it is no text.
+//! Each part of the page declares its texts in its own file, in a module `words`, with [`texts!`];
+//! only those that several parts use are in [`common`]. A text may have placeholders such as
+//! `{name}`, filled by [`Locale::fill`]. Output of Redis is never translated.
 
 pub(crate) mod common;
 
@@ -17,7 +16,7 @@ pub(crate) enum Locale {
 }
 
 impl Locale {
-    /// As the `lang` attribute and the `locale` parameter name it.
+    /// Its name in the `lang` attribute and the `locale` parameter.
     pub(crate) fn tag(self) -> &'static str {
         match self {
             Locale::En => "en",
@@ -25,7 +24,7 @@ impl Locale {
         }
     }
 
-    /// The language that a tag such as `zh-Hans-CN` or `en-GB` asks for, if it is one of ours.
+    /// The language of a tag such as `zh-Hans-CN` or `en-GB`, if the page has it.
     pub(crate) fn from_tag(tag: &str) -> Option<Self> {
         let primary = tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
         match primary.as_str() {
@@ -69,7 +68,7 @@ impl Locale {
     }
 }
 
-/// Something that the page says, in both languages.
+/// A text of the page in both languages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Text {
     en: &'static str,
@@ -77,8 +76,8 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// A text in English and in Chinese. In a constant, which all texts are, it does not compile
-    /// if a language is missing, or has other placeholders than the other one.
+    /// Creates a text from English and Chinese. All texts are constants: one does not compile if a
+    /// language is empty, or if the two differ in their placeholders.
     pub(crate) const fn new(en: &'static str, zh: &'static str) -> Self {
         assert!(!en.is_empty(), "the English text is empty");
         assert!(!zh.is_empty(), "the Chinese text is empty");

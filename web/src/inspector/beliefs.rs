@@ -1,5 +1,5 @@
-//! The Beliefs tab of a Sentinel: its masters with their timers, and what each Sentinel believes of
-//! them, side by side.
+//! The Beliefs tab of a Sentinel: its masters with their timers, and what each Sentinel believes
+//! about them, side by side.
 
 use core::time::Duration;
 
@@ -24,7 +24,7 @@ pub(crate) static TAB: Tab = Tab {
     suits: |_| true,
 };
 
-/// Characters of an id that tell it from others.
+/// How many characters of an id are shown.
 const ID: usize = 6;
 
 fn beliefs(page: &Page, body: BodyId) -> Html {
@@ -68,7 +68,7 @@ struct Column<'a> {
     view: Option<&'a SentinelView>,
 }
 
-/// What runs, and how far it has come.
+/// The running timers of a master, as bars.
 fn timers(locale: Locale, master: &MasterView) -> Html {
     let silence = master.seen.silence;
     let rows = [
@@ -97,12 +97,12 @@ fn bar(locale: Locale, text: Text, passed: Duration, limit: Duration) -> Html {
     }
 }
 
-/// To the millisecond: finer figures could not be read while they change.
+/// Rounds to the millisecond: finer figures could not be read while they change.
 fn round(time: Duration) -> Duration {
     Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// What each Sentinel believes of a master. A belief that is not that of most is marked.
+/// What each Sentinel believes about a master. A belief that is not the majority's is marked.
 fn side_by_side(
     lab: &Lab,
     locale: Locale,
@@ -182,14 +182,14 @@ fn side_by_side(
     }
 }
 
-/// What most say; of several that are said equally often, the first.
+/// The most frequent belief; of several that are equally frequent, the first.
 pub(super) fn most<'a>(told: impl Iterator<Item = &'a String> + Clone) -> Option<String> {
     let count = |what: &String| told.clone().filter(|&told| told == what).count();
     let best = told.clone().map(count).max()?;
     told.clone().find(|what| count(what) == best).cloned()
 }
 
-/// An address as the map names it.
+/// The name on the map for an address.
 fn place(lab: &Lab, address: &str) -> String {
     let body = address
         .rsplit_once(':')

@@ -1,4 +1,4 @@
-//! The Config tab: the configuration, with what differs from the default first.
+//! The Config tab: the configuration, directives that differ from the default first.
 
 use yew::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The Files tab: a host's directory tree, and what is in a file.
+//! The Files tab: a host's directory tree, and the contents of a file.
 
 use yew::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The Info tab: what INFO says, by section.
+//! The Info tab: INFO by section.
 
 use yew::prelude::*;
 

@@ -1,5 +1,5 @@
-//! One key, opened in the Keys tab: its elements; of a stream the entries, the groups, and what each
-//! consumer has not acknowledged.
+//! A key that is open in the Keys tab: its elements; for a stream its entries, groups, and the
+//! pending entries of each consumer.
 
 use yew::prelude::*;
 
@@ -82,7 +82,7 @@ fn opened(locale: Locale, contents: &KeyContents) -> Html {
     }
 }
 
-/// What the two columns of a type are.
+/// The titles of the two columns of a type.
 fn columns(kind: &str) -> [Text; 2] {
     match kind {
         "hash" => [words::FIELD, words::VALUE],

@@ -18,7 +18,7 @@ pub(crate) static TAB: Tab = Tab {
     suits: |_| true,
 };
 
-/// Keys that are listed; there may be a million.
+/// The most keys that are listed; there may be a million.
 const KEYS: usize = 200;
 
 /// The key that is open, or all keys.

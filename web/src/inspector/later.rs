@@ -1,5 +1,5 @@
-//! What the inspector of the first program cannot draw: when it is opened, the whole program is fetched
-//! and goes on with it.
+//! Tabs that the first program cannot draw: opening one fetches the whole program, which then draws
+//! it.
 
 use yew::prelude::*;
 
@@ -30,7 +30,7 @@ pub(crate) mod files {
     };
 }
 
-/// Stands in until the whole program is there.
+/// A placeholder until the whole program is loaded.
 pub(super) fn later() -> Html {
     html! { <Later /> }
 }

@@ -1,4 +1,4 @@
-//! The ledger of writes, in the panel at the side.
+//! The ledger of writes, in the side panel.
 
 use yew::prelude::*;
 
@@ -39,7 +39,7 @@ fn draw_ledger_panel(page: &Page) -> Html {
     }
 }
 
-/// What was acknowledged, in sums, by writer and write by write.
+/// The ledger: totals, writers, and single writes.
 pub(crate) fn account(page: &Page) -> Html {
     let locale = page.locale();
     let ledger = page.lab().ledger();
@@ -55,7 +55,7 @@ pub(crate) fn account(page: &Page) -> Html {
     }
 }
 
-/// The whole as a bar with its parts, each with its count.
+/// The totals as a stacked bar with a count for each part.
 fn sums(locale: Locale, sums: Sums) -> Html {
     let whole = sums.acknowledged.max(1) as f64;
     let parts = [
@@ -112,10 +112,10 @@ fn writers(locale: Locale, ledger: &Ledger) -> Html {
     }
 }
 
-/// The latest writes with a mark for each server; what is lost comes first.
+/// The latest writes with a mark for each server; lost ones come first.
 fn rows(page: &Page, locale: Locale, ledger: &Ledger) -> Html {
     let (view, lab) = (page.view(), page.lab());
-    // Servers that no listed write has to do with only take room.
+    // Servers that no listed write concerns are left out.
     let columns: Vec<(usize, BodyId)> = ledger
         .servers
         .iter()
@@ -194,7 +194,7 @@ fn mark(held: Held, hue: usize) -> Html {
     }
 }
 
-/// The end of a name, which tells it from its neighbours: `redis-2` is 2, `machine-1:6380` is 1:80.
+/// The end of a name, which distinguishes it from others: `redis-2` is 2, `machine-1:6380` is 1:80.
 fn short(name: &str) -> String {
     let after = name.rsplit('-').next().unwrap_or(name);
     match after.split_once(':') {

@@ -1,4 +1,4 @@
-//! The Log tab: what the processes of a body have logged.
+//! The Log tab: the log lines of a body's processes.
 
 use yew::prelude::*;
 

@@ -1,4 +1,5 @@
-//! The Cluster beliefs tab of a node: what each node believes of each, with disagreement marked.
+//! The Cluster beliefs tab of a node: what each node believes about each other one, with
+//! disagreement marked.
 
 use limpid_core::cluster::state::NodeView;
 use yew::prelude::*;
@@ -12,7 +13,7 @@ use crate::page::{Page, Topic};
 use crate::units::BodyId;
 use crate::whole::IS_WHOLE;
 
-/// The tab, where there is a cluster.
+/// The tab, which appears if there is a cluster.
 pub(crate) static TAB: Tab = Tab {
     id: "inspect-matrix",
     title: words::TAB_MATRIX,
@@ -23,14 +24,14 @@ pub(crate) static TAB: Tab = Tab {
     suits: |lab| IS_WHOLE && !lab.members().is_empty(),
 };
 
-/// Of more nodes than this, only those that are disputed are shown, and only so many views.
+/// With more nodes than this, only disputed ones are shown, and at most this many views of them.
 const CROWD: usize = 16;
 
 /// One node as all running nodes see it.
 struct Row {
     name: String,
     own: bool,
-    /// What each member says of it.
+    /// The belief of each member about it.
     told: Vec<String>,
     usual: Option<String>,
 }
@@ -54,7 +55,7 @@ fn matrix(page: &Page, body: BodyId) -> Html {
         .filter(|row| !crowded || row.own || row.is_disputed())
         .collect();
     let dissents = |place: usize| rows.iter().any(|row| row.told.get(place) != row.usual.as_ref());
-    // The node's own view first, then those that differ from most.
+    // The node's own view first, then those that differ from the majority.
     let mut columns: Vec<usize> = (0..members.len()).collect();
     columns
         .sort_by_key(|&place| (members[place].unit.id != body, crowded && !dissents(place), place));
@@ -129,7 +130,7 @@ fn rows(page: &Page, members: &[Member<'_>], body: BodyId) -> Vec<Row> {
     rows
 }
 
-/// What a node believes of another: role, slots, epoch, and whether it is down.
+/// A node's belief about another: role, slots, epoch, and whether it is down.
 fn belief(view: &NodeView) -> String {
     let role = if view.replica { "S" } else { "M" };
     let down = match (view.failed, view.suspected) {

@@ -1,7 +1,7 @@
-//! The inspector: one body from inside, in a panel at the side that can be closed.
+//! The inspector: the side panel with the inner state of one body.
 //!
-//! A tab is a file here with a [`Tab`]; which tabs a body has is said by its kind (see
-//! [`crate::kinds::Kind::tabs`]). The ledger of writes, which takes the same panel, is here too.
+//! A tab is a file here with a [`Tab`]; the kind of a body lists its tabs (see
+//! [`crate::kinds::Kind::tabs`]). The ledger of writes, which uses the same panel, is here too.
 
 pub(crate) mod beliefs;
 pub(crate) mod config;
@@ -45,13 +45,13 @@ use crate::units::BodyId;
 
 /// A tab of the inspector.
 pub(crate) struct Tab {
-    /// As the document and tests know it.
+    /// Its name in the document and in tests.
     pub id: &'static str,
-    /// What is written on it.
+    /// Its title.
     pub title: Text,
-    /// Draws what it shows of a body.
+    /// Draws it for a body.
     pub draw: fn(BodyId) -> Html,
-    /// Whether it has anything to say in this World.
+    /// Whether it has something to show in this World.
     pub suits: fn(&Lab) -> bool,
 }
 
@@ -143,14 +143,14 @@ fn draw_inspector(page: &Page) -> Html {
                 }) }
             </div>
             <div class="pane" role="tabpanel" tabindex="0">
-                // The key: what was looked for in one tab is not looked for in the next.
+                // The key resets the search field when another tab is opened.
                 <key={tabs[at].id}>{ (tabs[at].draw)(body) }</>
             </div>
         </aside>
     }
 }
 
-/// While a lesson is open behind what the panel shows: its title, and the way back to it.
+/// A link back to the lesson that is open behind the panel, if there is one.
 pub(crate) fn way_back(page: &Page) -> Html {
     #[cfg(feature = "whole")]
     if let Some(lesson) = page.view().study.standing() {

@@ -1,5 +1,5 @@
-//! The Configuration tab of a proxy: its files as text, to be edited, and read again without a client
-//! being disconnected.
+//! The Configuration tab of a proxy: its files as text, to be edited, and read again without a
+//! client being disconnected.
 
 use limpid_core::sim::Action;
 use web_sys::HtmlTextAreaElement;
@@ -23,7 +23,7 @@ struct Props {
     body: BodyId,
 }
 
-/// A file of a proxy's configuration: its path and what is in it.
+/// The files of a proxy's configuration, each with its path and text.
 fn files(lab: &Lab, body: BodyId) -> Option<Vec<(String, String)>> {
     let unit = lab.units().get(body)?;
     let host = lab.world().host(unit.host)?;

@@ -1,4 +1,5 @@
-//! The Replication tab: what a server believes of its stream, beside what the others believe.
+//! The Replication tab: what a server reports about its replication stream, beside what the other
+//! servers of its shard report.
 
 use limpid_core::server::{BacklogView, ReplicationView};
 use yew::prelude::*;
@@ -11,7 +12,7 @@ use crate::page::{Page, Topic};
 use crate::scene::FollowState;
 use crate::units::BodyId;
 
-/// Characters of an id that tell it from others.
+/// How many characters of an id are shown.
 const ID: usize = 8;
 
 /// The tab.
@@ -22,7 +23,7 @@ pub(crate) static TAB: Tab = Tab {
     suits: |_| true,
 };
 
-/// What a server believes of its stream, its primary and its replicas.
+/// What a server reports about its stream, its primary and its replicas.
 fn replication(page: &Page, body: BodyId) -> Html {
     let locale = page.locale();
     let lab = page.lab();
@@ -96,7 +97,7 @@ pub(crate) fn offsets(page: &Page) -> Html {
     html! { <>{ for heads.into_iter().map(|head| side_by_side(page, head, locale)) }</> }
 }
 
-/// The servers of its shard, each with its own word about where it is.
+/// The servers of its shard, each with the offset that it reports itself.
 fn side_by_side(page: &Page, body: BodyId, locale: Locale) -> Html {
     let lab = page.lab();
     let shard = lab.shard(body);
@@ -155,7 +156,7 @@ fn side_by_side(page: &Page, body: BodyId, locale: Locale) -> Html {
     }
 }
 
-/// The backlog as a bar: what it holds of what it can, and how far each replica has come.
+/// The backlog as a bar: how full it is, and the offset of each replica.
 fn bar(page: &Page, locale: Locale, view: &ReplicationView, backlog: BacklogView) -> Html {
     let lab = page.lab();
     let last = backlog.first.saturating_add(i64::try_from(backlog.len).unwrap_or(i64::MAX)) - 1;

@@ -1,5 +1,5 @@
-//! The Ring tab of clients and proxies that spread keys: the hash ring with the servers' points as
-//! ticks and keys as dots, and what changes hands when one more server joins.
+//! The Ring tab of clients and proxies that shard: the hash ring with the servers' points as ticks
+//! and keys as dots, and which keys move when one more server joins.
 
 use limpid_core::lab::Sharding as Client;
 use limpid_core::proxy::Proxy;
@@ -23,7 +23,7 @@ pub(crate) static TAB: Tab = Tab {
     suits: |_| true,
 };
 
-/// Sample keys that are shown for a proxy, which keeps no list of the keys in use.
+/// The number of sample keys that are shown for a proxy, which has no list of the keys in use.
 const KEYS: u64 = 100;
 
 /// The radius of the ring.
@@ -34,7 +34,7 @@ struct Props {
     body: BodyId,
 }
 
-/// What spreads keys, and the keys.
+/// A sharding rule, and keys.
 struct Spread {
     sharding: Sharding,
     keys: Vec<String>,
@@ -49,12 +49,12 @@ fn spread(lab: &Lab, body: BodyId) -> Option<Spread> {
     Some(Spread { sharding, keys: (0..KEYS).map(|n| format!("key:{n}")).collect() })
 }
 
-/// Whether a body spreads keys over servers.
+/// Whether a body shards keys over servers.
 pub(crate) fn spreads(lab: &Lab, body: BodyId) -> bool {
     spread(lab, body).is_some()
 }
 
-/// Servers of the map that do not take part yet.
+/// Servers of the map that the sharding rule does not have yet.
 fn candidates(lab: &Lab, sharding: &Sharding) -> Vec<String> {
     let part = |name: &str| sharding.nodes().iter().any(|node| node.name == name.as_bytes());
     lab.units().servers().map(|unit| unit.name.clone()).filter(|name| !part(name)).collect()
@@ -110,7 +110,8 @@ fn RingTab(props: &Props) -> Html {
     }
 }
 
-/// What lets a server join: a line typed into a client, or a proxy's file with one line more.
+/// The actions that make a server join: a line typed into a client, or a line added to a proxy's
+/// file.
 fn adding(lab: &Lab, body: BodyId, name: &str) -> Vec<Action> {
     let world = lab.world();
     let Some(unit) = lab.units().get(body) else { return Vec::new() };
@@ -133,7 +134,7 @@ fn adding(lab: &Lab, body: BodyId, name: &str) -> Vec<Action> {
     ]
 }
 
-/// Degrees of a place on the ring.
+/// The angle of a point on the ring, in degrees.
 fn degrees(at: u32) -> f64 {
     f64::from(at) / Ring::PLACES as f64 * 360.0
 }
@@ -162,7 +163,7 @@ fn drawing(locale: Locale, spread: &Spread, after: Option<&Sharding>) -> Html {
         <svg viewBox="-124 -124 248 248" role="img" aria-label={locale.say(words::RING_SPOKEN)}>
             <circle class="base" r={num(RADIUS)} />
             { for changing.iter().map(|&(start, len, to)| {
-                // A stroke begins at the right, and places at the top.
+                // A stroke begins at the right, and the ring at the top.
                 let from = format!("rotate({})", num(degrees(start) - 90.0));
                 let dash = format!("{:.3} 360", len as f64 / Ring::PLACES as f64 * 360.0);
                 html! {
@@ -189,7 +190,7 @@ fn drawing(locale: Locale, spread: &Spread, after: Option<&Sharding>) -> Html {
     }
 }
 
-/// How many of the keys each server has.
+/// The share of the keys that each server has.
 fn shares(locale: Locale, spread: &Spread) -> Html {
     let nodes = spread.sharding.nodes();
     let of = |index: usize| {
@@ -215,7 +216,7 @@ fn shares(locale: Locale, spread: &Spread) -> Html {
     }
 }
 
-/// What moves if the server joins, and from where.
+/// The keys that move if the server joins, and from which servers.
 fn moved(locale: Locale, spread: &Spread, after: &Sharding) -> Html {
     let keys = || spread.keys.iter().map(String::as_bytes);
     let of_keys = moves::of_keys(&spread.sharding, after, keys());

@@ -1,5 +1,5 @@
-//! The Scripts tab: the scripts and functions that a server ran last, each with the commands that it
-//! called, their replies, and what it returned.
+//! The Scripts tab: the scripts and functions that a server ran last, each with the commands that
+//! it called, their replies, and what it returned.
 
 use limpid_core::lab::wire;
 use limpid_core::server::{ScriptStep, ScriptView};
@@ -12,7 +12,7 @@ use crate::live::live_of;
 use crate::page::{Page, Topic};
 use crate::units::BodyId;
 
-/// The tab, where a server has run a script.
+/// The tab, which appears if a server has run a script.
 pub(crate) static TAB: Tab = Tab {
     id: "inspect-scripts",
     title: words::TAB_SCRIPTS,
@@ -85,13 +85,13 @@ fn step(index: usize, step: &ScriptStep) -> Html {
     }
 }
 
-/// A reply as redis-cli prints it; of one that was shortened, its bytes as text.
+/// A reply as redis-cli prints it; one that was shortened is shown as raw text.
 fn told(reply: &[u8]) -> String {
     let (frames, rest) = wire::replies(reply);
     match rest.is_empty() {
         true => frames,
         false => {
-            // A string is opened as redis-cli quotes it, and shows no length.
+            // A string begins with a quote as in redis-cli, without its length.
             let head = reply.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             let (quote, bytes) = match reply.first() {
                 Some(b'$') => ("\"", reply.get(head..).unwrap_or_default()),

@@ -1,4 +1,4 @@
-//! A tab with a field in which one types what one looks for.
+//! A tab with a search field.
 
 use web_sys::HtmlInputElement;
 use yew::prelude::*;
@@ -9,15 +9,15 @@ use crate::units::BodyId;
 
 use super::not_running;
 
-/// Draws what a body has that matches; `None` if it does not run.
+/// Draws the matches of a body; `None` if it does not run.
 type Draw = fn(&Page, BodyId, &str) -> Option<Html>;
 
-/// A field to search in, and what was found.
+/// A search field, and the matches below it.
 pub(super) fn searched(body: BodyId, draw: Draw) -> Html {
     searched_for(body, words::FILTER, draw)
 }
 
-/// The same with a word for what is to be typed.
+/// The same with a label for the field.
 pub(super) fn searched_for(body: BodyId, label: Text, draw: Draw) -> Html {
     html! { <Searched {body} {draw} {label} /> }
 }

@@ -1,5 +1,5 @@
-//! The Cluster tab of a node: where a key belongs in its eyes, its epochs, the slots that it gives and
-//! takes, its links, and the nodes that it knows.
+//! The Cluster tab of a node: the slot of a key and its owner as the node knows it, its epochs,
+//! migrating slots, links, and the nodes that it knows.
 
 use limpid_core::sharding::Slot;
 use yew::prelude::*;
@@ -11,7 +11,7 @@ use crate::page::Page;
 use crate::units::BodyId;
 use crate::whole::IS_WHOLE;
 
-/// The tab, where there is a cluster.
+/// The tab, which appears if there is a cluster.
 pub(crate) static TAB: Tab = Tab {
     id: "inspect-slots",
     title: words::TAB_SLOTS,
@@ -22,7 +22,7 @@ pub(crate) static TAB: Tab = Tab {
     suits: |lab| IS_WHOLE && !lab.members().is_empty(),
 };
 
-/// Characters of a node's name that tell it from others.
+/// How many characters of a node id are shown.
 const ID: usize = 8;
 
 fn cluster(page: &Page, body: BodyId, sought: &str) -> Option<Html> {

@@ -11,7 +11,7 @@ use crate::live::live_of;
 use crate::page::{Page, Topic};
 use crate::units::BodyId;
 
-/// The tab, where there are users besides the default one, or something was refused.
+/// The tab, which appears if there are users besides the default one, or if something was denied.
 pub(crate) static TAB: Tab = Tab {
     id: "inspect-users",
     title: common::USERS,
@@ -33,7 +33,7 @@ fn users(page: &Page, body: BodyId) -> Html {
     }
 }
 
-/// What was refused, newest first, each with the rule that is missing.
+/// The latest denials, newest first, each with the rule that is missing.
 fn refused(locale: Locale, users: &[UserView], denials: &[DenialView]) -> Html {
     html! {
         <>
@@ -79,7 +79,7 @@ fn sentence(locale: Locale, denial: &DenialView) -> String {
     locale.fill(text, &[("user", user), ("command", command), ("object", &denial.object)])
 }
 
-/// What the rules say about what was asked for.
+/// Why the rules denied a request.
 fn because(locale: Locale, user: &UserView, denial: &DenialView) -> String {
     let rules = |of: fn(&limpid_core::server::inspect::SelectorView) -> &str| {
         let all: Vec<&str> =

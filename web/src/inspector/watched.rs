@@ -1,4 +1,4 @@
-//! The Sentinels tab of a server: what each Sentinel thinks of it.
+//! The Sentinels tab of a server: what each Sentinel believes about it.
 
 use yew::prelude::*;
 
@@ -10,7 +10,7 @@ use crate::live::live_of;
 use crate::page::{Page, Topic};
 use crate::units::BodyId;
 
-/// The tab, where there are Sentinels.
+/// The tab, which appears if there are Sentinels.
 pub(crate) static TAB: Tab = Tab {
     id: "inspect-watched",
     title: words::TAB_WATCHED,

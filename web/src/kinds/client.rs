@@ -1,4 +1,4 @@
-//! Clients that make traffic: a small square.
+//! Clients that make traffic, drawn as a small square.
 
 use core::time::Duration;
 
@@ -31,17 +31,17 @@ pub(crate) static KIND: Kind = Kind {
     tabs: &[&info::TAB, &files::TAB, &connections::TAB, &log::TAB],
 };
 
-/// What it is for.
+/// Its role.
 pub(super) const ROLE: Role = Role { name: "client", text: words::ROLE_CLIENT };
 
-/// Commands of a client that may wait before the person should be told: at twenty a second, one or
-/// two are under way at any time.
+/// The number of unanswered commands from which on a client counts as stuck: at twenty commands per
+/// second, one or two are in flight at any time.
 const WAITING: usize = 6;
 
 /// What the map shows of a client.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct ClientNode {
-    /// Replies a second.
+    /// Replies per second.
     pub rate: u64,
     /// Whether a reply or a connection is overdue.
     pub stuck: bool,
@@ -86,7 +86,7 @@ fn mark(body: &Body, _: Detail) -> Html {
     }
 }
 
-/// What a client has seen, in the form of INFO.
+/// A client's counters, in the format of INFO.
 fn info(lab: &Lab, unit: &Unit) -> Option<String> {
     if let Some(traffic) = lab.machine::<ClusterTraffic>(unit) {
         return Some(cluster_info(traffic.client()));
@@ -117,7 +117,7 @@ fn info(lab: &Lab, unit: &Unit) -> Option<String> {
     ))
 }
 
-/// What a client of a cluster has seen, in the form of INFO.
+/// The counters of a cluster client, in the format of INFO.
 fn cluster_info(client: &limpid_core::client::ClusterTraffic) -> String {
     let stats = client.stats();
     let traffic = &stats.traffic;

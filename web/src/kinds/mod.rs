@@ -1,8 +1,8 @@
-//! Kinds of processes: how each is read, drawn and inspected.
+//! Kinds of processes: how the page reads, draws and inspects each.
 //!
-//! To add a kind, write a file of its own here that fills in a [`Kind`], and add its line to
-//! [`KINDS`]. A tab that only this kind has is a file in [`crate::inspector`], named in
-//! [`Kind::tabs`]; a place of its own in layouts is a file in [`crate::layout`].
+//! To add a kind, write a file here that fills in a [`Kind`], and add a line to [`KINDS`]. A tab
+//! that only this kind has is a file in [`crate::inspector`], listed in [`Kind::tabs`]; a position
+//! of its own in layouts is a file in [`crate::layout`].
 
 pub(crate) mod client;
 #[cfg(feature = "whole")]
@@ -38,76 +38,75 @@ pub(crate) const KINDS: &[&Kind] = &[
     &proxy::PREDIXY_KIND,
 ];
 
-/// A kind of process, with all that the page has to know of it.
+/// A kind of process, with everything that the page needs for it.
 pub(crate) struct Kind {
-    /// As styles and tests know it.
+    /// Its name in styles and tests.
     pub name: &'static str,
     /// The programs that are of this kind.
     pub programs: &'static [&'static str],
-    /// The port at which redis-cli reaches it, unless it was told another one; `None` if nothing can
-    /// be typed into it.
+    /// Its default port for redis-cli; `None` if redis-cli cannot connect to it.
     pub port: Option<u16>,
     /// Its part in layouts.
     pub part: Part,
-    /// The room that its mark takes on the map.
+    /// The space that its mark takes on the map.
     pub outline: Outline,
-    /// Reads what the map shows off its machine, which may not run.
+    /// Reads what the map shows from its machine, which may not run.
     pub read: fn(&Lab, &Unit) -> NodeView,
     /// Draws its mark.
     pub mark: fn(&Body, Detail) -> Html,
-    /// How far what is drawn reaches below its place.
+    /// How far the drawing reaches below its position.
     pub reach: fn(&Body, near: bool) -> f64,
-    /// How far below its place its name stands.
+    /// How far below its position its name is.
     pub name_at: f64,
-    /// The line of state under its name, while it is at work.
+    /// The line of state under its name while it runs.
     pub line: fn(&Body, Locale) -> String,
     /// A second line, if there is one.
     pub second_line: fn(&Body, Locale) -> Option<String>,
-    /// What INFO says, or would say.
+    /// The text of INFO, or a similar text for programs without INFO.
     pub info: fn(&Lab, &Unit) -> Option<String>,
     /// The tabs of its inspector.
     pub tabs: &'static [&'static Tab],
 }
 
-/// How much of a mark is drawn.
+/// The level of detail of a mark.
 #[derive(Clone, Copy)]
 pub(crate) struct Detail {
-    /// Whether there is room for an address.
+    /// Whether the zoom leaves room for an address.
     pub near: bool,
-    /// The language of what is written.
+    /// The language of its texts.
     pub locale: Locale,
 }
 
 /// What the map shows of a node, as plain data.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum NodeView {
-    /// Of a server.
+    /// A server.
     Server(server::ServerNode),
-    /// Of a Sentinel.
+    /// A Sentinel.
     Sentinel(sentinel::SentinelNode),
-    /// Of a client that makes traffic.
+    /// A client that makes traffic.
     Client(client::ClientNode),
-    /// Of a client that shards by itself.
+    /// A client that shards by itself.
     #[cfg(feature = "whole")]
     Sharding(sharding::ShardingNode),
-    /// Of a proxy.
+    /// A proxy.
     #[cfg(feature = "whole")]
     Proxy(proxy::ProxyNode),
-    /// Of a host with a person's terminals there is nothing to read.
+    /// A host with a person's terminals, which has no state to show.
     Shell,
 }
 
-/// What a node is for, which may change in its life.
+/// The role of a node, which may change during its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Role {
     /// As styles and tests know it.
     pub name: &'static str,
-    /// What a person calls it.
+    /// Its name for people.
     pub text: Text,
 }
 
 impl NodeView {
-    /// What the node is for.
+    /// The role of the node.
     pub(crate) fn role(&self) -> Role {
         match self {
             NodeView::Server(server) => server.role(),
@@ -121,7 +120,7 @@ impl NodeView {
         }
     }
 
-    /// Whether something is wrong that the node itself notices.
+    /// Whether the node itself notices a problem.
     pub(crate) fn is_troubled(&self) -> bool {
         match self {
             NodeView::Client(client) => client.stuck,
@@ -133,7 +132,7 @@ impl NodeView {
 }
 
 impl Kind {
-    /// The kind of a process, if it stands on the map.
+    /// The kind of a process, if it has a body on the map.
     pub(crate) fn of(process: &ProcView<'_>) -> Option<&'static Kind> {
         let kind = KINDS.iter().copied().find(|kind| kind.programs.contains(&process.program))?;
         // A server becomes a Sentinel by an argument.
@@ -154,12 +153,12 @@ impl fmt::Debug for Kind {
     }
 }
 
-/// A number of the map, short enough for an attribute.
+/// Formats a coordinate of the map for an attribute.
 pub(crate) fn num(value: f64) -> String {
     format!("{value:.1}")
 }
 
-/// The area around a small mark that can be hit with a finger.
+/// A touch target around a small mark.
 pub(crate) fn target(outline: &Outline) -> Html {
     let Outline { aside, above, below, .. } = *outline;
     html! {
@@ -168,7 +167,7 @@ pub(crate) fn target(outline: &Outline) -> Html {
     }
 }
 
-/// So many a second.
+/// The text for a rate per second.
 pub(crate) fn per_second(locale: Locale, n: u64) -> String {
     locale.fill(words::OPS_COUNT, &[("n", &crate::figures::count(n))])
 }

@@ -1,5 +1,5 @@
-//! Proxies: a gate with one way in and several ways out. A bar that is barred is a server that the
-//! proxy sends nothing to.
+//! Proxies, drawn as a gate with one input and several outputs. A crossed bar is a server to which
+//! the proxy sends nothing.
 
 use std::net::Ipv4Addr;
 
@@ -55,11 +55,11 @@ const ROLE: Role = Role { name: "proxy", text: words::ROLE };
 /// What the map shows of a proxy.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct ProxyNode {
-    /// Replies a second.
+    /// Replies per second.
     pub rate: u64,
-    /// Whether each server that holds data is sent requests, in the order of the proxy.
+    /// For each server with data, in the proxy's order, whether requests are sent to it.
     pub in_use: Vec<bool>,
-    /// The address that its host has besides its own, if it shares one with others and it has it now.
+    /// The virtual address that its host shares with others, if it has it now.
     pub address: Option<Ipv4Addr>,
 }
 
@@ -68,21 +68,21 @@ impl ProxyNode {
         ROLE
     }
 
-    /// How many servers it sends nothing to.
+    /// The number of servers to which it sends nothing.
     fn out(&self) -> usize {
         self.in_use.iter().filter(|in_use| !**in_use).count()
     }
 }
 
 impl Lab {
-    /// What a proxy shows of itself, if it runs.
+    /// The state of a proxy, if it runs.
     pub(crate) fn proxy(&self, unit: &Unit) -> Option<View> {
         let twemproxy = self.machine::<Proxy<Twemproxy>>(unit).map(Proxy::<Twemproxy>::view);
         twemproxy.or_else(|| self.machine::<Proxy<Predixy>>(unit).map(Proxy::<Predixy>::view))
     }
 }
 
-/// The servers of a pool that hold data.
+/// The servers of a pool that have data.
 pub(crate) fn servers(pool: &PoolView) -> impl Iterator<Item = &ServerView> {
     pool.servers.iter().filter(|server| server.role != "sentinel")
 }
@@ -104,13 +104,13 @@ fn line(body: &Body, locale: Locale) -> String {
     }
 }
 
-/// The address at which clients find the proxy that has it.
+/// The line with the virtual address, on the proxy that has it.
 fn shared_address(body: &Body, _: Locale) -> Option<String> {
     let NodeView::Proxy(proxy) = &body.node else { return None };
     proxy.address.map(|address| format!("VIP {address}"))
 }
 
-/// A gate: what comes in at the left leaves by one of the bars at the right.
+/// Draws the gate: requests enter at the left and leave by one of the bars at the right.
 fn mark(body: &Body, _: Detail) -> Html {
     let NodeView::Proxy(proxy) = &body.node else { return Html::default() };
     let count = proxy.in_use.len().max(1) as f64;
@@ -138,7 +138,7 @@ fn mark(body: &Body, _: Detail) -> Html {
     }
 }
 
-/// Its figures, in the form of INFO.
+/// Its counters, in the format of INFO.
 fn info(lab: &Lab, unit: &Unit) -> Option<String> {
     let mut text = String::new();
     for pool in lab.proxy(unit)?.pools {

@@ -32,9 +32,9 @@ pub(crate) static KIND: Kind = Kind {
 /// What the map shows of a client that shards.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct ShardingNode {
-    /// Replies a second.
+    /// Replies per second.
     pub rate: u64,
-    /// How many servers it spreads its keys over.
+    /// The number of servers over which it shards.
     pub servers: usize,
     /// Whether a connection is missing.
     pub stuck: bool,
@@ -85,7 +85,7 @@ fn mark(body: &Body, _: Detail) -> Html {
     }
 }
 
-/// What it has seen, in the form of INFO.
+/// Its counters, in the format of INFO.
 fn info(lab: &Lab, unit: &Unit) -> Option<String> {
     let client = lab.machine::<Sharding>(unit)?.client();
     let (stats, own) = (client.stats(), client.sharding_stats());

@@ -1,4 +1,4 @@
-//! A host with a person's terminals: a caret in a box.
+//! Hosts with a person's terminals, drawn as a prompt in a box.
 
 use yew::prelude::*;
 
@@ -24,7 +24,7 @@ pub(crate) static KIND: Kind = Kind {
     tabs: &[&info::TAB, &files::TAB, &connections::TAB, &log::TAB],
 };
 
-/// What it is for.
+/// Its role.
 pub(super) const ROLE: Role = Role { name: "terminal", text: words::ROLE_TERMINAL };
 
 fn mark(body: &Body, _: Detail) -> Html {

@@ -1,17 +1,17 @@
-//! Servers that know nothing of each other: a few in a column, a dozen on a ring with the person in
-//! its middle, many in staggered rows, each with its client at its side.
+//! Layouts for independent servers: a few in a column, a dozen on a ring with the person in its
+//! middle, many in staggered rows, each with its client beside it.
 
-use super::{Cast, Point, Room, Seat, guests, length};
+use super::{Input, Node, Point, Room, guests, length};
 
 /// Clients in a column, servers in the next, the person in the last.
-pub(crate) fn flow(cast: &Cast<'_>) -> Vec<Point> {
-    let &Cast { seats, room, ref servers, ref clients, ref shells, .. } = cast;
-    let mut places = vec![Point::default(); seats.len()];
+pub(crate) fn flow(input: &Input<'_>) -> Vec<Point> {
+    let &Input { nodes, room, ref servers, ref clients, ref shells, .. } = input;
+    let mut places = vec![Point::default(); nodes.len()];
     let column = |places: &mut [Point], members: &[usize], x: f64, gap: f64, bend: f64| {
         for (i, &member) in members.iter().enumerate() {
             let along = i as f64 - (members.len() as f64 - 1.0) / 2.0;
             let at = Point::new(x + bend * along * along, along * gap);
-            // A tall room holds the same picture, turned: clients on top, the person below.
+            // In a tall room the same picture is turned: clients on top, the person below.
             places[member] = if room == Room::Wide { at } else { at.transposed() };
         }
     };
@@ -23,14 +23,14 @@ pub(crate) fn flow(cast: &Cast<'_>) -> Vec<Point> {
     column(&mut places, servers, 0.0, server_gap, 0.0);
     column(&mut places, clients, -apart, client_gap, if servers.len() == 1 { 26.0 } else { 0.0 });
     column(&mut places, shells, apart, client_gap, 0.0);
-    guests::seat(cast, &mut places);
+    guests::add(input, &mut places);
     places
 }
 
 /// Servers on an ellipse; a client with one server outside of it, others in its middle.
-pub(crate) fn ring(cast: &Cast<'_>) -> Vec<Point> {
-    let &Cast { seats, room, ref servers, ref clients, ref shells, .. } = cast;
-    let mut places = vec![Point::default(); seats.len()];
+pub(crate) fn ring(input: &Input<'_>) -> Vec<Point> {
+    let &Input { nodes, room, ref servers, ref clients, ref shells, .. } = input;
+    let mut places = vec![Point::default(); nodes.len()];
     let n = servers.len() as f64;
     let (rx, ry) = match room {
         Room::Wide => ((44.0 * n).max(230.0), (13.0 * n).max(140.0)),
@@ -39,10 +39,11 @@ pub(crate) fn ring(cast: &Cast<'_>) -> Vec<Point> {
     for (&server, at) in servers.iter().zip(evenly(servers.len(), rx, ry)) {
         places[server] = at;
     }
-    let (outer, inner) = split_by_targets(seats, clients);
-    let mut seen = vec![0u32; seats.len()];
+    let (outer, inner) = split_by_targets(nodes, clients);
+    let mut seen = vec![0u32; nodes.len()];
     for (client, server) in outer {
-        // Outwards from the server until nothing covers anything; the second one beyond the first.
+        // Moves outwards from the server until nothing overlaps; the second client beyond the
+        // first.
         let from = places[server];
         let nth = f64::from(seen[server]);
         seen[server] += 1;
@@ -53,7 +54,7 @@ pub(crate) fn ring(cast: &Cast<'_>) -> Vec<Point> {
         let away = (98.0 / ux.abs().max(0.01)).min(high / uy.abs().max(0.01)) + nth * 110.0;
         places[client] = Point::new(from.x + ux * away, from.y + uy * away);
     }
-    // A client of several servers stands in the middle, along the longer axis.
+    // Clients of several servers are in the middle, along the longer axis.
     let middle: Vec<usize> = inner.iter().chain(shells).copied().collect();
     for (i, &body) in middle.iter().enumerate() {
         let along = (i as f64 - (middle.len() as f64 - 1.0) / 2.0) * 76.0;
@@ -62,14 +63,14 @@ pub(crate) fn ring(cast: &Cast<'_>) -> Vec<Point> {
             Room::Tall => Point::new(0.0, along),
         };
     }
-    guests::seat(cast, &mut places);
+    guests::add(input, &mut places);
     places
 }
 
-/// Points of an ellipse from the top, clockwise, that divide its circumference evenly.
+/// `n` points that divide the circumference of an ellipse evenly, clockwise from the top.
 fn evenly(n: usize, rx: f64, ry: f64) -> Vec<Point> {
     const PARTS: usize = 720;
-    // Sine and cosine of one part of a turn; the page has no other use for such functions.
+    // Sine and cosine of one step as constants: the page uses trigonometric functions nowhere else.
     const SIN: f64 = 0.008_726_535_498_373_935;
     const COS: f64 = 0.999_961_923_064_171_3;
     let (mut points, mut lengths) = (Vec::new(), Vec::new());
@@ -91,20 +92,20 @@ fn evenly(n: usize, rx: f64, ry: f64) -> Vec<Point> {
 }
 
 /// Servers in staggered rows, each with its clients at its upper left.
-pub(crate) fn rows(cast: &Cast<'_>) -> Vec<Point> {
-    let &Cast { seats, room, ref servers, ref clients, ref shells, .. } = cast;
-    let mut places = vec![Point::default(); seats.len()];
+pub(crate) fn rows(input: &Input<'_>) -> Vec<Point> {
+    let &Input { nodes, room, ref servers, ref clients, ref shells, .. } = input;
+    let mut places = vec![Point::default(); nodes.len()];
     const WIDE: f64 = 168.0;
     const HIGH: f64 = 112.0;
-    // The number of columns depends on a class of size only, so that one server more keeps the
-    // others where they are.
+    // The number of columns only changes every 16 servers, so that one server more keeps the others
+    // where they are.
     let class = servers.len().div_ceil(16) * 16;
     let columns = match room {
         Room::Wide => ((class as f64 * 2.1).sqrt().round() as usize).max(4),
         Room::Tall => ((class as f64 * 0.36).sqrt().round() as usize).max(3),
     };
     let height = servers.len().div_ceil(columns) as f64;
-    let seat = |i: usize| {
+    let spot = |i: usize| {
         let (row, column) = (i / columns, i % columns);
         let stagger = if row % 2 == 1 { WIDE / 2.0 } else { 0.0 };
         Point::new(
@@ -113,29 +114,29 @@ pub(crate) fn rows(cast: &Cast<'_>) -> Vec<Point> {
         )
     };
     for (i, &server) in servers.iter().enumerate() {
-        places[server] = seat(i);
+        places[server] = spot(i);
     }
-    let (beside, free) = split_by_targets(seats, clients);
-    let mut seen = vec![0u32; seats.len()];
+    let (beside, free) = split_by_targets(nodes, clients);
+    let mut seen = vec![0u32; nodes.len()];
     for (client, server) in beside {
         let nth = f64::from(seen[server]);
         seen[server] += 1;
         let from = places[server];
         places[client] = Point::new(from.x - 82.0, from.y - 18.0 + nth * 44.0);
     }
-    // Bodies without a place of their own take the seats after the last server.
+    // Other bodies take the positions after the last server.
     for (i, &body) in shells.iter().chain(&free).enumerate() {
-        places[body] = seat(servers.len() + i);
+        places[body] = spot(servers.len() + i);
     }
-    guests::seat(cast, &mut places);
+    guests::add(input, &mut places);
     places
 }
 
-/// Clients that talk to one server, with it; and the others.
-fn split_by_targets(seats: &[Seat], clients: &[usize]) -> (Vec<(usize, usize)>, Vec<usize>) {
+/// Splits clients into those that talk to one server, each with that server, and the others.
+fn split_by_targets(nodes: &[Node], clients: &[usize]) -> (Vec<(usize, usize)>, Vec<usize>) {
     let (mut one, mut many) = (Vec::new(), Vec::new());
     for &client in clients {
-        match seats[client].talks_to[..] {
+        match nodes[client].talks_to[..] {
             [server] => one.push((client, server)),
             _ => many.push(client),
         }

@@ -6,20 +6,21 @@
 use core::f64::consts::TAU;
 
 use super::routes::area;
-use super::{Bend, Cast, Course, Point, Room, Seat, cross, guests, mark, plate};
+use super::{Bend, Course, Input, Node, Point, Room, cross, guests, mark, plate};
 
 /// The least distance between two neighbours on the ring of primaries.
 const APART: f64 = 128.0;
 /// The least radius of that ring.
 const LEAST: f64 = 250.0;
-/// From a primary outwards to its replica, and from one replica to the next.
+/// The distance from a primary outwards to its replica, and from one replica to the next.
 const OUTWARD: f64 = 148.0;
-/// From a node to another on its machine, to the side and downwards.
+/// The distances from a node to another on its machine, sideways and downwards.
 const ASIDE: f64 = 124.0;
 const BELOW: f64 = 128.0;
-/// From the ring of primaries inwards to the circle of slots.
+/// The distance from the ring of primaries inwards to the circle of slots.
 const INWARD: f64 = 112.0;
-/// The same where more than [`MANY`] are drawn so small that their names reach further in.
+/// The same for more than [`MANY`] primaries, which are drawn so small that their names reach
+/// further inwards.
 const FAR_INWARD: f64 = 236.0;
 const MANY: usize = 24;
 /// The most primaries that have their replicas beside them, in the longer direction of the room: the
@@ -30,19 +31,19 @@ const STEP: f64 = 96.0;
 /// By how many of these steps the line of clients may be moved, so that links run through fewer nodes.
 const SHIFTS: [f64; 9] = [0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 2.0, -2.0];
 
-/// A cluster.
-pub(crate) fn cluster(cast: &Cast<'_>) -> Vec<Point> {
-    let &Cast { seats, room, ref servers, ref clients, ref shells, .. } = cast;
-    let mut at = vec![Point::default(); seats.len()];
+/// Lays out a cluster.
+pub(crate) fn cluster(input: &Input<'_>) -> Vec<Point> {
+    let &Input { nodes, room, ref servers, ref clients, ref shells, .. } = input;
+    let mut at = vec![Point::default(); nodes.len()];
     let guests: Vec<(usize, usize)> = servers
         .iter()
-        .filter_map(|&server| Some((server, host_of(seats, servers, server)?)))
+        .filter_map(|&server| Some((server, host_of(nodes, servers, server)?)))
         .collect();
     let is_guest = |server: usize| guests.iter().any(|(guest, _)| *guest == server);
     let primaries: Vec<usize> = servers
         .iter()
         .copied()
-        .filter(|&server| seats[server].home.is_none() && !is_guest(server))
+        .filter(|&server| nodes[server].home.is_none() && !is_guest(server))
         .collect();
     let count = primaries.len().max(1) as f64;
     let (least, apart, outward) = match guests.is_empty() {
@@ -55,7 +56,7 @@ pub(crate) fn cluster(cast: &Cast<'_>) -> Vec<Point> {
     for (nth, &primary) in primaries.iter().enumerate() {
         let angle = angle((nth as f64 + 0.5) / count);
         at[primary] = on(angle, ring);
-        let replicas = servers.iter().filter(|&&server| seats[server].home == Some(primary));
+        let replicas = servers.iter().filter(|&&server| nodes[server].home == Some(primary));
         for (step, &replica) in replicas.enumerate() {
             let away = outward * (step as f64 + 1.0);
             at[replica] = match primaries.len() <= FEW {
@@ -66,7 +67,7 @@ pub(crate) fn cluster(cast: &Cast<'_>) -> Vec<Point> {
         }
     }
     for (guest, host) in guests {
-        at[guest] = beside(cast, &at, &placed, host);
+        at[guest] = beside(input, &at, &placed, host);
         placed.push(guest);
     }
     let reach = |server: &usize| match (primaries.len() <= FEW, room) {
@@ -94,12 +95,15 @@ pub(crate) fn cluster(cast: &Cast<'_>) -> Vec<Point> {
     let shifts: &[f64] = if primaries.len() <= FEW { &SHIFTS } else { &[0.0] };
     let shift = shifts.iter().copied().min_by_key(|&shift| {
         let to = primaries.iter().map(|&primary| at[primary]);
-        line(shift).into_iter().map(|(_, from)| crossed(cast, &at, from, to.clone())).sum::<usize>()
+        line(shift)
+            .into_iter()
+            .map(|(_, from)| crossed(input, &at, from, to.clone()))
+            .sum::<usize>()
     });
     for (other, place) in line(shift.unwrap_or_default()) {
         at[other] = place;
     }
-    guests::seat(cast, &mut at);
+    guests::add(input, &mut at);
     at
 }
 
@@ -113,43 +117,43 @@ fn alongside(primary: Point, away: f64, room: Room) -> Point {
 }
 
 /// How many nodes straight links from a place to some others run through.
-fn crossed(cast: &Cast<'_>, at: &[Point], from: Point, to: impl Iterator<Item = Point>) -> usize {
+fn crossed(input: &Input<'_>, at: &[Point], from: Point, to: impl Iterator<Item = Point>) -> usize {
     to.map(|to| {
         let course = Course::bent(from, to, Bend::STRAIGHT);
-        let others = cast.servers.iter().filter(|&&server| at[server] != to);
-        others.filter(|&&server| course.crosses(area(&cast.seats[server], at[server]))).count()
+        let others = input.servers.iter().filter(|&&server| at[server] != to);
+        others.filter(|&&server| course.crosses(area(&input.nodes[server], at[server]))).count()
     })
     .sum()
 }
 
 /// The first node of the machine on which another was started by hand: its configuration makes it nobody's
 /// replica, and the machine has a node already.
-fn host_of(seats: &[Seat], servers: &[usize], server: usize) -> Option<usize> {
-    let (machine, home) = (seats[server].machine?, seats[server].home);
-    let host = servers.iter().copied().find(|&other| seats[other].machine == Some(machine))?;
+fn host_of(nodes: &[Node], servers: &[usize], server: usize) -> Option<usize> {
+    let (machine, home) = (nodes[server].machine?, nodes[server].home);
+    let host = servers.iter().copied().find(|&other| nodes[other].machine == Some(machine))?;
     (home.is_none() && host != server).then_some(host)
 }
 
-/// Where the next node of a machine stands: on the side of the last one where the machine's plate covers no
-/// node of another machine, away from the middle if it can be.
-fn beside(cast: &Cast<'_>, at: &[Point], placed: &[usize], host: usize) -> Point {
-    let machine = cast.seats[host].machine;
+/// The position of a further node on a machine: at the side of the last one where the machine's
+/// plate covers no node of another machine, preferably away from the centre.
+fn beside(input: &Input<'_>, at: &[Point], placed: &[usize], host: usize) -> Point {
+    let machine = input.nodes[host].machine;
     let (members, others): (Vec<usize>, Vec<usize>) =
-        placed.iter().partition(|&&server| cast.seats[server].machine == machine);
+        placed.iter().partition(|&&server| input.nodes[server].machine == machine);
     let last = at[members.last().copied().unwrap_or(host)];
     let (x, y) = (ASIDE.copysign(last.x), BELOW.copysign(last.y));
     let sides = [(x, 0.0), (0.0, y), (-x, 0.0), (0.0, -y)];
     let sides = sides.map(|(x, y)| Point::new(last.x + x, last.y + y));
     let is_free = |place: &Point| {
         let mine = members.iter().map(|&member| at[member]).chain([*place]);
-        let (whole, own) = (plate(mine), mark(&cast.seats[host], *place));
-        others.iter().all(|&other| !cross(whole, mark(&cast.seats[other], at[other])))
-            && members.iter().all(|&member| !cross(own, mark(&cast.seats[member], at[member])))
+        let (whole, own) = (plate(mine), mark(&input.nodes[host], *place));
+        others.iter().all(|&other| !cross(whole, mark(&input.nodes[other], at[other])))
+            && members.iter().all(|&member| !cross(own, mark(&input.nodes[member], at[member])))
     };
     sides.into_iter().find(is_free).unwrap_or(sides[0])
 }
 
-/// The radius of the circle of slots, by the places of the primaries.
+/// The radius of the circle of slots, by the positions of the primaries.
 pub(crate) fn radius(primaries: impl Iterator<Item = Point>) -> f64 {
     let distances = primaries.map(|at| at.distance(Point::default()));
     let (count, nearest) =
@@ -158,17 +162,17 @@ pub(crate) fn radius(primaries: impl Iterator<Item = Point>) -> f64 {
     if count == 0 { LEAST - INWARD } else { (nearest - inward).max(60.0) }
 }
 
-/// The direction of a part of the circle, which begins on top and runs clockwise.
+/// The angle of a fraction of the circle, which begins at the top and runs clockwise.
 pub(crate) fn angle(part: f64) -> f64 {
     (part - 0.25) * TAU
 }
 
-/// The point of the circle with this radius in a direction.
+/// The point at an angle on a circle around the origin.
 pub(crate) fn on(angle: f64, radius: f64) -> Point {
     Point::new(angle.cos() * radius, angle.sin() * radius)
 }
 
-/// Which part of the circle a point lies at, from 0 to 1.
+/// The fraction of the circle, from 0 to 1, at which a point lies.
 pub(crate) fn part_of(at: Point) -> f64 {
     (at.y.atan2(at.x) / TAU + 0.25).rem_euclid(1.0)
 }

@@ -1,5 +1,5 @@
-//! The course of a link on the map: a straight line, or a curve where a straight one would run over
-//! what stands between its ends.
+//! The course of a link on the map: a straight line, or a curve if a straight one would cross a
+//! body between its ends.
 
 use super::{Area, Outline, Point};
 
@@ -10,26 +10,28 @@ pub(crate) struct Course {
     to: Point,
     /// The control point of a quadratic curve; `None` for a straight line.
     bend: Option<Point>,
-    /// The part of that line which is this course.
+    /// The part of that line which the course covers, as two fractions.
     span: (f64, f64),
 }
 
-/// How a link bends: where the control point of its curve lies, seen from the first of its ends.
+/// The bend of a link: the position of the control point of its curve, relative to its first end.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Bend {
-    /// So far along the straight line, as a part of its length.
+    /// The position along the straight line, as a fraction of its length.
     pub along: f64,
-    /// And so far to the right of it, in a picture whose y grows downwards; 0 for a straight line.
+    /// The distance to the right of the straight line, as a fraction of its length, with y growing
+    /// downwards; 0 for a straight link.
     pub aside: f64,
 }
 
 impl Bend {
-    /// How far a curve around a centre leaves the straight line, as a part of its length.
+    /// How far a curve around a centre deviates from the straight line, as a fraction of its
+    /// length.
     const AROUND: f64 = 0.46;
-    /// None.
+    /// No bend.
     pub(crate) const STRAIGHT: Bend = Bend { along: 0.5, aside: 0.0 };
 
-    /// The bend of a curve that passes on the side that is turned away from a point.
+    /// The bend of a curve that passes on the side away from `centre`.
     pub(crate) fn around(from: Point, to: Point, centre: Point) -> Self {
         let middle = from.toward(to, 0.5);
         let (x, y) = (from.y - to.y, to.x - from.x);
@@ -37,14 +39,14 @@ impl Bend {
         Bend { along: 0.5, aside: if inwards { -Self::AROUND } else { Self::AROUND } }
     }
 
-    /// The same curve, seen from its other end.
+    /// The bend of the same curve, relative to its other end.
     pub(crate) fn back(self) -> Self {
         Bend { along: 1.0 - self.along, aside: -self.aside }
     }
 }
 
 impl Course {
-    /// Pieces of which a curve is drawn.
+    /// The number of straight pieces that approximate a curve.
     const PIECES: u32 = 14;
 
     /// A straight line.
@@ -52,7 +54,7 @@ impl Course {
         Course { from, to, bend: None, span: (0.0, 1.0) }
     }
 
-    /// A line that bends so.
+    /// A line with a bend.
     pub(crate) fn bent(from: Point, to: Point, bend: Bend) -> Self {
         if bend.aside == 0.0 {
             return Course::straight(from, to);
@@ -68,7 +70,7 @@ impl Course {
         self.at(0.0).distance(self.at(1.0)).max(1.0)
     }
 
-    /// The point a part `t` of the way along.
+    /// The point at a fraction `t` of the course.
     pub(crate) fn at(&self, t: f64) -> Point {
         let t = self.on_line(t);
         match self.bend {
@@ -77,7 +79,7 @@ impl Course {
         }
     }
 
-    /// The direction a part `t` of the way along, of length 1.
+    /// The direction at a fraction `t` of the course, of length 1.
     pub(crate) fn direction(&self, t: f64) -> Point {
         let t = self.on_line(t);
         let (a, b) = match self.bend {
@@ -88,11 +90,11 @@ impl Course {
         Point::new((b.x - a.x) / length, (b.y - a.y) / length)
     }
 
-    /// The parts of the way between which it is seen: the rest lies over the bodies at its ends.
+    /// The fractions between which the course is visible: the rest is over the bodies at its ends.
     pub(crate) fn seen(&self, a: &Outline, b: &Outline) -> (f64, f64) {
         let (toward_a, toward_b) = match self.bend {
             None => (self.from, self.to),
-            // A curve sets out for its control point, twice as fast.
+            // A quadratic curve starts towards its control point, at twice the speed.
             Some(bend) => (self.to.toward(bend, 2.0), self.from.toward(bend, 2.0)),
         };
         let first = a.over(toward_b.x - self.from.x, toward_b.y - self.from.y);
@@ -100,18 +102,18 @@ impl Course {
         (first, 1.0 - last)
     }
 
-    /// The middle of what is seen of it.
+    /// The fraction at the middle of the visible part.
     pub(crate) fn middle(&self, a: &Outline, b: &Outline) -> f64 {
         let (first, last) = self.seen(a, b);
         (first + last) / 2.0
     }
 
-    /// A part of it.
+    /// The part of the course between two fractions.
     pub(crate) fn between(&self, first: f64, last: f64) -> Self {
         Course { span: (self.on_line(first), self.on_line(last)), ..*self }
     }
 
-    /// The same on another scale.
+    /// The course with its points transformed.
     pub(crate) fn map(&self, change: impl Fn(Point) -> Point) -> Self {
         Course {
             from: change(self.from),
@@ -121,14 +123,14 @@ impl Course {
         }
     }
 
-    /// The points from one part of the way to another by which it is drawn.
+    /// The points by which the course is drawn between two fractions.
     pub(crate) fn points(&self, from: f64, to: f64) -> impl Iterator<Item = Point> + '_ {
         let pieces = if self.bend.is_some() { Self::PIECES } else { 1 };
         (0..=pieces)
             .map(move |piece| self.at(from + (to - from) * f64::from(piece) / f64::from(pieces)))
     }
 
-    /// The path of an SVG along a part of the way.
+    /// The SVG path between two fractions.
     pub(crate) fn path(&self, from: f64, to: f64) -> String {
         let mut path = String::new();
         for (number, at) in self.points(from, to).enumerate() {
@@ -138,7 +140,7 @@ impl Course {
         path
     }
 
-    /// Whether it runs through an area.
+    /// Whether the course crosses an area.
     pub(crate) fn crosses(&self, area: Area) -> bool {
         let mut before = self.at(0.0);
         self.points(0.0, 1.0).any(|at| {
@@ -153,9 +155,9 @@ impl Course {
     }
 }
 
-/// Whether a part of the straight line between two points lies in an area.
+/// Whether the straight line between two points crosses an area.
 fn meets(a: Point, b: Point, (left, top, right, bottom): Area) -> bool {
-    // The parts of the line at which it enters and leaves, first by one coordinate, then by both.
+    // The fractions at which the line enters and leaves the area, by each coordinate in turn.
     let (mut enters, mut leaves) = (0.0f64, 1.0f64);
     for (start, step, low, high) in [(a.x, b.x - a.x, left, right), (a.y, b.y - a.y, top, bottom)] {
         if step.abs() < 1e-9 {

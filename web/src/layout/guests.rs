@@ -1,25 +1,26 @@
-//! Sentinels and proxies in a picture that has no place for them, since somebody started them later:
-//! beside the servers of their machine, or, on a host of their own, beside everything.
+//! Positions for guests: Sentinels and proxies that were started later, in a layout that has none
+//! for them. They go beside the servers of their machine, or, on a host of their own, beside
+//! everything.
 
-use super::{Cast, Point, Room, cross, mark, plate};
+use super::{Input, Point, Room, cross, mark, plate};
 
-/// From a server to what stands beside it, and between two of those.
+/// The distance from a server to a guest beside it, and between two guests.
 const AWAY: f64 = 124.0;
 const STEP: f64 = 112.0;
-/// From everything to what has a host of its own.
+/// The distance from everything to a guest with a host of its own.
 const FAR: f64 = 150.0;
 
-/// Gives Sentinels places at the right of what is there, and proxies at the left.
-pub(crate) fn seat(cast: &Cast<'_>, places: &mut [Point]) {
-    let machine = |i: usize| cast.seats[i].machine;
-    // As if the room were wide; a tall one is the same, turned.
-    let turned = |at: Point| if cast.room == Room::Wide { at } else { at.transposed() };
-    let is_guest = |i: &usize| cast.sentinels.contains(i) || cast.proxies.contains(i);
+/// Adds the guests: Sentinels at the right of the servers, and proxies at the left.
+pub(crate) fn add(input: &Input<'_>, places: &mut [Point]) {
+    let machine = |i: usize| input.nodes[i].machine;
+    // Computed for a wide room; in a tall one the same is turned.
+    let turned = |at: Point| if input.room == Room::Wide { at } else { at.transposed() };
+    let is_guest = |i: &usize| input.sentinels.contains(i) || input.proxies.contains(i);
     let hosts: Vec<(usize, Point)> =
         (0..places.len()).filter(|i| !is_guest(i)).map(|i| (i, turned(places[i]))).collect();
     let mut taken: Vec<Point> = hosts.iter().map(|&(_, at)| at).collect();
-    for (guests, side) in [(&cast.sentinels, 1.0), (&cast.proxies, -1.0)] {
-        // Machine by machine; a machine of guests alone is none.
+    for (guests, side) in [(&input.sentinels, 1.0), (&input.proxies, -1.0)] {
+        // Machine by machine. A machine that only has guests counts as none.
         let beside = |guest: usize| {
             machine(guest).filter(|&on| hosts.iter().any(|&(host, _)| machine(host) == Some(on)))
         };
@@ -50,13 +51,13 @@ pub(crate) fn seat(cast: &Cast<'_>, places: &mut [Point]) {
             let is_free = |at: &Point| {
                 taken.iter().all(|t| (t.x - at.x).abs() > 100.0 || (t.y - at.y).abs() > 110.0)
             };
-            // The plate of a machine covers no body of another.
+            // The plate of a machine must cover no body of another.
             let covers_none = |column: &[Point]| {
                 let (own, others): (Vec<usize>, Vec<usize>) =
                     (0..places.len()).filter(|i| !is_guest(i)).partition(|&i| machine(i) == on);
                 let own = own.iter().map(|&i| places[i]);
                 let whole = plate(own.chain(column.iter().map(|&at| turned(at))));
-                others.iter().all(|&other| !cross(whole, mark(&cast.seats[other], places[other])))
+                others.iter().all(|&other| !cross(whole, mark(&input.nodes[other], places[other])))
             };
             let is_good = |column: &Vec<Point>| column.iter().all(is_free) && covers_none(column);
             let chosen = columns.into_iter().find(is_good);
@@ -67,32 +68,32 @@ pub(crate) fn seat(cast: &Cast<'_>, places: &mut [Point]) {
             }
         }
     }
-    shells_off_plates(cast, places);
+    shells_off_plates(input, places);
 }
 
-/// Moves terminals off the plates of machines, which may be wider than the layout knew.
-fn shells_off_plates(cast: &Cast<'_>, places: &mut [Point]) {
+/// Moves terminals off the plates of machines, which guests may have made wider.
+fn shells_off_plates(input: &Input<'_>, places: &mut [Point]) {
     const GAP: f64 = 12.0;
-    let machine = |i: usize| cast.seats[i].machine;
-    for (nth, &shell) in cast.shells.iter().enumerate() {
-        let seat = &cast.seats[shell];
+    let machine = |i: usize| input.nodes[i].machine;
+    for (nth, &shell) in input.shells.iter().enumerate() {
+        let node = &input.nodes[shell];
         for first in (0..places.len()).filter(|&i| machine(i).is_some()) {
             let on = machine(first);
             let members = (0..places.len()).filter(|&i| machine(i) == on);
             let plate = plate(members.map(|i| places[i]));
-            if seat.machine == on || !cross(plate, mark(seat, places[shell])) {
+            if node.machine == on || !cross(plate, mark(node, places[shell])) {
                 continue;
             }
             let further = GAP + nth as f64 * 70.0;
-            match cast.room {
-                Room::Wide => places[shell].y = plate.3 + seat.outline.above + further,
-                Room::Tall => places[shell].x = plate.2 + seat.outline.aside + further,
+            match input.room {
+                Room::Wide => places[shell].y = plate.3 + node.outline.above + further,
+                Room::Tall => places[shell].x = plate.2 + node.outline.aside + further,
             }
         }
     }
 }
 
-/// How far points reach.
+/// The bounding box of points.
 #[derive(Default)]
 struct Span {
     left: f64,

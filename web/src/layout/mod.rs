@@ -1,11 +1,11 @@
-//! Where bodies lie on the map: computed, deterministic, and stable.
+//! The layout of the map: a deterministic and stable position for each body.
 //!
-//! The same topology always lies the same way, whatever happens to it. Requests flow in reading
-//! direction where there is room for it: clients on the left (or on top, on a tall screen),
-//! servers in the middle, the person on the right. [`apart`] places servers that know nothing of each
-//! other, [`replicated`] those that follow each other, [`watch`] the Sentinels beside them, [`through`]
-//! the clients that ask through a proxy, [`guests`] what was started later in a picture that has no place
-//! for it. [`routes`] leads links past the bodies that are not their ends.
+//! The same topology always has the same layout, whatever happens to it. Requests flow in reading
+//! direction where there is room for it: clients on the left (or on top, on a tall screen), servers
+//! in the middle, the person on the right. [`apart`] places independent servers, [`replicated`]
+//! those that replicate, [`watch`] the Sentinels beside them, [`through`] clients and servers
+//! around a proxy, [`guests`] what was started later and has no position in the layout. [`routes`]
+//! leads links around bodies between their ends.
 
 pub(crate) mod apart;
 pub(crate) mod circle;
@@ -41,12 +41,12 @@ impl Point {
         length(self.x - other.x, self.y - other.y)
     }
 
-    /// The point a part `t` of the way to another.
+    /// The point at a fraction `t` of the way to another.
     pub(crate) fn toward(self, other: Point, t: f64) -> Point {
         Point::new(self.x + (other.x - self.x) * t, self.y + (other.y - self.y) * t)
     }
 
-    /// How an SVG transform turns what points to the right towards another point.
+    /// The SVG transform that turns something from pointing right to pointing at another point.
     pub(crate) fn turned_to(self, other: Point) -> String {
         let length = self.distance(other).max(0.01);
         let (cos, sin) = ((other.x - self.x) / length, (other.y - self.y) / length);
@@ -61,22 +61,22 @@ impl Point {
 /// An area of the map: left, top, right and bottom.
 pub(crate) type Area = (f64, f64, f64, f64);
 
-/// What the layout needs to know of a body.
+/// A body, as the layout needs it.
 #[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Seat {
-    /// Its part in the picture.
+pub(crate) struct Node {
+    /// Its part in the layout.
     pub part: Part,
-    /// The room that its mark takes.
+    /// The space that its mark takes.
     pub outline: &'static Outline,
-    /// The servers that it talks to, by index into the seats; what a server talks to is ignored.
+    /// The servers that a client talks to, by index of their nodes; empty for other bodies.
     pub talks_to: Vec<usize>,
-    /// The server whose replica it is by the scenario.
+    /// Its primary by the scenario, by index, if it is a replica.
     pub home: Option<usize>,
     /// The machine that it shares with others, by number.
     pub machine: Option<usize>,
 }
 
-/// The part that a body has in the picture, on which its place depends.
+/// The part of a body in the layout, on which its position depends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Part {
     /// Holds data and serves it.
@@ -91,7 +91,7 @@ pub(crate) enum Part {
     Shell,
 }
 
-/// The form of the room for the map.
+/// The shape of the area for the map.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Room {
     /// Clearly wider than high.
@@ -101,29 +101,29 @@ pub(crate) enum Room {
 }
 
 impl Room {
-    /// The form of a room of so many pixels.
+    /// The shape of an area, by its size in pixels.
     pub(crate) fn of(width: f64, height: f64) -> Self {
         if width >= height * 1.15 { Room::Wide } else { Room::Tall }
     }
 }
 
-/// The room that a body's mark takes around its place.
+/// The space that a body's mark takes around its position.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Outline {
     /// Half its width.
     pub aside: f64,
     /// How far it reaches upwards.
     pub above: f64,
-    /// How far it reaches downwards, where its name and its line of state stand.
+    /// How far it reaches downwards, including its name and its line of state.
     pub below: f64,
     /// Where links end.
     pub rim: Rim,
 }
 
-/// Where links to a body end: at the edge of what is drawn.
+/// The edge of a body's drawing, at which links end.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Rim {
-    /// A plate that reaches so far.
+    /// A plate that extends by these distances.
     Plate {
         /// To both sides.
         aside: f64,
@@ -137,8 +137,7 @@ pub(crate) enum Rim {
 }
 
 impl Outline {
-    /// How much of the way from a body's place in a direction lies over what is drawn of it. At most
-    /// nearly half.
+    /// The fraction of a way from the body's position that is over its drawing, at most 0.45.
     pub(crate) fn over(&self, dx: f64, dy: f64) -> f64 {
         let part = match self.rim {
             Rim::Circle(radius) => radius / length(dx, dy).max(0.01),
@@ -151,11 +150,11 @@ impl Outline {
     }
 }
 
-/// The nodes to be placed, and the room for them.
-pub(crate) struct Cast<'a> {
-    seats: &'a [Seat],
+/// The input of a layout: the nodes to place, and the shape of the area.
+pub(crate) struct Input<'a> {
+    nodes: &'a [Node],
     room: Room,
-    /// Indices into the seats, in their order.
+    /// The indices of the nodes of each part, in their order.
     servers: Vec<usize>,
     sentinels: Vec<usize>,
     proxies: Vec<usize>,
@@ -163,14 +162,14 @@ pub(crate) struct Cast<'a> {
     shells: Vec<usize>,
 }
 
-/// Gives every seat its place.
-pub(crate) type Layout = fn(&Cast<'_>) -> Vec<Point>;
+/// A layout: computes the position of every node.
+pub(crate) type Layout = fn(&Input<'_>) -> Vec<Point>;
 
-/// Places for the seats, in their order.
-pub(crate) fn place(layout: Layout, seats: &[Seat], room: Room) -> Vec<Point> {
-    let of = |part| -> Vec<usize> { (0..seats.len()).filter(|&i| seats[i].part == part).collect() };
-    layout(&Cast {
-        seats,
+/// Computes the positions of nodes, in their order.
+pub(crate) fn place(layout: Layout, nodes: &[Node], room: Room) -> Vec<Point> {
+    let of = |part| -> Vec<usize> { (0..nodes.len()).filter(|&i| nodes[i].part == part).collect() };
+    layout(&Input {
+        nodes,
         room,
         servers: of(Part::Server),
         sentinels: of(Part::Sentinel),
@@ -180,18 +179,18 @@ pub(crate) fn place(layout: Layout, seats: &[Seat], room: Room) -> Vec<Point> {
     })
 }
 
-/// The room that a body's mark takes at a place.
-fn mark(seat: &Seat, at: Point) -> Area {
-    let Outline { aside, above, below, .. } = *seat.outline;
+/// The area of a body's mark at a position.
+fn mark(node: &Node, at: Point) -> Area {
+    let Outline { aside, above, below, .. } = *node.outline;
     (at.x - aside, at.y - above, at.x + aside, at.y + below)
 }
 
-/// Whether two areas have a part in common.
+/// Whether two areas overlap.
 fn cross(a: Area, b: Area) -> bool {
     a.0 < b.2 && b.0 < a.2 && a.1 < b.3 && b.1 < a.3
 }
 
-/// The plate of a machine: left, top, right and bottom around its bodies' places.
+/// The plate of a machine around the positions of its bodies: left, top, right, bottom.
 pub(crate) fn plate(members: impl Iterator<Item = Point>) -> (f64, f64, f64, f64) {
     let around = |p: Point| (p.x - 62.0, p.y - 60.0, p.x + 62.0, p.y + 84.0);
     let join = |a: (f64, f64, f64, f64), b: (f64, f64, f64, f64)| {
@@ -204,23 +203,22 @@ fn length(x: f64, y: f64) -> f64 {
     (x * x + y * y).sqrt()
 }
 
-/// The middle of the servers.
-pub(crate) fn centre(seats: &[Seat], places: &[Point]) -> Point {
+/// The centre of the servers.
+pub(crate) fn centre(nodes: &[Node], places: &[Point]) -> Point {
     let mut sum = (0.0, 0.0, 0.0);
-    for (_, at) in seats.iter().zip(places).filter(|(seat, _)| seat.part == Part::Server) {
+    for (_, at) in nodes.iter().zip(places).filter(|(node, _)| node.part == Part::Server) {
         sum = (sum.0 + at.x, sum.1 + at.y, sum.2 + 1.0);
     }
     let count = f64::max(sum.2, 1.0);
     Point::new(sum.0 / count, sum.1 / count)
 }
 
-/// The rectangle around bodies with all their marks and the plates of machines: left, top, right,
-/// bottom.
-pub(crate) fn bounds(seats: &[Seat], places: &[Point]) -> (f64, f64, f64, f64) {
-    let marks = seats.iter().zip(places).map(|(seat, at)| mark(seat, *at));
-    let machines = seats.iter().filter_map(|seat| seat.machine).max().map_or(0, |last| last + 1);
+/// The bounding box of all marks and of the plates of machines: left, top, right, bottom.
+pub(crate) fn bounds(nodes: &[Node], places: &[Point]) -> (f64, f64, f64, f64) {
+    let marks = nodes.iter().zip(places).map(|(node, at)| mark(node, *at));
+    let machines = nodes.iter().filter_map(|node| node.machine).max().map_or(0, |last| last + 1);
     let plates = (0..machines).map(|machine| {
-        let on = seats.iter().zip(places).filter(|(seat, _)| seat.machine == Some(machine));
+        let on = nodes.iter().zip(places).filter(|(node, _)| node.machine == Some(machine));
         plate(on.map(|(_, at)| *at))
     });
     let join = |a: (f64, f64, f64, f64), b: (f64, f64, f64, f64)| {
@@ -234,82 +232,82 @@ mod tests {
     use super::*;
     use crate::kinds::{Kind, client, sentinel, server, shell};
 
-    fn server(home: Option<usize>, machine: Option<usize>) -> Seat {
-        Seat { home, machine, ..seat(&server::KIND, vec![]) }
+    fn server(home: Option<usize>, machine: Option<usize>) -> Node {
+        Node { home, machine, ..node(&server::KIND, vec![]) }
     }
 
-    fn seat(kind: &'static Kind, talks_to: Vec<usize>) -> Seat {
-        Seat { part: kind.part, outline: &kind.outline, talks_to, home: None, machine: None }
+    fn node(kind: &'static Kind, talks_to: Vec<usize>) -> Node {
+        Node { part: kind.part, outline: &kind.outline, talks_to, home: None, machine: None }
     }
 
     /// A primary with `n` replicas, two writers, and a reader for each replica.
-    fn replicas(n: usize) -> Vec<Seat> {
+    fn replicas(n: usize) -> Vec<Node> {
         let servers = (0..=n).map(|i| server((i > 0).then_some(0), None));
-        let writers = (0..2).map(|_| seat(&client::KIND, vec![0]));
-        let readers = (1..=n).map(|i| seat(&client::KIND, vec![i]));
-        servers.chain(writers).chain(readers).chain([seat(&shell::KIND, vec![0])]).collect()
+        let writers = (0..2).map(|_| node(&client::KIND, vec![0]));
+        let readers = (1..=n).map(|i| node(&client::KIND, vec![i]));
+        servers.chain(writers).chain(readers).chain([node(&shell::KIND, vec![0])]).collect()
     }
 
     /// A primary and a line of `n` replicas.
-    fn chain(n: usize) -> Vec<Seat> {
+    fn chain(n: usize) -> Vec<Node> {
         let servers = (0..=n).map(|i| server(i.checked_sub(1), None));
-        let readers = (0..=n).map(|i| seat(&client::KIND, vec![i]));
-        servers.chain(readers).chain([seat(&shell::KIND, vec![0])]).collect()
+        let readers = (0..=n).map(|i| node(&client::KIND, vec![i]));
+        servers.chain(readers).chain([node(&shell::KIND, vec![0])]).collect()
     }
 
     /// `n` machines with a primary and the next one's replica.
-    fn racks(n: usize) -> Vec<Seat> {
+    fn racks(n: usize) -> Vec<Node> {
         let servers =
             (0..n).flat_map(|i| [server(None, Some(i)), server(Some((i + 1) % n * 2), Some(i))]);
-        let clients = (0..n * 2).map(|i| seat(&client::KIND, vec![i]));
-        servers.chain(clients).chain([seat(&shell::KIND, vec![0])]).collect()
+        let clients = (0..n * 2).map(|i| node(&client::KIND, vec![i]));
+        servers.chain(clients).chain([node(&shell::KIND, vec![0])]).collect()
     }
 
     /// `n` servers with a client each, and a person's terminals.
-    fn pairs(n: usize) -> Vec<Seat> {
+    fn pairs(n: usize) -> Vec<Node> {
         let servers = (0..n).map(|_| server(None, None));
-        let clients = (0..n).map(|i| seat(&client::KIND, vec![i]));
-        let shell = seat(&shell::KIND, vec![0]);
+        let clients = (0..n).map(|i| node(&client::KIND, vec![i]));
+        let shell = node(&shell::KIND, vec![0]);
         servers.chain(clients).chain([shell]).collect()
     }
 
     /// `n` servers with `m` clients that talk to all of them.
-    fn mesh(n: usize, m: usize) -> Vec<Seat> {
+    fn mesh(n: usize, m: usize) -> Vec<Node> {
         let servers = (0..n).map(|_| server(None, None));
-        let clients = (0..m).map(|_| seat(&client::KIND, (0..n).collect()));
-        let shell = seat(&shell::KIND, vec![0]);
+        let clients = (0..m).map(|_| node(&client::KIND, (0..n).collect()));
+        let shell = node(&shell::KIND, vec![0]);
         servers.chain(clients).chain([shell]).collect()
     }
 
     /// A cluster of `n` primaries with `m` replicas each, on machines of their own; on each of the
-    /// machines in `shared` somebody has started another node.
-    fn cluster(n: usize, m: usize, shared: &[usize]) -> Vec<Seat> {
+    /// machines in `shared` another node was started.
+    fn cluster(n: usize, m: usize, shared: &[usize]) -> Vec<Node> {
         let machine = |i: usize| shared.contains(&i).then_some(i);
         let primaries = (0..n).map(|i| server(None, machine(i)));
         let replicas = (n..n * (m + 1)).map(|i| server(Some(i % n), machine(i)));
         let guests = shared.iter().map(|i| server(None, Some(*i)));
-        let clients = (0..2).map(|_| seat(&client::KIND, (0..n).collect()));
-        let shells = [seat(&shell::KIND, vec![])];
+        let clients = (0..2).map(|_| node(&client::KIND, (0..n).collect()));
+        let shells = [node(&shell::KIND, vec![])];
         primaries.chain(replicas).chain(clients).chain(shells).chain(guests).collect()
     }
 
-    /// `n` Sentinels beside other seats.
-    fn with_sentinels(mut seats: Vec<Seat>, n: usize) -> Vec<Seat> {
-        seats.extend((0..n).map(|_| seat(&sentinel::KIND, vec![])));
-        seats
+    /// Adds `n` Sentinels to other nodes.
+    fn with_sentinels(mut nodes: Vec<Node>, n: usize) -> Vec<Node> {
+        nodes.extend((0..n).map(|_| node(&sentinel::KIND, vec![])));
+        nodes
     }
 
-    fn overlaps(seats: &[Seat], places: &[Point]) -> Vec<(usize, usize)> {
-        let side = |i: usize| mark(&seats[i], places[i]);
+    fn overlaps(nodes: &[Node], places: &[Point]) -> Vec<(usize, usize)> {
+        let side = |i: usize| mark(&nodes[i], places[i]);
         let mut found = Vec::new();
-        for i in 0..seats.len() {
-            found.extend((i + 1..seats.len()).filter(|j| cross(side(i), side(*j))).map(|j| (i, j)));
-            // Nor does the plate of a machine lie under the body of another.
-            let machine = seats[i].machine;
-            let members = (0..seats.len()).filter(|j| seats[*j].machine == machine);
+        for i in 0..nodes.len() {
+            found.extend((i + 1..nodes.len()).filter(|j| cross(side(i), side(*j))).map(|j| (i, j)));
+            // The plate of a machine must not be under the body of another either.
+            let machine = nodes[i].machine;
+            let members = (0..nodes.len()).filter(|j| nodes[*j].machine == machine);
             if machine.is_some() && members.clone().next() == Some(i) {
                 let plate = plate(members.map(|j| places[j]));
-                let others = (0..seats.len()).filter(|j| seats[*j].machine != machine);
+                let others = (0..nodes.len()).filter(|j| nodes[*j].machine != machine);
                 found.extend(others.filter(|j| cross(plate, side(*j))).map(|j| (i, j)));
             }
         }
@@ -331,7 +329,7 @@ mod tests {
         let all = pairs
             .into_iter()
             .chain(meshes)
-            .chain(streams.map(|seats| (replicated::streams as Layout, seats)))
+            .chain(streams.map(|nodes| (replicated::streams as Layout, nodes)))
             .chain([(replicated::racks as Layout, racks(3))])
             .chain([(watch::over_streams as Layout, with_sentinels(replicas(2), 3))])
             .chain([(watch::over_streams as Layout, with_sentinels(replicas(2), 5))])
@@ -351,41 +349,41 @@ mod tests {
             cluster(6, 1, &[11]),
             cluster(3, 0, &[0, 0]),
         ];
-        let clusters = clusters.into_iter().map(|seats| (circle::cluster as Layout, seats));
-        for (layout, seats) in all.chain(clusters) {
+        let clusters = clusters.into_iter().map(|nodes| (circle::cluster as Layout, nodes));
+        for (layout, nodes) in all.chain(clusters) {
             for room in [Room::Wide, Room::Tall] {
-                let places = place(layout, &seats, room);
-                let found = overlaps(&seats, &places);
-                assert!(found.is_empty(), "{} seats, {room:?}: {found:?}", seats.len());
+                let places = place(layout, &nodes, room);
+                let found = overlaps(&nodes, &places);
+                assert!(found.is_empty(), "{} nodes, {room:?}: {found:?}", nodes.len());
             }
         }
     }
 
     #[test]
     fn sentinels_and_proxies_that_are_started_later_cover_nothing() {
-        let sentinel = |machine| Seat { machine, ..seat(&sentinel::KIND, vec![]) };
-        let proxy = |machine| Seat { part: Part::Proxy, ..sentinel(machine) };
+        let sentinel = |machine| Node { machine, ..node(&sentinel::KIND, vec![]) };
+        let proxy = |machine| Node { part: Part::Proxy, ..sentinel(machine) };
         // A Sentinel on the machine of one of three servers.
         let service = vec![
             server(None, Some(0)),
             server(None, None),
             server(None, None),
-            seat(&shell::KIND, vec![0]),
+            node(&shell::KIND, vec![0]),
             sentinel(Some(0)),
         ];
         // A machine with a primary, two replicas, three Sentinels and a proxy.
-        let mut machine: Vec<Seat> =
+        let mut machine: Vec<Node> =
             (0..3).map(|i| server((i > 0).then_some(0), Some(0))).collect();
         machine.extend((0..3).map(|_| sentinel(Some(0))));
-        machine.extend([proxy(Some(0)), seat(&shell::KIND, vec![0])]);
+        machine.extend([proxy(Some(0)), node(&shell::KIND, vec![0])]);
         // Both on hosts of their own.
         let mut beside = pairs(3);
         beside.extend([sentinel(None), sentinel(None), proxy(None)]);
         for layout in [apart::flow as Layout, replicated::streams] {
-            for seats in [&service, &machine, &beside] {
+            for nodes in [&service, &machine, &beside] {
                 for room in [Room::Wide, Room::Tall] {
-                    let found = overlaps(seats, &place(layout, seats, room));
-                    assert!(found.is_empty(), "{} seats, {room:?}: {found:?}", seats.len());
+                    let found = overlaps(nodes, &place(layout, nodes, room));
+                    assert!(found.is_empty(), "{} nodes, {room:?}: {found:?}", nodes.len());
                 }
             }
         }

@@ -1,19 +1,19 @@
-//! Servers that replicate stand in the order in which data flows: who writes, the primary, its
-//! replicas, theirs, and who reads. Machines with several servers stand abreast.
+//! Layouts for servers that replicate, in the direction of the data flow: writers, the primary, its
+//! replicas, theirs, and readers. Machines with several servers are side by side.
 
-use super::{Cast, Part, Point, Room, guests};
+use super::{Input, Part, Point, Room, guests};
 
-/// Servers in the direction of their streams: primary, replicas, theirs.
-pub(crate) fn streams(cast: &Cast<'_>) -> Vec<Point> {
-    let &Cast { seats, room, ref servers, ref clients, ref shells, .. } = cast;
+/// Lays out servers in the direction of their streams: primary, replicas, theirs.
+pub(crate) fn streams(input: &Input<'_>) -> Vec<Point> {
+    let &Input { nodes, room, ref servers, ref clients, ref shells, .. } = input;
     let (along, abreast) = steps(room);
     let followers = |of: Option<usize>| -> Vec<usize> {
-        servers.iter().copied().filter(|&server| seats[server].home == of).collect()
+        servers.iter().copied().filter(|&server| nodes[server].home == of).collect()
     };
-    // Places as if the room were wide: x with the stream, y across it.
-    let mut at = vec![Point::default(); seats.len()];
+    // Computed for a wide room: x along the stream, y across it.
+    let mut at = vec![Point::default(); nodes.len()];
     let roots = followers(None);
-    // Shards abreast, as far apart as the one with the most replicas needs.
+    // Shards are side by side, as far apart as the one with the most replicas needs.
     let most = roots.iter().map(|&root| followers(Some(root)).len()).max().unwrap_or(1).max(1);
     let apart = abreast * (most as f64 + 0.15);
     let mut row: Vec<usize> = Vec::new();
@@ -35,23 +35,23 @@ pub(crate) fn streams(cast: &Cast<'_>) -> Vec<Point> {
         }
         row = next;
     }
-    let mut seen = vec![0usize; seats.len()];
+    let mut seen = vec![0usize; nodes.len()];
     for &client in clients {
-        let server = match seats[client].talks_to[..] {
+        let server = match nodes[client].talks_to[..] {
             [server, ..] => server,
             [] => roots.first().copied().unwrap_or_default(),
         };
         let number = seen[server];
         seen[server] += 1;
-        let of_root = clients.iter().filter(|&&c| seats[c].talks_to.first() == Some(&server));
+        let of_root = clients.iter().filter(|&&c| nodes[c].talks_to.first() == Some(&server));
         let spread = number as f64 - (of_root.count() as f64 - 1.0) / 2.0;
         let from = at[server];
-        at[client] = if seats[server].home.is_none() {
+        at[client] = if nodes[server].home.is_none() {
             Point::new(from.x - along * 0.9, from.y + spread * abreast * 0.75)
         } else if followers(Some(server)).is_empty() {
             Point::new(furthest + along * 0.72, from.y + spread * 50.0)
         } else {
-            // Beside one that has replicas of its own, out of the way of its stream.
+            // A reader of a server with replicas is beside it, out of the way of its stream.
             Point::new(from.x + spread * 70.0, from.y + abreast)
         };
     }
@@ -61,11 +61,11 @@ pub(crate) fn streams(cast: &Cast<'_>) -> Vec<Point> {
     if room == Room::Tall {
         at.iter_mut().for_each(|at| *at = at.transposed());
     }
-    guests::seat(cast, &mut at);
+    guests::add(input, &mut at);
     at
 }
 
-/// From one to the next in the direction of the stream, and between two that stand abreast.
+/// The distances between servers along the stream, and across it.
 fn steps(room: Room) -> (f64, f64) {
     match room {
         Room::Wide => (220.0, 128.0),
@@ -73,9 +73,9 @@ fn steps(room: Room) -> (f64, f64) {
     }
 }
 
-/// Where `n` replicas stand, seen from their primary, as if the room were wide. A few stand
-/// abreast. More take less height in the form of an arrowhead, the outer ones nearer: so each is
-/// reached, and can be read from, without crossing another.
+/// The positions of `n` replicas relative to their primary, for a wide room. A few are side by
+/// side. More take the shape of an arrowhead with the outer ones nearer, which needs less height:
+/// so links reach each of them without crossing another.
 fn fan(n: usize, room: Room) -> Vec<Point> {
     let (along, abreast) = steps(room);
     if n <= 3 {
@@ -86,7 +86,7 @@ fn fan(n: usize, room: Room) -> Vec<Point> {
         Room::Wide => (88.0, 112.0),
         Room::Tall => (66.0, 122.0),
     };
-    // Of an even number two are equally deep in the middle.
+    // With an even number, two in the middle are equally deep.
     let widest = if n.is_multiple_of(2) { abreast } else { gap };
     let middle = (n - 1) as f64 / 2.0;
     (0..n)
@@ -98,20 +98,20 @@ fn fan(n: usize, room: Room) -> Vec<Point> {
         .collect()
 }
 
-/// Machines abreast, each with its servers side by side; in a tall room one below the other.
-/// Clients that write stand on one side of them, clients that read on the other.
-pub(crate) fn racks(cast: &Cast<'_>) -> Vec<Point> {
-    let &Cast { seats, room, ref servers, ref sentinels, ref clients, ref shells, .. } = cast;
-    let mut places = vec![Point::default(); seats.len()];
+/// Lays out machines side by side (in a tall room one below the other), each with its servers side
+/// by side. Writers are on one side of the machines, readers on the other.
+pub(crate) fn racks(input: &Input<'_>) -> Vec<Point> {
+    let &Input { nodes, room, ref servers, ref sentinels, ref clients, ref shells, .. } = input;
+    let mut places = vec![Point::default(); nodes.len()];
     const APART: f64 = 124.0;
     const LOWER: f64 = 74.0;
     const SECOND: f64 = 112.0;
-    // A server that has its host to itself stands as a machine of one.
+    // A server alone on its host counts as a machine.
     let mut machines: Vec<Vec<usize>> = Vec::new();
-    let residents = sentinels.iter().copied().filter(|&i| seats[i].machine.is_some());
+    let residents = sentinels.iter().copied().filter(|&i| nodes[i].machine.is_some());
     for server in servers.iter().copied().chain(residents) {
         let of = |members: &&mut Vec<usize>| {
-            seats[server].machine.is_some() && seats[members[0]].machine == seats[server].machine
+            nodes[server].machine.is_some() && nodes[members[0]].machine == nodes[server].machine
         };
         match machines.iter_mut().find(of) {
             Some(members) => members.push(server),
@@ -119,23 +119,23 @@ pub(crate) fn racks(cast: &Cast<'_>) -> Vec<Point> {
         }
     }
     let count = machines.len();
-    // Its Sentinels stand in a row of their own below its servers.
+    // The Sentinels of a machine are in a row below its servers.
     let rows = |on: &[usize]| -> [Vec<usize>; 2] {
-        let (below, above) = on.iter().partition(|&&i| seats[i].part == Part::Sentinel);
+        let (below, above) = on.iter().partition(|&&i| nodes[i].part == Part::Sentinel);
         [above, below]
     };
     let most = machines.iter().flat_map(|on| rows(on).map(|row| row.len())).max().unwrap_or(1);
     let most = most as f64;
     let watched = machines.iter().any(|on| !rows(on)[1].is_empty());
     let second = if watched { SECOND } else { 0.0 };
-    // From one machine to the next.
+    // The distance from one machine to the next.
     let step = match room {
         Room::Wide => Point::new(most * APART + 84.0, 0.0),
         Room::Tall => Point::new(0.0, 176.0 + second),
     };
     for (machine, on) in machines.iter().enumerate() {
         let nth = machine as f64 - (count as f64 - 1.0) / 2.0;
-        // Every other machine a little lower, so that a stream between two that are no neighbours
+        // Every other machine is a little lower, so that a stream between two that are not adjacent
         // passes beside the one between them.
         let lower = if room == Room::Wide && machine % 2 == 1 { LOWER } else { 0.0 };
         for (row, y) in rows(on).iter().zip([lower, lower + second]) {
@@ -146,9 +146,9 @@ pub(crate) fn racks(cast: &Cast<'_>) -> Vec<Point> {
         }
     }
     for &client in clients {
-        let server = seats[client].talks_to.first().copied().unwrap_or_default();
+        let server = nodes[client].talks_to.first().copied().unwrap_or_default();
         let at = places[server];
-        let writes = seats[server].home.is_none();
+        let writes = nodes[server].home.is_none();
         places[client] = match (room, writes) {
             (Room::Wide, true) => Point::new(at.x, -132.0),
             (Room::Wide, false) => Point::new(at.x, LOWER + second + 136.0),

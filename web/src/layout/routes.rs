@@ -1,45 +1,45 @@
-//! Which links of the map are curves: a line that would run through a body or its label passes
-//! beside it.
+//! Routing: a link that would cross a body or its label becomes a curve around it.
 
 use limpid_core::sorted::SortedMap;
 
-use super::{Area, Bend, Course, Outline, Part, Point, Seat};
+use super::{Area, Bend, Course, Node, Outline, Part, Point};
 
-/// How each link bends, by the indices of the bodies at its ends.
+/// The bend of each link, by the indices of the bodies at its ends.
 pub(crate) type Bends = SortedMap<(usize, usize), Bend>;
 
-/// How far to the side of a link the control point of its curve may lie, as a part of its length: so
-/// many steps of this size.
+/// The distances to the side of a link that are tried for the control point of its curve: this many
+/// steps of this size, as a fraction of the link's length.
 const STEPS: u32 = 33;
 const STEP: f64 = 0.04;
 
-/// And how far along it, the least bent first.
+/// The positions along the link that are tried, as fractions of its length, the middle first.
 const ALONG: [f64; 15] =
     [0.5, 0.45, 0.55, 0.38, 0.62, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9, 0.0, 1.0, -0.15, 1.15];
 
-/// In a larger crowd labels are hidden, and lines are so many that they stay straight.
+/// With more bodies than this, links stay straight: labels are hidden then, and there are too many
+/// lines.
 const CROWD: usize = 64;
 
-/// How much of the room that a body may take is left free in most cases.
+/// The margin of a body's outline that most bodies leave free.
 const SPARE: f64 = 3.0;
 
-/// The bends of links that lead from the first to the second seat.
+/// Computes the bends of links, given by the indices of their ends.
 pub(crate) fn bends(
-    seats: &[Seat],
+    nodes: &[Node],
     places: &[Point],
     links: impl Iterator<Item = (usize, usize)>,
 ) -> Bends {
-    let centre = super::centre(seats, places);
-    let areas: Vec<Area> = seats.iter().zip(places).map(|(seat, at)| area(seat, *at)).collect();
+    let centre = super::centre(nodes, places);
+    let areas: Vec<Area> = nodes.iter().zip(places).map(|(node, at)| area(node, *at)).collect();
     let mut bends = Bends::default();
     for (a, b) in links {
         let (Some(&from), Some(&to)) = (places.get(a), places.get(b)) else { continue };
-        // Sentinels reach each other around the others.
-        let usual = match [a, b].iter().all(|&end| seats[end].part == Part::Sentinel) {
+        // Links between Sentinels go around the servers.
+        let usual = match [a, b].iter().all(|&end| nodes[end].part == Part::Sentinel) {
             true => Bend::around(from, to, centre),
             false => Bend::STRAIGHT,
         };
-        let bend = match seats.len() > CROWD {
+        let bend = match nodes.len() > CROWD {
             true => usual,
             false => {
                 let others = areas.iter().enumerate().filter(|(i, _)| *i != a && *i != b);
@@ -52,9 +52,9 @@ pub(crate) fn bends(
     bends
 }
 
-/// The least bend with which a link runs through none of the areas, or else through the fewest.
+/// The smallest bend with which a link crosses none of the areas, or otherwise the fewest.
 fn clear(from: Point, to: Point, usual: Bend, centre: Point, others: &[Area]) -> Bend {
-    // Rather away from the middle of the servers than through it.
+    // Prefers the side away from the centre of the servers.
     let outwards = Bend::around(from, to, centre).aside.signum();
     let tried = (0..STEPS).flat_map(|step| {
         let aside = f64::from(step) * STEP * outwards;
@@ -75,10 +75,9 @@ fn clear(from: Point, to: Point, usual: Bend, centre: Point, others: &[Area]) ->
     best.1
 }
 
-/// What a link that leads elsewhere must not run through: the mark of a body, its name and its line
-/// of state.
-pub(crate) fn area(seat: &Seat, at: Point) -> Area {
-    let Outline { aside, above, below, .. } = *seat.outline;
+/// The area of a body that other links must not cross: its mark, its name and its line of state.
+pub(crate) fn area(node: &Node, at: Point) -> Area {
+    let Outline { aside, above, below, .. } = *node.outline;
     (at.x - aside + SPARE, at.y - above + SPARE, at.x + aside - SPARE, at.y + below - SPARE)
 }
 
@@ -89,21 +88,21 @@ mod tests {
 
     #[test]
     fn a_link_passes_beside_what_stands_between_its_ends() {
-        let seat = || Seat {
+        let node = || Node {
             part: Part::Server,
             outline: &server::KIND.outline,
             talks_to: vec![],
             home: None,
             machine: None,
         };
-        let seats = [seat(), seat(), seat()];
+        let nodes = [node(), node(), node()];
         let places = [Point::new(0.0, 0.0), Point::new(200.0, 0.0), Point::new(400.0, 0.0)];
-        let bends = bends(&seats, &places, [(0, 1), (0, 2), (1, 2)].into_iter());
+        let bends = bends(&nodes, &places, [(0, 1), (0, 2), (1, 2)].into_iter());
         for short in [(0, 1), (1, 2)] {
             assert_eq!(bends.get(&short), Some(&Bend::STRAIGHT));
         }
         let bend = bends.get(&(0, 2)).copied().expect("a link");
         let course = Course::bent(places[0], places[2], bend);
-        assert!(!course.crosses(area(&seats[1], places[1])));
+        assert!(!course.crosses(area(&nodes[1], places[1])));
     }
 }

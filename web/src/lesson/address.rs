@@ -1,9 +1,9 @@
-//! The lesson that is open, in the page's address and in the browser's history.
+//! The open lesson in the page's address and in the browser's history.
 //!
-//! A lesson that is opened becomes an entry of the history, `?lesson=chapter/lesson`: a reload opens it
-//! again, and Back leads to where one came from. What stood in the sandbox is kept with the entry that
-//! one left it at. Inside another page the history is that page's, so no entry is added, and nothing is
-//! kept with one.
+//! Opening a lesson adds an entry to the history, `?lesson=chapter/lesson`: a reload opens the
+//! lesson again, and Back leads to where the person came from. The sandbox's session is kept with
+//! the entry that is left. Inside another page the history belongs to that page, so no entry is
+//! added, and nothing is kept.
 
 use wasm_bindgen::JsValue;
 use web_sys::{History, UrlSearchParams};
@@ -74,8 +74,8 @@ pub(super) fn follow(page: &Page) {
     }
 }
 
-/// What stood in the sandbox when its entry was left, or what the address asks for. A mere change of
-/// the fragment changes nothing.
+/// What stood in the sandbox when its entry was left, or what the address asks for. A mere change
+/// of the fragment changes nothing.
 fn sandbox(page: &Page) {
     let kept = history().and_then(|history| history.state().ok()?.as_string());
     if let Some(saved) = kept.and_then(|text| Saved::read(&text).ok()) {
@@ -96,8 +96,8 @@ fn sandbox(page: &Page) {
     }
 }
 
-/// Writes one parameter in place of all that name what stands on the map. A session in the fragment is
-/// over.
+/// Writes one parameter in place of all that name what stands on the map. A session in the fragment
+/// is over.
 fn write(page: &Page, name: &str, value: &str) {
     let location = gloo::utils::window().location();
     let (Ok(query), Ok(path)) = (location.search(), location.pathname()) else { return };

@@ -1,4 +1,4 @@
-//! What a step has drawn beside its text, from the World as it is now.
+//! A view of the World that a step shows beside its text, such as the ledger.
 
 use limpid_core::lesson::Beside;
 use yew::prelude::*;
@@ -11,7 +11,7 @@ use crate::live::live;
 use crate::page::{Page, Topic};
 use crate::units::BodyId;
 
-/// Draws it.
+/// Draws the view.
 pub(super) fn beside(what: Beside) -> Html {
     let topics = &[Topic::Prefs, Topic::Scene, Topic::Panels];
     let (title, inside) = match what {
@@ -24,7 +24,7 @@ pub(super) fn beside(what: Beside) -> Html {
     html! { <Drawn {title}>{ inside }</Drawn> }
 }
 
-/// A tab of the inspector, of the first body that it can be drawn of.
+/// A tab of the inspector, for the first body that it suits.
 fn first(page: &Page, tab: &'static Tab, suits: fn(&Lab, BodyId) -> bool) -> Html {
     let bodies: Vec<BodyId> = page.view().scene.bodies.iter().map(|body| body.id).collect();
     let body = bodies.into_iter().find(|body| suits(&page.lab(), *body));

@@ -1,4 +1,4 @@
-//! The contents: all lessons, chapter by chapter, what is done of them, and a search.
+//! The contents: all lessons by chapter, with progress, and a search.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use super::summary;
 use crate::i18n::Locale;
 use crate::page::Page;
 
-/// All lessons, chapter by chapter.
+/// The table of contents, with its search.
 pub(super) fn contents(page: &Page) -> Html {
     let locale = page.locale();
     let Some(index) = page.view().study.index.clone() else {
@@ -83,7 +83,7 @@ pub(super) fn chapters(page: &Page, index: &Rc<Index>) -> Html {
     }
 }
 
-/// Progress goes to the clipboard and comes back from it.
+/// The buttons that copy all progress to the clipboard and read it back.
 fn keeping(page: &Page, locale: Locale) -> Html {
     let clipboard = |read: bool| {
         let page = page.clone();

@@ -1,4 +1,4 @@
-//! The glossary: a word's meaning at the foot of the panel, and all words as a list.
+//! The glossary: the meaning of a word at the bottom of the panel, and the list of all words.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use crate::page::{Page, Topic};
 /// The words by their ids.
 pub(super) type Glossary = BTreeMap<String, Term>;
 
-/// Shows all words.
+/// Shows the list of all words.
 pub(super) fn show(page: &Page) {
     page.change(Topic::Open, |view| {
         view.study.open = None;
@@ -25,7 +25,7 @@ pub(super) fn show(page: &Page) {
     fetch(page);
 }
 
-/// A word in a text, which tells what it means.
+/// A word of the glossary in a text: a click shows its meaning.
 pub(super) fn link(page: &Page, id: &str, text: Html) -> Html {
     let open = page.view().study.term.as_deref() == Some(id);
     let (page, id) = (page.clone(), id.to_owned());
@@ -65,7 +65,7 @@ pub(super) fn card(page: &Page) -> Html {
     }
 }
 
-/// All words, by their names.
+/// The list of all words, sorted by name.
 pub(super) fn all(page: &Page) -> Html {
     let locale = page.locale();
     let Some(glossary) = page.view().study.glossary.clone() else { return Html::default() };
@@ -76,7 +76,8 @@ pub(super) fn all(page: &Page) -> Html {
             { for terms.into_iter().map(|(id, term)| html! {
                 <div key={id.clone()} id={format!("word-{id}")}>
                     <dt>{ term.name.of(locale) }
-                        // Readers of one language meet the words of the other in commands and logs.
+                        // Both languages, since readers meet the other one's words in commands and
+                        // logs.
                         if !term.name.of(locale).eq_ignore_ascii_case(term.name.of(locale.other())) {
                             <small lang={locale.other().tag()}>{ term.name.of(locale.other()) }</small>
                         }
@@ -88,7 +89,7 @@ pub(super) fn all(page: &Page) -> Html {
     }
 }
 
-/// Fetches the words, unless they are there.
+/// Fetches the glossary, unless it is loaded.
 fn fetch(page: &Page) {
     if page.view().study.glossary.is_some() {
         return;

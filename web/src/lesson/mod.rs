@@ -1,11 +1,11 @@
-//! Lessons in the page: the contents, the step that one is at, and what has been done.
+//! Lessons in the page: the contents, the present step, and progress.
 //!
-//! What a lesson is and when a step is done is `limpid_core::lesson`'s business. Here live the
-//! fetching of files (`source`), what this browser remembers (`store`), the address and the history that
-//! name the lesson (`address`), the panel (`panel`) with the
-//! lesson that is open, the contents with their search (`contents`, `search`), the glossary, the
-//! summary of a chapter for printing, how a lesson is tried with real processes (`natively`), the text
-//! drawn from its tree (`text`), and what a step waits for (`waits`).
+//! What a lesson is and when a step is done is decided in `limpid_core::lesson`. Here are the
+//! fetching of files (`source`), saved progress (`store`), the open lesson in the address and the
+//! history (`address`), the panel (`panel`), the contents with their search (`contents`, `search`),
+//! the glossary (`glossary`), the summary of a chapter for printing (`summary`), how to try a
+//! lesson with real processes (`natively`), the drawing of texts (`text`), and the conditions of a
+//! step (`waits`).
 
 mod address;
 mod beside;
@@ -38,30 +38,31 @@ pub(crate) use panel::lesson_panel;
 use source::Index;
 use summary::Summary;
 
-/// What a person has open of the lessons.
+/// The state of the lessons' panel.
 #[derive(Default)]
 pub(crate) struct Study {
-    /// The contents, when they have been fetched.
+    /// The contents; `None` until they are fetched.
     index: Option<Rc<Index>>,
-    /// What could not be fetched or read.
+    /// The message about something that could not be fetched or read.
     trouble: Option<String>,
     /// The lesson that is open.
     open: Option<Open>,
-    /// What is to be opened around the lesson that is being fetched.
+    /// What to open together with the lesson that is being fetched.
     layout: Option<Arrangement>,
-    /// What is shown while none is.
+    /// What the panel shows while no lesson is open.
     room: Room,
-    /// The glossary, when it has been fetched.
+    /// The glossary; `None` until it is fetched.
     glossary: Option<Rc<Glossary>>,
     /// The word whose meaning is shown.
     term: Option<String>,
-    /// What is searched, when it has been fetched, and its language.
+    /// The texts that the search uses; `None` until they are fetched.
     texts: Option<Rc<source::Texts>>,
-    /// What was typed into the search.
+    /// The text of the search field.
     sought: String,
-    /// How far the contents were scrolled when they were seen last, in pixels.
+    /// The scroll position of the contents when they were last shown, in pixels.
     scrolled: i32,
-    /// How often a lesson was asked for, or left. Of several that are being fetched the last one counts.
+    /// The number of the last request for a lesson, counted up when one is left, too: of several
+    /// that are being fetched, only the last one is shown.
     turn: u64,
 }
 
@@ -71,7 +72,7 @@ enum Room {
     /// All lessons.
     #[default]
     Contents,
-    /// All words.
+    /// The glossary.
     Glossary,
     /// A chapter's summary.
     Summary(Rc<Summary>),
@@ -88,7 +89,7 @@ impl Room {
 }
 
 impl Study {
-    /// How far one came in the lesson that is open.
+    /// The progress in the open lesson.
     pub(crate) fn standing(&self) -> Option<Standing> {
         let open = self.open.as_ref()?;
         let waits = open.lesson.steps.iter().filter(|step| !step.open);
@@ -110,17 +111,17 @@ struct Open {
     locale: Locale,
     lesson: Rc<Lesson>,
     progress: Progress,
-    /// The step that is unfolded.
+    /// The step that is expanded.
     shown: usize,
-    /// Hints that are shown of it.
+    /// How many of its hints are shown.
     hints: usize,
     /// Whether its solution is shown.
     solution: bool,
-    /// Actions of the session when the place in it was last remembered.
+    /// The number of the session's actions when progress was last saved.
     kept: usize,
 }
 
-/// Opens what the address asks for, if that is a lesson.
+/// Opens the lesson or contents that the address names, if any.
 pub(crate) fn begin(page: &Page) {
     let fragment = gloo::utils::window().location().hash().unwrap_or_default();
     let fragment = fragment.trim_start_matches('#').to_owned();
@@ -134,21 +135,21 @@ pub(crate) fn begin(page: &Page) {
     }
 }
 
-/// Whether a lesson that is opened becomes an entry of the browser's history.
+/// Whether opening a lesson adds an entry to the browser's history.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Entry {
-    /// It becomes one.
+    /// It adds one.
     New,
-    /// The address names it already.
+    /// The address names the lesson already.
     Same,
 }
 
-/// Shows what the browser went to, back or forth in its history.
+/// Shows what the browser's history went to, back or forward.
 pub(crate) fn follow(page: &Page) {
     address::follow(page);
 }
 
-/// Shows the panel, and fetches the contents if they are not there.
+/// Shows the panel, and fetches the contents if they are not loaded.
 pub(crate) fn show(page: &Page) {
     page.show_side(Side::Lesson);
     if page.view().study.index.is_some() {
@@ -164,12 +165,12 @@ pub(crate) fn show(page: &Page) {
     });
 }
 
-/// Opens a lesson where this browser left it, or at its beginning.
+/// Opens a lesson with the progress that this browser has saved, or at its beginning.
 pub(crate) fn resume(page: &Page, id: &str) {
     open(page, id, kept(id), Entry::New);
 }
 
-/// The session in which this browser left a lesson.
+/// The saved session of a lesson.
 fn kept(id: &str) -> Option<String> {
     store::Kept::of(id).map(|kept| kept.session)
 }
@@ -229,7 +230,7 @@ fn open(page: &Page, id: &str, session: Option<String>, entry: Entry) {
     });
 }
 
-/// Counts that a lesson is asked for, or left.
+/// Counts a request for a lesson, or that one is left.
 fn next_turn(page: &Page) -> u64 {
     page.change(Topic::Open, |view| {
         view.study.turn += 1;
@@ -237,7 +238,7 @@ fn next_turn(page: &Page) -> u64 {
     })
 }
 
-/// Shows all lessons.
+/// Shows the contents.
 fn contents(page: &Page) {
     if page.view().study.open.is_some() {
         address::enter(page, "contents");
@@ -251,7 +252,7 @@ fn contents(page: &Page) {
     show(page);
 }
 
-/// The place in the lesson that is open, to be saved.
+/// The progress in the open lesson, for a saved session.
 pub(crate) fn place(page: &Page) -> Option<Place> {
     let view = page.view();
     let open = view.study.open.as_ref()?;
@@ -262,7 +263,7 @@ pub(crate) fn place(page: &Page) -> Option<Place> {
     })
 }
 
-/// Opens a saved session of a lesson, at its place.
+/// Opens a saved session of a lesson, with its progress.
 pub(crate) fn open_saved(page: &Page, saved: Saved) {
     let Some(id) = Shared::lesson_of(&saved.session) else { return };
     if let Some(place) = saved.lesson.filter(|place| place.id == id) {
@@ -272,8 +273,8 @@ pub(crate) fn open_saved(page: &Page, saved: Saved) {
     open(page, &id, Some(saved.session), Entry::New);
 }
 
-/// Closes the lesson when the World becomes one that it does not play in. The parameter and its value
-/// name what is opened, as addresses have it.
+/// Closes the lesson because another World is opened. `parameter` and `value` name that in the
+/// address.
 pub(crate) fn leave(page: &Page, topology: Topology, parameter: &str, value: &str) {
     let plays_in = {
         let view = page.view();
@@ -294,7 +295,7 @@ fn close(page: &Page) {
     page.change(Topic::Open, |view| view.study.open = None);
 }
 
-/// Begins a lesson anew.
+/// Restarts a lesson.
 fn restart(page: &Page) {
     let id = page.view().study.open.as_ref().map(|open| open.id.clone());
     if let Some(id) = id {
@@ -303,7 +304,7 @@ fn restart(page: &Page) {
     }
 }
 
-/// The same lesson in the language that the page has now.
+/// Loads the same lesson in the page's present language.
 fn translate(page: &Page) {
     let (page, locale) = (page.clone(), page.locale());
     let id = match &page.view().study.open {
@@ -321,7 +322,7 @@ fn translate(page: &Page) {
     });
 }
 
-/// Looks whether a step has been done, or was taken back with the time.
+/// Checks whether a step was done, or undone by a rewind.
 pub(crate) fn look(page: &Page) {
     let changed = {
         let (mut view, lab) = (page.view_mut(), page.lab());
@@ -331,7 +332,7 @@ pub(crate) fn look(page: &Page) {
         if changed {
             (open.shown, open.hints, open.solution) = (open.progress.done(), 0, false);
         }
-        // A page that is loaded again goes on where something was done last.
+        // A reload continues at the last action.
         if changed || open.kept != lab.actions() {
             open.kept = lab.actions();
             store::Kept::keep(&open.id, &open.lesson, &open.progress, lab.shared().encode());
@@ -339,7 +340,7 @@ pub(crate) fn look(page: &Page) {
         changed || open.progress.met(open.progress.done()) != before
     };
     if changed {
-        page.tell(Topic::Open);
+        page.notify(Topic::Open);
     }
 }
 

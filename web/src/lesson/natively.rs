@@ -1,5 +1,6 @@
-//! "Try this on your own machine": how a lesson is played with real processes. One that needs no World
-//! is played by a command; for another one it says what to start, and what stands for its faults.
+//! "Try this on your own machine": how a lesson is played with real processes. One that needs no
+//! World is played by a command; for another one it says what to start, and what stands for its
+//! faults.
 
 use limpid_core::lab;
 use limpid_core::lesson::{Command, Lesson};
@@ -10,7 +11,7 @@ use super::Open;
 use super::source::folder;
 use crate::i18n::{Locale, Text};
 
-/// What is folded away below the introduction of a lesson.
+/// The collapsed section below the introduction of a lesson.
 pub(super) fn natively(locale: Locale, open: &Open) -> Html {
     html! {
         <details class="natively" data-testid="natively">
@@ -60,7 +61,7 @@ fn lines(lines: &[String]) -> Html {
     html! { <pre class="lines" tabindex="0"><code>{ lines.join("\n") }</code></pre> }
 }
 
-/// The commands that start what a lesson begins with, host by host.
+/// The commands that start the programs of a lesson, host by host.
 fn programs(lesson: &Lesson) -> Vec<String> {
     let mut lines = Vec::new();
     for host in &lesson.scenario.hosts {
@@ -73,7 +74,7 @@ fn programs(lesson: &Lesson) -> Vec<String> {
     lines
 }
 
-/// How a process of a World is started on a machine.
+/// The command that starts a process of a World on a real machine.
 fn started(process: &ProcessSpec) -> Option<String> {
     let args = || process.args.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
     let option = |name: &str| {
@@ -85,7 +86,7 @@ fn started(process: &ProcessSpec) -> Option<String> {
         lab::SENTINEL => format!("limpid sentinel {}", args()),
         lab::PREDIXY => format!("limpid proxy {}", args()),
         lab::NUTCRACKER => format!("limpid proxy --twemproxy {}", option("-c")?),
-        // What writes all the time in a World is a client that repeats a command.
+        // A client that makes traffic in a World becomes a redis-cli that repeats a command.
         lab::TRAFFIC => {
             let host = option("-h")?;
             let rate: f64 = option("--rate").and_then(|rate| rate.parse().ok()).unwrap_or(10.0);
@@ -96,7 +97,7 @@ fn started(process: &ProcessSpec) -> Option<String> {
     Some(line.trim_end().to_owned())
 }
 
-/// A word as a shell takes it.
+/// A word, quoted for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     match !word.is_empty() && word.chars().all(plain) {
@@ -105,7 +106,7 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// What does on a machine as the faults of a lesson's solution do in a World.
+/// The commands that have the effect of a lesson's faults on a real machine.
 fn stand_ins(lesson: &Lesson) -> Vec<(Text, &'static str)> {
     const ALL: [(&str, Text, &str); 8] = [
         ("crash", words::CRASH, "kill -9 PID"),

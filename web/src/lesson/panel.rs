@@ -1,4 +1,4 @@
-//! The panel of lessons: the contents, or the steps of the one that is open.
+//! The panel of lessons: the contents, or the steps of the open lesson.
 
 use limpid_core::lesson::{Choice, Focus, Question, Step};
 use yew::prelude::*;
@@ -32,7 +32,7 @@ fn draw_panel(page: &Page) -> Html {
         None => study.room.title(locale),
     };
     let inside = study.open.is_some() || !matches!(study.room, Room::Contents);
-    // Each has a pane of its own, which begins at its top.
+    // Each has its own pane, which starts scrolled to the top.
     let shown = match (&study.open, &study.room) {
         (Some(open), _) => open.id.clone(),
         (None, Room::Contents) => "contents".to_owned(),
@@ -87,12 +87,12 @@ fn draw_panel(page: &Page) -> Html {
 
 #[derive(Properties, PartialEq)]
 struct PaneProps {
-    /// Which of the contents, the lessons and so on it is.
+    /// What the pane shows: the contents, a lesson, and so on.
     shown: String,
     children: Html,
 }
 
-/// What scrolls. The contents come back where one left them.
+/// The scrolling pane. The contents keep their scroll position.
 #[component]
 fn Pane(props: &PaneProps) -> Html {
     let page = use_page(&[]);
@@ -111,7 +111,7 @@ fn Pane(props: &PaneProps) -> Html {
             if let Some(scrolled) = scrolled {
                 pane.set_scroll_top(scrolled);
             }
-            // What was pressed to come here is gone, and the focus with it: Tab goes on in the pane.
+            // The pressed button is gone and took the focus with it, so the pane gets it for Tab.
             if !is_first.replace(false) && is_nowhere() {
                 let _ = pane.focus();
             }
@@ -131,7 +131,7 @@ fn Pane(props: &PaneProps) -> Html {
     }
 }
 
-/// Whether no part of the page has the focus.
+/// Whether nothing on the page has the focus.
 fn is_nowhere() -> bool {
     let document = gloo::utils::document();
     let focused = document.active_element();
@@ -167,7 +167,7 @@ fn lesson(page: &Page, locale: Locale, open: &Open) -> Html {
 
 fn one_step(page: &Page, locale: Locale, open: &Open, number: usize, step: &Step) -> Html {
     let done = open.progress.done();
-    // What was just done stays open beside the next step, so that its result can be read.
+    // The step that was just done stays expanded with the next one, so that its result can be read.
     let just_done = number + 1 == done && open.shown == done;
     let shown = open.shown == number || just_done;
     let state = match number {
@@ -246,7 +246,7 @@ struct BecauseProps {
     children: Html,
 }
 
-/// The place of an element that is scrolled into view when it appears.
+/// A hook: the reference of an element that is scrolled into view when it appears.
 #[hook]
 fn use_scrolled_into_view() -> NodeRef {
     let place = use_node_ref();
@@ -261,22 +261,22 @@ fn use_scrolled_into_view() -> NodeRef {
     place
 }
 
-/// Why an answer is right or wrong. When it appears, it is scrolled into view.
+/// The explanation of an answer, which is scrolled into view when it appears.
 #[component]
 fn Because(props: &BecauseProps) -> Html {
     let place = use_scrolled_into_view();
     html! { <div class="because" role="status" ref={place}>{ props.children.clone() }</div> }
 }
 
-/// Where the present step begins. When one comes to it, it is scrolled into view, with some of what
-/// is below; what was just done stays in view above, as far as there is room.
+/// The beginning of the present step. When the step is reached, it is scrolled into view with a
+/// part of its text; the step that was just done stays in view above, as far as there is room.
 #[component]
 fn Reached() -> Html {
     let place = use_scrolled_into_view();
     html! { <div class="reached" ref={place}></div> }
 }
 
-/// Hints, the solution, and what to look at.
+/// The help of a step: hints, the solution, and what to look at.
 fn help(page: &Page, locale: Locale, open: &Open, step: &Step) -> Html {
     let on = |act: fn(&mut Open)| {
         let page = page.clone();
@@ -328,7 +328,7 @@ fn help(page: &Page, locale: Locale, open: &Open, step: &Step) -> Html {
     }
 }
 
-/// Selects what a step is about on the map.
+/// Selects the bodies that a step is about on the map.
 fn look_at(page: &Page, focus: &[Focus]) {
     let names = focus.iter().flat_map(|focus| match focus {
         Focus::Node(name) => vec![name.as_str()],
@@ -342,10 +342,10 @@ fn look_at(page: &Page, focus: &[Focus]) {
         view.selected = bodies.into_iter().collect();
         view.pane = Shown::Map;
     });
-    page.tell(Topic::Scene);
+    page.notify(Topic::Scene);
 }
 
-/// A circle, with a check mark in it when something is done.
+/// The tick of a step or lesson: a circle, with a check mark when it is done.
 pub(super) fn tick(locale: Locale, done: bool) -> Html {
     match done {
         true => html! {

@@ -1,5 +1,5 @@
-//! The search over all lessons: words in titles, goals and texts, of the language that the page has, or
-//! else of the other one.
+//! The search over all lessons: words in titles, goals and texts, in the page's language, or if
+//! there is no match in the other one.
 
 use std::rc::Rc;
 
@@ -12,9 +12,9 @@ use super::{contents, glossary};
 use crate::i18n::Locale;
 use crate::page::{Page, Topic, use_page};
 
-/// Places that are shown at most.
+/// The most matches that are shown.
 const MOST: usize = 40;
-/// Characters around a found word that are shown with it.
+/// Characters before and after a found word that are shown.
 const AROUND: usize = 40;
 
 #[derive(Properties, PartialEq)]
@@ -22,7 +22,7 @@ pub(super) struct Props {
     pub index: Rc<Index>,
 }
 
-/// A field to search in, and below it what was found, or all lessons.
+/// The search field, and below it the matches, or all lessons.
 #[component]
 pub(super) fn Search(props: &Props) -> Html {
     let page = use_page(&[Topic::Prefs, Topic::Open]);
@@ -69,7 +69,7 @@ pub(super) fn Search(props: &Props) -> Html {
     }
 }
 
-/// Fetches what is searched, unless it is there.
+/// Fetches the texts of lessons, unless they are loaded.
 fn fetch(page: &Page) {
     if page.view().study.texts.is_some() {
         return;
@@ -115,7 +115,7 @@ fn results(page: &Page, index: &Index, texts: &Texts, words: &Sought) -> Html {
     }
 }
 
-/// Words that must all occur, in lower case.
+/// The words of a search in lower case, which must all occur.
 struct Sought(Vec<String>);
 
 impl Sought {
@@ -134,7 +134,7 @@ impl Sought {
     }
 }
 
-/// Where the words were found.
+/// A match.
 #[derive(Debug, PartialEq)]
 struct Found<'a> {
     id: &'a str,
@@ -148,7 +148,7 @@ impl Found<'_> {
     fn excerpt(&self, words: &Sought) -> String {
         let lower = self.text.to_lowercase();
         let first = words.0.iter().filter_map(|word| lower.find(word.as_str())).min();
-        // Lower case can have other lengths, but as many characters in nearly all texts.
+        // Lower case may have another length in bytes, but almost always as many characters.
         let at = first.map_or(0, |at| lower[..at].chars().count());
         let from = at.saturating_sub(AROUND);
         let mut excerpt: String = self.text.chars().skip(from).take(3 * AROUND).collect();
@@ -162,7 +162,7 @@ impl Found<'_> {
     }
 }
 
-/// Where the words occur in the language of the page, or else in the other one.
+/// The matches in the language of the page, or if there are none in the other one.
 fn find<'a>(index: &'a Index, texts: &'a Texts, words: &Sought, locale: Locale) -> Vec<Found<'a>> {
     let found = find_in(locale, index, texts.of(locale), words, locale);
     match found.is_empty() {
@@ -171,8 +171,8 @@ fn find<'a>(index: &'a Index, texts: &'a Texts, words: &Sought, locale: Locale) 
     }
 }
 
-/// Where the words occur in one language: in titles and goals first, then in the texts of steps. The
-/// lessons' titles are those of the page.
+/// The matches in one language: titles and goals first, then the texts of steps. `locale` is the
+/// language of the titles that are shown.
 fn find_in<'a>(
     language: Locale,
     index: &'a Index,

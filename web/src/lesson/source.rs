@@ -1,4 +1,4 @@
-//! Where lessons come from: data files beside the page, fetched on first use.
+//! Fetching lessons: data files beside the page, loaded on first use.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::i18n::Locale;
 
-/// The contents, as `cargo xtask web` writes them from the files.
+/// The contents, a file that `cargo xtask web` writes from the lessons.
 #[derive(Deserialize, PartialEq, Debug)]
 pub(crate) struct Index {
     pub chapters: Vec<Chapter>,
@@ -23,19 +23,19 @@ pub(crate) struct Chapter {
     pub lessons: Vec<Entry>,
 }
 
-/// A lesson, as the contents list it.
+/// A lesson in the contents.
 #[derive(Deserialize, PartialEq, Debug)]
 pub(crate) struct Entry {
     /// `chapter/lesson`.
     pub id: String,
     pub minutes: u64,
-    /// Lessons that come before it.
+    /// The ids of lessons to do before it.
     pub after: Vec<String>,
     pub title: Both<String>,
     pub goal: Both<String>,
 }
 
-/// What is searched of a lesson, in one language.
+/// The text of a lesson for the search, in one language.
 #[derive(Deserialize, PartialEq, Debug)]
 pub(crate) struct Text {
     /// `chapter/lesson`.
@@ -51,7 +51,7 @@ pub(crate) struct StepText {
     pub text: String,
 }
 
-/// What is searched, in both languages.
+/// The texts for the search, in both languages.
 pub(crate) type Texts = Both<Vec<Text>>;
 
 /// A word of the glossary.
@@ -69,7 +69,7 @@ pub(crate) struct Both<T> {
 }
 
 impl<T> Both<T> {
-    /// In one of them.
+    /// The value in one language.
     pub(crate) fn of(&self, locale: Locale) -> &T {
         match locale {
             Locale::En => &self.en,
@@ -83,12 +83,12 @@ pub(super) async fn index() -> Result<Index, String> {
     data("./lessons/index.json").await
 }
 
-/// Fetches the words of the glossary by their ids.
+/// Fetches the glossary: words by their ids.
 pub(super) async fn glossary() -> Result<BTreeMap<String, Term>, String> {
     data("./lessons/glossary.json").await
 }
 
-/// Fetches what is searched.
+/// Fetches the texts for the search.
 pub(super) async fn texts() -> Result<Texts, String> {
     let of =
         |locale| async move { data(&format!("./lessons/search-{}.json", folder(locale))).await };
@@ -110,7 +110,7 @@ pub(super) fn folder(locale: Locale) -> &'static str {
 
 /// Fetches a lesson in a language.
 pub(super) async fn lesson(locale: Locale, id: &str) -> Result<Lesson, String> {
-    // It comes from an address that anybody can write.
+    // The id is checked, since it comes from the page's address.
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '/');
     if !id.chars().all(plain) {
         return Err(format!("'{id}'"));

@@ -1,4 +1,4 @@
-//! What this browser remembers of lessons: steps that are done, and the session they were done in.
+//! The progress in lessons in the browser's storage: steps that are done, and the session.
 
 use std::collections::BTreeMap;
 
@@ -8,36 +8,36 @@ use serde::{Deserialize, Serialize};
 use crate::saved::Place;
 use crate::storage;
 
-/// The entry of the browser's storage.
+/// The key of the entry in the browser's storage.
 const KEY: &str = "limpid-lessons";
 
-/// All that is remembered, by lesson.
+/// The saved progress of all lessons, by their ids.
 type All = BTreeMap<String, Kept>;
 
-/// What is remembered of a lesson.
+/// The saved progress of a lesson.
 #[derive(Serialize, Deserialize, Clone)]
 pub(super) struct Kept {
-    /// The ids of its steps when this was written.
+    /// The ids of its steps when it was saved.
     steps: Vec<String>,
-    /// Whether all were done at some time. It stays when the lesson is begun anew.
+    /// Whether the lesson was completed once. Stays true when it is restarted.
     pub complete: bool,
     progress: Progress,
-    /// The session, as a link has it.
+    /// The session, in the form of a link's fragment.
     pub session: String,
 }
 
 impl Kept {
-    /// What is remembered of a lesson.
+    /// The saved progress of a lesson.
     pub(super) fn of(id: &str) -> Option<Kept> {
         all().remove(id).filter(|kept| !kept.session.is_empty())
     }
 
-    /// Whether a lesson was ever done to its end.
+    /// Whether a lesson was completed once.
     pub(super) fn was_completed(id: &str) -> bool {
         all().get(id).is_some_and(|kept| kept.complete)
     }
 
-    /// The progress, if the lesson still has the same steps as far as one came.
+    /// The progress, if the steps that were done are still the first ones of the lesson.
     pub(super) fn progress_of(&self, lesson: &Lesson) -> Option<Progress> {
         let done = self.progress.done();
         let same = self.steps.iter().zip(&lesson.steps).take(done + 1).all(|(a, b)| *a == b.id);
@@ -50,11 +50,11 @@ impl Kept {
             progress.is_complete(lesson) || all.get(id).is_some_and(|kept| kept.complete);
         let steps = lesson.steps.iter().map(|step| step.id.clone()).collect();
         all.insert(id.to_owned(), Kept { steps, complete, progress: progress.clone(), session });
-        // Without storage in the browser it is forgotten.
+        // Without storage in the browser, progress is lost.
         write(&all);
     }
 
-    /// Takes over the place in a lesson from a saved session.
+    /// Takes over the progress of a saved session.
     pub(super) fn take(place: Place, session: String) {
         let Ok(progress) = serde_json::from_str(&place.progress) else { return };
         let mut all = all();
@@ -63,7 +63,7 @@ impl Kept {
         write(&all);
     }
 
-    /// Forgets the place in a lesson, but not that it was done.
+    /// Forgets the progress in a lesson, but not that it was completed.
     pub(super) fn forget(id: &str) {
         let mut all = all();
         if let Some(kept) = all.get_mut(id) {
@@ -74,12 +74,12 @@ impl Kept {
     }
 }
 
-/// Everything, to be kept in a file.
+/// All progress as text.
 pub(super) fn export() -> String {
     serde_json::to_string(&all()).unwrap_or_default()
 }
 
-/// Takes over what was exported; false if it is something else.
+/// Takes over the text of [`export`]; false if it is something else.
 pub(super) fn import(text: &str) -> bool {
     let Ok(imported) = serde_json::from_str::<All>(text) else { return false };
     let mut all = all();

@@ -1,5 +1,5 @@
-//! The summary of a chapter, for printing: each lesson with a picture of its World, its steps, what is
-//! typed, and what its questions taught.
+//! The summary of a chapter, for printing: each lesson with a picture of its World, its steps, the
+//! commands, and the answers to its questions.
 
 use std::rc::Rc;
 
@@ -19,7 +19,7 @@ pub(super) struct Summary {
     lessons: Vec<Part>,
 }
 
-/// A lesson, and what stands in its World when it begins.
+/// A lesson with the picture of its World at the beginning.
 struct Part {
     lesson: Lesson,
     picture: Picture,
@@ -61,11 +61,11 @@ pub(super) fn open(page: &Page, chapter: usize) {
     });
 }
 
-/// Draws it.
+/// Draws a summary.
 pub(super) fn draw(page: &Page, summary: &Summary) -> Html {
     let locale = page.locale();
     let print = Callback::from(|_: MouseEvent| {
-        // Where printing is not allowed, as in some iframes, nothing happens.
+        // Does nothing where printing is not allowed, as in some iframes.
         let _ = gloo::utils::window().print();
     });
     html! {
@@ -82,7 +82,7 @@ pub(super) fn draw(page: &Page, summary: &Summary) -> Html {
 }
 
 fn one(page: &Page, locale: Locale, Part { lesson, picture }: &Part) -> Html {
-    // Waiting is for the test that plays a solution, and an empty line only agrees to what is proposed.
+    // Waits are for the test that plays the solution, and an empty line only confirms a default.
     let says_something = |command: &&Command| match command {
         Command::Wait(_) => false,
         Command::Shell { line, .. } => !line.is_empty(),
@@ -111,7 +111,7 @@ fn one(page: &Page, locale: Locale, Part { lesson, picture }: &Part) -> Html {
         <section>
             <h3>{ &lesson.title }</h3>
             <p class="goal">{ &lesson.goal }</p>
-            // A small map is not blown up to the width of the panel.
+            // A small map is not enlarged to the width of the panel.
             <svg class="picture" viewBox={picture.view_box()} role="img"
                 style={format!("max-width: {:.0}px", picture.area.2 * 1.2)}
                 aria-label={lesson.title.clone()}>

@@ -1,7 +1,7 @@
-//! The text of a lesson, drawn from its tree.
+//! Draws the text of a lesson from its tree.
 //!
-//! A line of code that begins with a prompt, such as `redis-1> get k` or `app-1$ ls`, says where it is
-//! typed: its prompt is a button that opens that terminal.
+//! The prompt at the beginning of a line of code, such as `redis-1> get k` or `app-1$ ls`, says
+//! where it is typed. It becomes a button that opens that terminal.
 
 use limpid_core::lesson::{Block, Inline, Link};
 use limpid_core::sim::Action;
@@ -57,7 +57,7 @@ fn draw(page: &Page, block: &Block) -> Html {
     }
 }
 
-/// Whether a line of code is an action, or says at which terminal it is typed.
+/// Whether a line of code is an action or has a prompt.
 fn is_for_somewhere(page: &Page, line: &str) -> bool {
     line.starts_with(':') || Prompt::of(line).is_some_and(|prompt| prompt.place(page).is_some())
 }
@@ -77,16 +77,16 @@ fn typed(page: &Page, line: &str) -> Html {
     }
 }
 
-/// What stands before a line that is typed: `redis-1>`, `machine:7001>`, `app-1$`, `you#2$`.
+/// The prompt before a typed line: `redis-1>`, `machine:7001>`, `app-1$`, `you#2$`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Prompt<'l> {
-    /// All of it.
+    /// The whole prompt.
     text: &'l str,
     /// The server or host.
     name: &'l str,
     /// Which shell of the host, counted from 1; `None` for a redis-cli.
     shell: Option<usize>,
-    /// The line behind it.
+    /// The line after it.
     rest: &'l str,
 }
 
@@ -113,12 +113,12 @@ impl<'l> Prompt<'l> {
         })
     }
 
-    /// The terminal that it means, if the World has it.
+    /// The terminal of the prompt, if the World has it.
     fn place(&self, page: &Page) -> Option<Place> {
         if self.shell.is_none() {
             let (view, host) = (page.view(), self.name.split(':').next()?);
-            // The terminal of a server that has its host to itself is known by the host's name. With
-            // company it goes by its port, and a host's name means the usual one.
+            // The terminal of a server alone on its host has the host's name. On a host with
+            // several servers it has a port, and the host's name means the default port.
             let usual = format!("{}:6379", self.name);
             let mut bodies =
                 [self.name, host, &usual].into_iter().filter_map(|name| view.scene.named(name));
@@ -126,7 +126,7 @@ impl<'l> Prompt<'l> {
                 return Some(Place::Cli(body.id));
             }
         }
-        // In a shell somebody may have started a redis-cli.
+        // A redis-cli may have been started in a shell.
         Place::shell(page, self.name, self.shell.unwrap_or(1))
     }
 }
@@ -155,7 +155,8 @@ impl Place {
     }
 }
 
-/// Shows what a link names: the terminal of a server, the panel of a client, or a shell of a host.
+/// Opens the target of a link: the terminal of a server, the panel of a client, or a shell of a
+/// host.
 fn visit(page: &Page, name: &str) {
     let body = page.view().scene.named(name).cloned();
     match body {
@@ -169,7 +170,8 @@ fn visit(page: &Page, name: &str) {
     }
 }
 
-/// Code. What begins with a colon and is done to the World can be clicked: a shell does not know it.
+/// Draws code. An action of the World (after a colon) can be clicked, since no shell understands
+/// it.
 fn code(page: &Page, text: &str) -> Html {
     let Some(action) = deed(text) else {
         return html! { <code>{ unbroken(text) }</code> };
@@ -180,18 +182,18 @@ fn code(page: &Page, text: &str) -> Html {
     html! { <button class="deed" {title} {onclick}><code>{ text }</code></button> }
 }
 
-/// What is done to the World, if that is what code says.
+/// The action of the World in a piece of code, if it is one.
 fn deed(code: &str) -> Option<Action> {
     code.strip_prefix(':')?.parse().ok()
 }
 
-/// A command in which no line ends after a hyphen, unless a word would not fit into a line.
+/// A command without line breaks after hyphens, unless a word is longer than a line.
 fn unbroken(command: &str) -> Html {
     const FITS: usize = 32;
     let words = command.split_inclusive(' ').map(|word| {
         let bare = word.trim_end();
         let whole = bare.contains('-') && bare.len() <= FITS;
-        // The space behind a word stays outside of it, so that the line may end there.
+        // The space after a word stays outside of it, so that the line can break there.
         let (whole, rest) = word.split_at(if whole { bare.len() } else { 0 });
         html! {
             <>
@@ -219,16 +221,16 @@ fn inline(page: &Page, text: &[Inline]) -> Html {
 /// A part of a paragraph.
 #[derive(PartialEq, Debug)]
 enum Piece<'t> {
-    /// A text, without what a button beside it holds.
+    /// A text, without the part that belongs to a button next to it.
     Text(&'t str),
-    /// Something that is no text.
+    /// An element that is no text.
     Inline(&'t Inline),
-    /// A button and what must stand on one line with it: browsers would break the line there.
+    /// A button with the text that must stay on the same line, where browsers would break it.
     Held { before: &'t str, button: &'t Inline, after: &'t str },
 }
 
-/// The parts of a paragraph. No line ends between a button and the mark or the ending behind it, or the
-/// bracket before it.
+/// The parts of a paragraph. No line breaks between a button and the punctuation or word ending
+/// after it, or the bracket before it.
 fn pieces(text: &[Inline]) -> Vec<Piece<'_>> {
     let is_button = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(is_button);
     let words = |at: Option<usize>| match at.and_then(|at| text.get(at)) {
@@ -253,7 +255,7 @@ fn pieces(text: &[Inline]) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// Whether it is drawn as a button, which a line may end before and behind.
+/// Whether an element is drawn as a button, before and after which a line may break.
 fn is_button(piece: &Inline) -> bool {
     match piece {
         Inline::Link { to, .. } => !matches!(to, Link::Web(_)),
@@ -263,14 +265,14 @@ fn is_button(piece: &Inline) -> bool {
     }
 }
 
-/// What a text begins with that belongs to the word before it.
+/// The beginning of a text that belongs to the word before it.
 fn ending(text: &str) -> &str {
     let belongs =
         |c: char| c.is_ascii_alphanumeric() || "，。、；：！？）」』】》”’…,.;:!?)]'-".contains(c);
     &text[..text.find(|c| !belongs(c)).unwrap_or(text.len())]
 }
 
-/// What a text ends with that belongs to the word behind it.
+/// The end of a text that belongs to the word after it.
 fn opening(text: &str) -> &str {
     &text[text.trim_end_matches(|c| "（「『【《“‘([".contains(c)).len()..]
 }
@@ -337,7 +339,7 @@ mod tests {
                 Piece::Text("。"),
             ]
         );
-        // An ending of a word, and a deed.
+        // A word ending, and an action.
         let paragraph = [text("Two "), term(), text("s, then "), Inline::Code(":crash a".into())];
         assert_eq!(
             pieces(&paragraph),

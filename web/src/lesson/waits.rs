@@ -1,4 +1,4 @@
-//! What the present step waits for: a line for each condition, ticked when it holds.
+//! The conditions of the present step: one line each, ticked when it holds.
 
 use limpid_core::lesson::{Check, Column, Condition, Expect, Requirement, Step};
 use yew::prelude::*;
@@ -9,7 +9,7 @@ use crate::i18n::{Locale, Text};
 use crate::live::live;
 use crate::page::{Page, Topic};
 
-/// The list, for the step that comes next.
+/// The list of conditions of the next step.
 pub(super) fn waits(locale: Locale, open: &Open, number: usize, step: &Step) -> Html {
     if step.open || number != open.progress.done() {
         return Html::default();
@@ -37,7 +37,7 @@ pub(super) fn waits(locale: Locale, open: &Open, number: usize, step: &Step) -> 
     }
 }
 
-/// That nothing can happen while the time stands.
+/// The notice that nothing can happen while time is paused.
 fn standstill(page: &Page) -> Html {
     if page.view().playing {
         return Html::default();
@@ -54,7 +54,7 @@ fn standstill(page: &Page) -> Html {
     }
 }
 
-/// Text whose parts between backticks are code, which is not broken if it is short.
+/// A text in which parts between backticks are code; short code does not break across lines.
 fn with_code(text: &str) -> Html {
     const FITS: usize = 24;
     let parts = text.split('`').enumerate().map(|(number, part)| match number % 2 {
@@ -134,7 +134,7 @@ fn told(locale: Locale, waited: &Requirement) -> String {
     }
 }
 
-/// What a value must be, in words.
+/// A comparison as text.
 fn checked(locale: Locale, check: &Check) -> String {
     let fill = |text: Text, value: &str| locale.fill(text, &[("value", value)]);
     match check {
@@ -148,7 +148,7 @@ fn checked(locale: Locale, check: &Check) -> String {
     }
 }
 
-/// A glob as a person reads it: what may be anything is an ellipsis.
+/// A glob for people: `*` becomes an ellipsis.
 fn plain(glob: &str) -> String {
     let mut out = String::new();
     let mut chars = glob.chars();

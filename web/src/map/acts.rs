@@ -1,5 +1,4 @@
-//! What can be done to the selected bodies, as buttons at the foot of the stage, where they cover
-//! nothing.
+//! The buttons for the selected bodies, at the bottom of the stage, where they cover nothing.
 
 use limpid_core::sim::Action;
 use yew::prelude::*;

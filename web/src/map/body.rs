@@ -1,4 +1,4 @@
-//! One body of the map: a plate, the mark of its role, its name and one line of state.
+//! A body of the map: a plate, the mark of its kind, its name and a line of state.
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ pub(crate) struct Props {
     pub at: Point,
     pub locale: Locale,
     pub picked: bool,
-    /// Whether the Tab key leads here; from here the arrow keys lead on.
+    /// Whether the Tab key reaches it; arrow keys move on from here.
     pub reachable: bool,
     /// Whether there is room for its address.
     pub near: bool,
@@ -25,7 +25,7 @@ pub(crate) struct Props {
 /// A body of the map.
 #[component]
 pub(crate) fn BodyMark(props: &Props) -> Html {
-    // Nothing of the page is shown but what the properties say.
+    // Draws only from the properties and does not subscribe to topics.
     let page = use_page(&[]);
     let body = &*props.body;
     let id = body.id;
@@ -53,13 +53,13 @@ pub(crate) fn BodyMark(props: &Props) -> Html {
             transform={format!("translate({:.1} {:.1})", props.at.x, props.at.y)}>
             <rect class="halo" x={num(-half - 4.0)} y={num(-above - 4.0)}
                 width={num(half * 2.0 + 8.0)} height={num(high + 8.0)} rx="20" />
-            // The label says all of it.
+            // Hidden from screen readers, since the label has the whole text.
             <g aria-hidden="true">{ face(body, Detail { near: props.near, locale: props.locale }) }</g>
         </g>
     }
 }
 
-/// What styles tell bodies apart by: kind, role and state.
+/// The classes of a body for styles: kind, role and state.
 pub(super) fn class(body: &Body) -> Classes {
     let state = match body.health {
         Health::Online => None,
@@ -83,7 +83,7 @@ pub(super) fn face(body: &Body, detail: Detail) -> Html {
         <>
             { (body.kind.mark)(body, detail) }
             <text class="name" y={num(body.kind.name_at)}>
-                // In a throng only the number at its end is shown.
+                // With very many bodies only the number at the end of the name is shown.
                 <tspan class="stem">{ stem.to_owned() }</tspan>{ number.to_owned() }
             </text>
             if !line.is_empty() {

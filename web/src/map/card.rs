@@ -1,4 +1,4 @@
-//! The card of a message: from, to, kind, when, what it says, and its bytes.
+//! The card of a message: sender, receiver, kind, times, decoded text, and bytes.
 
 use core::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::figures;
 use crate::i18n::{Text, common};
 use crate::icon::{Icon, glyph};
 use crate::layout::Point;
-use crate::messages::{Fare, FlightKind};
+use crate::messages::{FlightKind, FlightState};
 use crate::page::{Page, Topic, use_page};
 use crate::units::BodyId;
 
-/// How much later "Delay" lets a message arrive.
+/// By how much "Delay" delays a message.
 const DELAY: Duration = Duration::from_millis(100);
-/// Bytes that are shown; a long value shall not fill the page.
+/// The most bytes that are shown.
 const SHOWN: usize = 2_048;
 
 /// The card that is open, if one is.
@@ -50,11 +50,11 @@ pub(crate) fn Card() -> Html {
         FlightKind::Ballot => words::KIND_BALLOT,
         FlightKind::Transport => words::KIND_CONNECT,
     };
-    let due = match flight.fare {
-        Fare::Flying { due, .. } => figures::moment(due),
-        Fare::Held => locale.say(words::FARE_HELD).to_owned(),
-        Fare::Waiting => locale.say(words::FARE_WAITING).to_owned(),
-        Fare::Lost { .. } => locale.say(words::FARE_LOST).to_owned(),
+    let due = match flight.state {
+        FlightState::Flying { due, .. } => figures::moment(due),
+        FlightState::Held => locale.say(words::STATE_HELD).to_owned(),
+        FlightState::Waiting => locale.say(words::STATE_WAITING).to_owned(),
+        FlightState::Lost { .. } => locale.say(words::STATE_LOST).to_owned(),
     };
     let bytes = &flight.bytes[..flight.bytes.len().min(SHOWN)];
     let size = match flight.bytes.len() {
@@ -98,7 +98,7 @@ pub(crate) fn Card() -> Html {
             }
             if on_its_way && flight.kind != FlightKind::Transport {
                 <div class="foot">
-                    if flight.fare == Fare::Held {
+                    if flight.state == FlightState::Held {
                         { button(words::RELEASE, "message-release", |message| {
                             Action::Release { message }
                         }) }
@@ -118,7 +118,7 @@ pub(crate) fn Card() -> Html {
     }
 }
 
-/// Looks at the message of the open card again, which may fare otherwise by now.
+/// Reads the message of the open card again, since its state may have changed.
 pub(crate) fn refresh(page: &Page) {
     let Some(id) = page.view().card.as_ref().map(|(flight, _)| flight.id) else { return };
     let Some(flight) = page.lab().flight(id) else { return };
@@ -129,7 +129,7 @@ pub(crate) fn refresh(page: &Page) {
     });
 }
 
-/// Sixteen bytes a line, in hexadecimal and as text.
+/// A hex dump: sixteen bytes per line, in hexadecimal and as text.
 fn dump(bytes: &[u8]) -> String {
     let mut out = String::new();
     for (i, line) in bytes.chunks(16).enumerate() {
@@ -143,7 +143,7 @@ fn dump(bytes: &[u8]) -> String {
     out
 }
 
-/// Beside the message, inside the stage.
+/// Positions the card beside the message, inside the stage.
 fn put(element: &HtmlElement, at: Point, stage: (f64, f64)) {
     let (width, height) = (f64::from(element.offset_width()), f64::from(element.offset_height()));
     let x = if at.x + 20.0 + width < stage.0 { at.x + 20.0 } else { at.x - width - 20.0 };
@@ -173,9 +173,9 @@ mod words {
         KIND_VOTE: "question for a vote", "拉票";
         KIND_BALLOT: "vote", "投票";
         KIND_CONNECT: "transport (TCP)", "传输层（TCP）";
-        FARE_HELD: "held back", "被扣留";
-        FARE_WAITING: "arrived, waiting for one before it", "已到达，等待前一条";
-        FARE_LOST: "lost, to be sent again", "已丢失，将重发";
+        STATE_HELD: "held back", "被扣留";
+        STATE_WAITING: "arrived, waiting for one before it", "已到达，等待前一条";
+        STATE_LOST: "lost, to be sent again", "已丢失，将重发";
         HOLD: "Hold", "扣留";
         RELEASE: "Release", "放行";
         DELAY: "Delay 100 ms", "推迟 100 毫秒";

@@ -1,4 +1,4 @@
-//! The chart: links below, bodies above, and between them what a gesture draws.
+//! The SVG of the map: links below, bodies above, and between them the lasso.
 
 use limpid_core::sorted::{SortedMap, sort_by};
 use yew::prelude::*;
@@ -14,10 +14,10 @@ use crate::page::{Target, Topic, View, use_page};
 use crate::scene::{Body, Cut, Machine, Scene};
 use crate::units::BodyId;
 
-/// Among more bodies than this, the names of clients are shown on demand only.
+/// With more bodies than this, the names of clients are shown only on demand.
 const CROWD: usize = 20;
 
-/// Among more than this, a name is a number when the map is small.
+/// With more bodies than this, names are shortened to a number when the map is zoomed out.
 const THRONG: usize = 60;
 
 #[derive(Properties, PartialEq)]
@@ -25,7 +25,7 @@ pub(crate) struct Props {
     pub gesture: Option<Gesture>,
 }
 
-/// Links below, bodies above, and between them what a gesture draws.
+/// The links, the bodies, and the lasso of a gesture.
 #[component]
 pub(crate) fn Chart(props: &Props) -> Html {
     let page = use_page(&[Topic::Prefs, Topic::Scene, Topic::Open, Topic::Camera]);
@@ -36,7 +36,7 @@ pub(crate) fn Chart(props: &Props) -> Html {
         let node = node.clone();
         use_effect_with(camera.k.to_bits(), move |_| {
             if let Some(svg) = node.cast::<web_sys::SvgElement>() {
-                // Labels keep their size on the screen; the styles divide by this.
+                // Labels keep their size on the screen: the styles divide by the scale.
                 let _ = svg.style().set_property("--k", &format!("{:.4}", camera.k));
             }
         });
@@ -46,7 +46,7 @@ pub(crate) fn Chart(props: &Props) -> Html {
     let thronged = view.scene.bodies.len() > THRONG;
     let distance = match camera.k {
         k if k < 0.7 && thronged => "map far middling thronged",
-        // A plate is narrower than the line of what its server does.
+        // At this zoom a plate is narrower than its server's line of state.
         k if k < 0.7 => "map far middling",
         _ if crowded && camera.k < 1.0 => "map middling",
         _ => "map",
@@ -56,7 +56,7 @@ pub(crate) fn Chart(props: &Props) -> Html {
     let name = |id: BodyId| scene.name(id).to_owned();
     let unit = round(1.0 / camera.k);
     let near = camera.k >= 0.95;
-    // What captions must not cover: the bodies, and each other.
+    // The areas that captions must not cover: bodies, and other captions.
     let mut taken: Vec<Area> = scene.bodies.iter().map(|body| area(body, at(body.id))).collect();
     let links: Vec<Html> = scene
         .links
@@ -102,13 +102,13 @@ pub(crate) fn Chart(props: &Props) -> Html {
     }
 }
 
-/// The area that a body takes with its name and its line of state.
+/// The area of a body with its name and its line of state.
 fn area(body: &Body, at: Point) -> Area {
     let Outline { aside, above, below, .. } = body.kind.outline;
     (at.x - aside, at.y - above, at.x + aside, at.y + below + 12.0)
 }
 
-/// How wide a character of a machine's label is, on average.
+/// The average width of a character of a machine's label.
 const LABEL_CHAR: f64 = 6.2;
 
 /// The plate under the bodies of a machine, with its name.
@@ -118,7 +118,7 @@ pub(super) fn plate(machine: &Machine, places: &SortedMap<BodyId, Point>) -> Htm
     let class = if machine.on { "machine" } else { "machine off" };
     let num = |value: f64| format!("{value:.1}");
     let label = format!("{} · {}", machine.name, machine.address);
-    // A label that is wider than the plate stands above it.
+    // A label that is wider than the plate goes above it.
     let fits = label.chars().count() as f64 * LABEL_CHAR < right - left - 16.0;
     let label_at = if fits { top + 18.0 } else { top - 7.0 };
     html! {
@@ -130,7 +130,7 @@ pub(super) fn plate(machine: &Machine, places: &SortedMap<BodyId, Point>) -> Htm
     }
 }
 
-/// Whether a link leads to a selected body, so that its figures are shown.
+/// Whether a link ends at a selected body, so that its caption is shown.
 fn picked(view: &View, a: BodyId, b: BodyId) -> bool {
     match view.menu {
         Some((Target::Link(x, y), _)) => (x, y) == (a, b),
@@ -138,8 +138,8 @@ fn picked(view: &View, a: BodyId, b: BodyId) -> bool {
     }
 }
 
-/// Whether a link only serves to watch: a Sentinel stands at one end, or two nodes of a cluster that
-/// gossip.
+/// Whether a link is only used for monitoring: one end is a Sentinel, or both are cluster nodes
+/// that gossip.
 pub(super) fn watches(scene: &Scene, a: BodyId, b: BodyId) -> bool {
     let holds_data = |id| scene.body(id).is_some_and(|body| body.shard.is_some());
     if scene.circle.is_some() && holds_data(a) && holds_data(b) {
@@ -149,19 +149,19 @@ pub(super) fn watches(scene: &Scene, a: BodyId, b: BodyId) -> bool {
     is(a) || is(b)
 }
 
-/// Links need not be drawn anew for every step of a zoom.
+/// Rounds the size of a pixel, so that links are not redrawn for every step of a zoom.
 fn round(unit: f64) -> f64 {
     (unit * 8.0).round() / 8.0
 }
 
-/// Where on a link the middle of what is seen of it lies.
+/// The fraction of a link at the middle of its visible part.
 fn middle(view: &View, a: BodyId, b: BodyId) -> f64 {
     let outline = |id: BodyId| Some(&view.scene.body(id)?.kind.outline);
     outline(a).zip(outline(b)).map_or(0.5, |(one, other)| view.course(a, b).middle(one, other))
 }
 
-/// A partition: a translucent curve through the middles of the links that are cut. Where it would
-/// run over a body it stops, and goes on behind it.
+/// Draws a partition: a translucent curve through the middles of the links that are cut,
+/// interrupted where it would cross a body.
 fn wall(view: &View) -> Html {
     let mut middles: Vec<(Point, Point)> = view
         .scene
@@ -171,7 +171,7 @@ fn wall(view: &View) -> Html {
         .filter_map(|link| {
             let (a, b) = (*view.places.get(&link.a)?, *view.places.get(&link.b)?);
             let length = a.distance(b).max(1.0);
-            // Across the link, and always to the same side.
+            // Across the link, always to the same side.
             let (x, y) = ((a.y - b.y) / length, (b.x - a.x) / length);
             let side = if (y, x) < (0.0, 0.0) { -1.0 } else { 1.0 };
             let at = view.course(link.a, link.b).at(middle(view, link.a, link.b));
@@ -181,7 +181,7 @@ fn wall(view: &View) -> Html {
     if middles.len() < 2 {
         return Html::default();
     }
-    // Along the longer side of the area that they cover, so that the curve does not go to and fro.
+    // Sorted along the longer side of their area, so that the curve does not zigzag.
     let spread = |of: fn(&Point) -> f64| {
         let (low, high) = middles
             .iter()
@@ -203,7 +203,7 @@ fn wall(view: &View) -> Html {
 
 /// Whether a body lies between two points.
 fn is_blocked(view: &View, a: Point, b: Point) -> bool {
-    /// How far from its place a body is in the way.
+    /// The distance within which a body is in the way.
     const NEAR: f64 = 58.0;
     let length = a.distance(b).max(1.0);
     view.places.values().any(|at| {
@@ -212,8 +212,8 @@ fn is_blocked(view: &View, a: Point, b: Point) -> bool {
     })
 }
 
-/// A piece of the wall, which reaches a little beyond the links at its ends, so that it reads as a
-/// wall and not as a link. A piece of one link stands across it.
+/// The path of one piece of the partition, which extends a little beyond the links at its ends, so
+/// that it does not look like a link. A piece with a single link crosses it.
 fn stretch(middles: &[(Point, Point)]) -> String {
     const BEYOND: f64 = 34.0;
     let (Some(&(first, across)), Some(&(last, _))) = (middles.first(), middles.last()) else {

@@ -1,5 +1,5 @@
-//! The circle of slots: an arc for each range of slots in its owner's hue, the slots that are on
-//! their way, and the slot that the person has chosen.
+//! The circle of slots: an arc for each range of slots in its owner's hue, migrating slots, and the
+//! chosen slot.
 
 use limpid_core::sharding::Slot;
 use limpid_core::sorted::SortedMap;
@@ -14,22 +14,23 @@ use crate::page::{Page, Topic, View};
 use crate::scene::Scene;
 use crate::units::BodyId;
 
-/// How thick the circle is, and how far from it a click still means it, as parts of its radius.
+/// The thickness of the circle, and how far from it a click still hits it, as fractions of its
+/// radius.
 const BAND: f64 = 0.085;
 const REACH: f64 = 0.12;
-/// Slots on their way that are drawn, at most.
+/// The most migrating slots that are drawn.
 const MOST_MOVING: usize = 300;
 
-/// What the circle is drawn from.
+/// The input for drawing the circle.
 #[derive(Clone, Copy)]
 pub(crate) struct Plan<'a> {
-    /// Bodies and slots.
+    /// The scene, with bodies and slots.
     pub scene: &'a Scene,
-    /// Where the bodies are.
+    /// The positions of bodies.
     pub places: &'a SortedMap<BodyId, Point>,
     /// The language.
     pub locale: Locale,
-    /// The slot that was chosen.
+    /// The chosen slot.
     pub slot: Option<Slot>,
     /// Units of the map for a pixel.
     pub unit: f64,
@@ -38,7 +39,7 @@ pub(crate) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Of the map that the person sees.
+    /// The input from the view state.
     pub(super) fn of(view: &'a View) -> Self {
         Plan {
             scene: &view.scene,
@@ -55,7 +56,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The radius of the circle's middle line on the map; `None` if there is no circle.
+/// The radius of the circle's centre line on the map; `None` if there is no circle.
 fn radius(plan: &Plan<'_>) -> Option<f64> {
     plan.scene.circle.as_ref()?;
     let primaries =
@@ -63,7 +64,7 @@ fn radius(plan: &Plan<'_>) -> Option<f64> {
     Some(circle::radius(primaries.map(|body| plan.place(body.id))))
 }
 
-/// The slot at a point of the map, if that lies on the circle.
+/// The slot at a point of the map, if the point is on the circle.
 fn slot_at(plan: &Plan<'_>, at: Point) -> Option<Slot> {
     let radius = radius(plan)?;
     let off = (at.distance(Point::default()) - radius).abs();
@@ -71,7 +72,7 @@ fn slot_at(plan: &Plan<'_>, at: Point) -> Option<Slot> {
     (off <= radius * REACH).then(|| Slot::new(number.min(Slot::COUNT - 1)))?
 }
 
-/// Chooses the slot at a point of the stage, if that lies on the circle.
+/// Chooses the slot at a point of the stage, if the point is on the circle.
 pub(super) fn choose(page: &Page, at: Point) -> bool {
     let slot = {
         let view = page.view();
@@ -101,7 +102,7 @@ pub(crate) fn circle_of_slots(plan: &Plan<'_>) -> Html {
     }
 }
 
-/// How much of the circle is served.
+/// The text on how many slots are served.
 fn summary(locale: Locale, shown: &Circle) -> String {
     locale.fill(
         words::SERVED,
@@ -112,8 +113,8 @@ fn summary(locale: Locale, shown: &Circle) -> String {
     )
 }
 
-/// The range of slots of one owner. It is pale while no node serves it; a second node that claims it
-/// as well has a thin arc inside.
+/// The arc of a range of slots. It is pale while no node serves it; a second node that claims the
+/// range has a thin arc inside.
 fn arc(plan: &Plan<'_>, claim: &Claim, radius: f64) -> Html {
     let hue = |body| {
         let shard = plan.scene.body(body).and_then(|body| body.shard).unwrap_or_default();
@@ -140,19 +141,19 @@ fn arc(plan: &Plan<'_>, claim: &Claim, radius: f64) -> Html {
 fn sector(first: u16, last: u16, radius: f64) -> String {
     let all = f64::from(Slot::COUNT);
     let (from, to) = (f64::from(first) / all, (f64::from(last) + 1.0) / all);
-    // A gap between neighbours, where there is room for one.
+    // A gap between adjacent arcs, if there is room.
     let gap = if to - from > 0.004 && to - from < 1.0 { 0.0008 } else { 0.0 };
     let ends = [from + gap, (from + to) / 2.0, to - gap]
         .map(|part| circle::on(circle::angle(part), radius));
     let [a, b, c] = ends;
-    // In two pieces, so that neither is longer than half of the circle.
+    // In two pieces, since an SVG arc of more than half a circle needs another flag.
     format!(
         "M{:.1} {:.1}A{radius:.1} {radius:.1} 0 0 1 {:.1} {:.1}A{radius:.1} {radius:.1} 0 0 1 {:.1} {:.1}",
         a.x, a.y, b.x, b.y, c.x, c.y
     )
 }
 
-/// A slot on its way: a cell that goes along the inside of the circle as its keys do.
+/// A migrating slot: a cell that moves along the inside of the circle as its keys arrive.
 fn moving(plan: &Plan<'_>, cell: &Moving, radius: f64) -> Html {
     let from = f64::from(cell.slot) / f64::from(Slot::COUNT);
     let to = circle::part_of(plan.place(cell.to));
@@ -178,10 +179,10 @@ fn moving(plan: &Plan<'_>, cell: &Moving, radius: f64) -> Html {
     }
 }
 
-/// The middle of the circle: how much is served, and the slot that was chosen, with its owner.
+/// The text inside the circle: how many slots are served, and the chosen slot with its owner.
 fn chosen(plan: &Plan<'_>, shown: &Circle, radius: f64) -> Html {
     let locale = plan.locale;
-    // As large as can be read, as long as it stays inside.
+    // As large as is readable, but inside the circle.
     let size = (radius * 0.115).max(plan.unit * 11.0).min(radius * 0.2);
     let line = |nth: f64, class: &'static str, text: String| {
         html! { <text {class} y={num(size * (nth * 1.35 + 0.35))} font-size={num(size)}>{ text }</text> }

@@ -1,4 +1,4 @@
-//! The keyboard on the map: what has its focus, where the keys lead, and what they open.
+//! Keyboard control of the map: focus, moving between bodies and links, and opening menus.
 
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
@@ -9,8 +9,8 @@ use crate::map::gesture;
 use crate::page::{Page, Target, Topic, View};
 use crate::units::BodyId;
 
-/// Keys while the focus is on the map: arrows walk, Enter acts, `m` opens the menu, `l` goes to
-/// the links of a body.
+/// Handles keys while the focus is on the map: arrows move, Enter acts, `m` opens the menu, `l`
+/// goes to the links of a body.
 pub(super) fn key_on_map(page: &Page, event: &KeyboardEvent) {
     let Some(target) = target_of(event.target()) else { return };
     if event.ctrl_key() || event.alt_key() || event.meta_key() {
@@ -33,7 +33,7 @@ pub(super) fn key_on_map(page: &Page, event: &KeyboardEvent) {
                         view.selected = [body].into();
                     }
                 });
-                page.tell(Topic::Scene);
+                page.notify(Topic::Scene);
             }
             Target::Link(..) => open_menu(page, target),
         },
@@ -72,7 +72,7 @@ pub(super) fn key_on_map(page: &Page, event: &KeyboardEvent) {
     event.stop_propagation();
 }
 
-/// Opens the menu of a body or link where it stands.
+/// Opens the menu of a body or link at its position.
 pub(crate) fn open_menu(page: &Page, target: Target) {
     let at = {
         let view = page.view();
@@ -89,7 +89,7 @@ pub(crate) fn open_menu(page: &Page, target: Target) {
     page.change(Topic::Open, |view| view.menu = Some((target, at)));
 }
 
-/// The link after this one at the body that has the focus; the first at a body.
+/// The next link of the focused body after `target`; the first one if `target` is the body.
 fn next_link(view: &View, target: Target) -> Option<(BodyId, BodyId)> {
     let links: Vec<(BodyId, BodyId)> =
         view.scene.links.iter().map(|link| (link.a, link.b)).collect();
@@ -107,12 +107,12 @@ fn next_link(view: &View, target: Target) -> Option<(BodyId, BodyId)> {
 pub(crate) fn focus(id: &str) {
     let element = gloo::utils::document().get_element_by_id(id);
     if let Some(element) = element {
-        // An SVG element focuses as an HTML element does; the binding is the same method.
+        // An SVG element has the same `focus` method as an HTML element, so the cast is fine.
         let _ = element.unchecked_into::<HtmlElement>().focus();
     }
 }
 
-/// Moves the keyboard's focus to the body that had it last.
+/// Moves the keyboard's focus to the body that last had it.
 pub(crate) fn focus_map(page: &Page) {
     let Some(body) = page.view().focus_body() else { return };
     focus(&format!("body-{body}"));

@@ -1,5 +1,5 @@
-//! Replication: a line from a primary to its replica over the link between them, in the hue of
-//! their shard, with what can be said of the stream on it.
+//! A replication line of the map: drawn from a primary to its replica over their link, in the hue
+//! of the shard, with the state of the stream as a caption.
 
 use std::rc::Rc;
 
@@ -24,8 +24,8 @@ pub(crate) struct Props {
     pub unit: f64,
 }
 
-/// On a shorter line, in pixels, a word would meet that of its neighbour. The replica says the same of
-/// itself.
+/// The length in pixels below which a line has no caption, since it would collide with its
+/// neighbour's. The replica's line of state has the same text.
 const SHORT: f64 = 60.0;
 
 /// A replication link.
@@ -41,20 +41,20 @@ pub(super) fn draw(props: &Props) -> Html {
     let length = course.length();
     let outline = &server::KIND.outline;
     let (first, last) = course.seen(outline, outline);
-    // A little room between the line and the plates. A plate reaches further down than up, so what is
-    // seen of a short line need not be its middle.
+    // A little space between the line and the plates. A plate extends further down than up, so the
+    // visible part of a short line need not be at its middle.
     let room = (3.0 / length).min((last - first) / 4.0);
     let (first, last) = if last > first { (first + room, last - room) } else { (0.45, 0.55) };
     let end = course.at(last);
     let hue = format!("hue-{}", follow.shard % 7);
-    // A cut leaves its gap in this line, too.
+    // The gap of a cut link is in this line, too.
     let gap = (props.unit * 16.0 / length).min(0.3);
     let half = course.middle(outline, outline);
     let path = match follow.cut {
         Cut::No => course.path(first, last),
         _ => course.path(first, half - gap) + &course.path(half + gap, last),
     };
-    // What is only under way is told at the replica; a word here would come and go with each write.
+    // A small lag is only shown at the replica; a caption here would flicker with each write.
     let caption = match (follow.state, follow.lag) {
         (FollowState::Online, Some(1..)) if follow.cut == Cut::No => None,
         (FollowState::Online, Some(0) | None) => None,
@@ -81,7 +81,7 @@ pub(super) fn draw(props: &Props) -> Html {
     }
 }
 
-/// A word below the line, or beside a steep one: what is lost on the way is painted on it.
+/// The caption below the line, or beside a steep one. Lost messages are painted on the line itself.
 fn note(text: &str, at: Point, direction: Point, scale: f64) -> Html {
     let Point { x: along, y: across } = direction;
     // Chinese characters are twice as wide as Latin ones.
@@ -100,7 +100,7 @@ fn note(text: &str, at: Point, direction: Point, scale: f64) -> Html {
     }
 }
 
-/// How what points to the right is turned into a direction.
+/// The SVG transform that turns something from pointing right to a direction.
 fn turned(direction: Point) -> String {
     Point::default().turned_to(direction)
 }

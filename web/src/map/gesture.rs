@@ -1,12 +1,12 @@
-//! What a pointer does on the map: click, pan, or draw a loop around bodies.
+//! Pointer gestures on the map: click, pan, pinch, or lasso.
 
 use crate::layout::Point;
 use crate::page::Camera;
 
-/// A gesture that has begun.
+/// A gesture in progress.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Gesture {
-    /// The whole map moves along.
+    /// Panning the map.
     Pan {
         /// Where the pointer went down.
         from: Point,
@@ -15,27 +15,27 @@ pub(crate) enum Gesture {
         /// Whether it has moved far enough not to be a click.
         moved: bool,
     },
-    /// Two fingers hold the map.
+    /// Pinching with two fingers.
     Pinch {
         /// Where they went down.
         from: (Point, Point),
         /// The camera at that moment.
         camera: Camera,
     },
-    /// A loop is drawn, in units of the map.
+    /// Drawing a lasso, in units of the map.
     Lasso {
         /// Its points so far.
         points: Vec<Point>,
     },
 }
 
-/// How far a pointer may move and still click, in pixels.
+/// How far a pointer may move for a click, in pixels.
 pub(crate) const CLICK: f64 = 5.0;
 
-/// The camera under two fingers that went from one pair of places to another: what was between them
-/// still is, as far apart as they are.
+/// The camera after a pinch that moved two fingers from one pair of points to another: the same
+/// points of the map stay under the fingers.
 pub(crate) fn pinched(camera: Camera, from: (Point, Point), to: (Point, Point)) -> Camera {
-    // Fingers that touch each other make no scale.
+    // The least distance of the fingers, since touching ones determine no scale.
     const LEAST: f64 = 8.0;
     let (before, after) = (from.0.distance(from.1), to.0.distance(to.1));
     let (start, end) = (from.0.toward(from.1, 0.5), to.0.toward(to.1, 0.5));
@@ -89,7 +89,7 @@ pub(crate) fn nearest_towards<T>(
             let (dx, dy) = (at.x - from.x, at.y - from.y);
             let ahead = dx * ux + dy * uy;
             let aside = (dx * uy - dy * ux).abs();
-            // What lies more to the side than ahead belongs to another key.
+            // A point that is more to the side than ahead belongs to another key.
             (ahead > 1.0 && aside <= ahead * 1.6).then_some((other, ahead + aside * 2.0))
         })
         .min_by(|a, b| a.1.total_cmp(&b.1))

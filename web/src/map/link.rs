@@ -1,4 +1,5 @@
-//! One link of the map: a line that can be focused, with what differs from an ordinary link.
+//! A link of the map: a line that can be focused, with a caption for what differs from an ordinary
+//! one.
 
 use std::rc::Rc;
 
@@ -13,13 +14,13 @@ use crate::scene::{Cut, Link};
 #[derive(Properties, PartialEq)]
 pub(crate) struct Props {
     pub link: Rc<Link>,
-    /// Where it runs.
+    /// Its course.
     pub course: Course,
-    /// Whether it only serves to watch, so that it is drawn faintly.
+    /// Whether it is only used for monitoring, and is drawn faintly.
     pub faint: bool,
-    /// How far from `a` to `b` the middle of what is seen of it lies.
+    /// The fraction at the middle of its visible part.
     pub middle: f64,
-    /// Where its caption stands.
+    /// The position of its caption.
     pub spot: Spot,
     pub name_a: String,
     pub name_b: String,
@@ -29,7 +30,7 @@ pub(crate) struct Props {
     pub unit: f64,
 }
 
-/// Where the caption of a link stands: so far along its course, and on this side of it.
+/// The position of a link's caption: a fraction of the course, and a side.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Spot {
     part: f64,
@@ -83,7 +84,7 @@ fn wire(props: &Props) -> Html {
     if link.cut == Cut::No {
         return html! { <path class={classes!("wire", changed)} d={props.course.path(0.0, 1.0)} /> };
     }
-    // Two small gaps with scissors between them.
+    // Cut in both directions: two small gaps with scissors between them.
     let course = &props.course;
     let gap = (props.unit * 15.0 / course.length()).min(0.4);
     let middle = course.at(props.middle);
@@ -98,7 +99,7 @@ fn wire(props: &Props) -> Html {
                         <path class="scissors"
                             d="M-3.200 2.400a2 2 0 1 0 .1 4a2 2 0 0 0-.1-4M3.200 2.400a2 2 0 1 0 .1 4a2 2 0 0 0-.1-4M-2 2.700 4-7M2 2.700-4-7" />
                     },
-                    // One way is open: an arrow against a bar, along the direction that is cut.
+                    // Cut in one direction: an arrow against a bar, along that direction.
                     Cut::Forth | Cut::Back => {
                         let (from, to) = match link.cut {
                             Cut::Back => (course.at(1.0), course.at(0.0)),
@@ -115,7 +116,7 @@ fn wire(props: &Props) -> Html {
     }
 }
 
-/// Latency and loss beside the line.
+/// The caption: latency and loss beside the line.
 fn caption(props: &Props) -> Html {
     let link = &*props.link;
     if link.cut == Cut::Both {
@@ -143,9 +144,9 @@ fn figures_of(link: &Link) -> String {
 }
 
 impl Spot {
-    /// Beside the middle of what is seen of a link: above the line, or beside a steep one, where no
-    /// message passes. If that place is taken, the nearest along the line that is free, on either side
-    /// of it, or else the one where it covers least.
+    /// Finds the position of a caption: beside the middle of the link's visible part, above the
+    /// line, or beside a steep one, where no message passes. If that is taken, the nearest free
+    /// position along the line on either side, or otherwise the one with the least overlap.
     pub(super) fn find(
         link: &Link,
         course: &Course,
@@ -172,7 +173,7 @@ impl Spot {
         best.1
     }
 
-    /// The area that the caption takes there.
+    /// The area of the caption at this position.
     pub(super) fn area(self, link: &Link, course: &Course, unit: f64) -> Area {
         let scale = unit.max(1.0);
         let half = (figures_of(link).chars().count() as f64 * 3.3 + 5.0) * scale;
@@ -186,7 +187,7 @@ impl Spot {
     }
 }
 
-/// How much two areas have in common.
+/// The size of the overlap of two areas.
 fn common(a: Area, b: Area) -> f64 {
     let wide = a.2.min(b.2) - a.0.max(b.0);
     let high = a.3.min(b.3) - a.1.max(b.1);

@@ -1,4 +1,4 @@
-//! The menu of a body or link: everything that can be done to it, for pointer and keyboard.
+//! The context menu of a body or link: all actions on it, for pointer and keyboard.
 
 use core::time::Duration;
 
@@ -137,7 +137,7 @@ fn of_body(page: &Page, scene: &Scene, locale: Locale, id: BodyId) -> Html {
             }
             <hr />
             if let Some(process) = &body.process {
-                // Its machine carries others: its process has a menu of its own.
+                // The machine has other bodies, so the menu acts on the process only.
                 if body.health.is_down() {
                     { entry(Icon::Restart, words::START_PROCESS, "menu-start", body.restart()) }
                 } else {
@@ -251,7 +251,7 @@ fn of_link(page: &Page, scene: &Scene, locale: Locale, a: BodyId, b: BodyId) -> 
     }
 }
 
-/// Inside the window, whatever its size.
+/// Positions the menu inside the window.
 fn put(element: &HtmlElement, at: Point) {
     let window = gloo::utils::window();
     let size = |value: Result<wasm_bindgen::JsValue, _>| {
@@ -263,7 +263,7 @@ fn put(element: &HtmlElement, at: Point) {
     let _ = element.style().set_property("transform", &format!("translate({x:.0}px, {y:.0}px)"));
 }
 
-/// Focuses the item so many after the one that has the focus; the first for 0.
+/// Moves the focus by `step` items; 0 focuses the first one.
 fn focus_item(menu: &HtmlElement, step: i32) {
     let Ok(items) = menu.query_selector_all("button") else { return };
     let count = items.length() as i32;

@@ -1,6 +1,6 @@
-//! The map: bodies and links as SVG, which can be clicked and focused, and the frame around them.
+//! The map: bodies and links as SVG, which can be clicked and focused, and the stage around them.
 //!
-//! What moves between the bodies is painted by [`crate::flight`] on a canvas that lies on top.
+//! Messages in flight are painted by [`crate::flight`] on a canvas on top of it.
 
 pub(crate) mod acts;
 pub(crate) mod body;

@@ -1,5 +1,5 @@
-//! A still picture of a World, drawn with the parts of the map: for summaries that are printed, and for
-//! the posters of embedded labs.
+//! A still picture of a World, drawn with the parts of the map: for summaries that are printed, and
+//! for the posters of embedded labs.
 
 use limpid_core::sorted::SortedMap;
 use yew::prelude::*;
@@ -15,24 +15,24 @@ use crate::routes::Routes;
 use crate::scene::Scene;
 use crate::units::BodyId;
 
-/// Room around the map.
+/// The margin around the map.
 const MARGIN: f64 = 24.0;
 
-/// What is drawn of a World, and the area that it takes.
+/// The picture of a World, and its area.
 pub(crate) struct Picture {
     /// Left, top, width and height.
     pub area: (f64, f64, f64, f64),
-    /// Plain elements of an SVG, in the coordinates of that area: nothing in them listens.
+    /// Plain SVG elements without event listeners, in the coordinates of that area.
     pub drawing: Html,
 }
 
 impl Picture {
-    /// Draws a World as it stands.
+    /// Draws a World in its present state.
     pub(crate) fn of(lab: &Lab, locale: Locale) -> Self {
         let scene = lab.scene();
-        let seats = scene.seats();
-        let places = layout::place(lab.topology().layout(), &seats, Room::Wide);
-        let (left, top, right, bottom) = layout::bounds(&seats, &places);
+        let nodes = scene.layout_nodes();
+        let places = layout::place(lab.topology().layout(), &nodes, Room::Wide);
+        let (left, top, right, bottom) = layout::bounds(&nodes, &places);
         let routes = Routes::of(&scene, &places);
         let ids = scene.bodies.iter().map(|body| body.id);
         let places: SortedMap<BodyId, Point> = ids.zip(places).collect();
@@ -47,7 +47,7 @@ impl Picture {
         }
     }
 
-    /// The area as an SVG has it.
+    /// The area in the form of an SVG's `viewBox`.
     pub(crate) fn view_box(&self) -> String {
         let (left, top, width, height) = self.area;
         format!("{left:.0} {top:.0} {width:.0} {height:.0}")

@@ -1,4 +1,4 @@
-//! The map as tables: the same bodies and links as text.
+//! The map as tables: the same bodies and links in text form.
 
 use yew::prelude::*;
 

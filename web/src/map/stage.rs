@@ -1,4 +1,4 @@
-//! The stage: the map in its frame, the canvas over it, and what pointer and keys do there.
+//! The stage: the map in its frame, the canvas over it, and the handling of pointer and keys.
 
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
@@ -23,9 +23,9 @@ pub(crate) fn Stage() -> Html {
     let frame = use_node_ref();
     let gesture = use_state_eq(|| None::<Gesture>);
     let lasso_on = use_state_eq(|| false);
-    // A press that opened a message's card is no click on what lies below it.
+    // A press that opened a message's card is no click on the body below it.
     let spent = use_mut_ref(|| false);
-    // Fingers that are down, with where they are.
+    // Pointers (fingers) that are down, with their positions.
     let fingers = use_mut_ref(Vec::<(i32, Point)>::new);
 
     use_size_of(&page, &frame);
@@ -54,7 +54,7 @@ pub(crate) fn Stage() -> Html {
                     return;
                 }
             }
-            // A message lies above everything else, but clicks inside a body are meant for the body.
+            // Messages are above everything else, but a click inside a body is meant for the body.
             if event.button() == 0 && pick_message(&page, at) {
                 event.prevent_default();
                 *spent.borrow_mut() = true;
@@ -72,7 +72,7 @@ pub(crate) fn Stage() -> Html {
                 Gesture::Pan { from: at, camera: page.view().camera, moved: false }
             };
             if let Some(frame) = frame.cast::<Element>() {
-                // Without capture the gesture merely ends at the edge of the stage.
+                // Without capture the gesture ends at the edge of the stage, which is acceptable.
                 let _ = frame.set_pointer_capture(event.pointer_id());
             }
             gesture.set(Some(begun));
@@ -135,7 +135,7 @@ pub(crate) fn Stage() -> Html {
             event.prevent_default();
             let at = on_stage(&frame, event.client_x(), event.client_y());
             page.change(Topic::Camera, |view| {
-                // As much forth as back, however far it is turned.
+                // Zooming in and out by the same amount of scrolling cancel each other.
                 let turned = (event.delta_y() * 0.0016).clamp(-2.0, 2.0);
                 let factor = 1.0 + turned.abs() + turned * turned / 2.0;
                 let factor = if turned < 0.0 { factor } else { 1.0 / factor };
@@ -252,7 +252,7 @@ pub(crate) fn Stage() -> Html {
     }
 }
 
-/// Follows the size of the stage.
+/// A hook that observes the size of the stage.
 #[hook]
 fn use_size_of(page: &Page, frame: &NodeRef) {
     let (page, frame) = (page.clone(), frame.clone());
@@ -314,7 +314,7 @@ fn ended(page: &Page, gesture: &Gesture) {
         view.selected = inside;
         view.menu = None;
     });
-    page.tell(Topic::Scene);
+    page.notify(Topic::Scene);
 }
 
 /// Opens the card of the message at a point of the stage, if there is one.
@@ -325,11 +325,11 @@ fn pick_message(page: &Page, at: Point) -> bool {
         view.playing = false;
         view.menu = None;
     });
-    page.tell(Topic::Time);
+    page.notify(Topic::Time);
     true
 }
 
-/// A click on a body or link, or Enter.
+/// Handles a click on a body or link, or Enter.
 fn activate(page: &Page, target: Target, more: bool, event: &MouseEvent) {
     match target {
         Target::Body(body) => {
@@ -363,7 +363,7 @@ fn on_stage(frame: &NodeRef, x: i32, y: i32) -> Point {
     Point::new(f64::from(x) - left, f64::from(y) - top)
 }
 
-/// Whether an event happened on a button, a card or the table, which see to it themselves.
+/// Whether an event happened on a button, a card or the table, which handle it themselves.
 fn is_control(event: &PointerEvent) -> bool {
     let element = event.target().and_then(|target| target.dyn_into::<Element>().ok());
     element.is_some_and(|element| {

@@ -12,9 +12,9 @@ use crate::page::{Page, Topic, use_page};
 use crate::scroll::into_view;
 use crate::topology::SHELL;
 
-use super::desk::Desk;
 use super::entry::Entry;
 use super::screen::Screen;
+use super::tabs::Terminals;
 
 /// The drawer.
 pub(crate) fn drawer() -> Html {
@@ -32,11 +32,11 @@ fn terminals() -> Html {
 }
 
 fn draw_terminals(page: &Page) -> Html {
-    let (desk, view) = (page.desk(), page.view());
+    let (terminals, view) = (page.terminals(), page.view());
     let locale = view.prefs.locale;
-    let front = desk.front;
+    let front = terminals.front;
     let onclick = Callback::from(|event: MouseEvent| {
-        // A click into the terminal means the entry, unless something was marked to be copied.
+        // A click into the terminal focuses its entry field, unless text was selected.
         let selection = gloo::utils::window().get_selection().ok().flatten();
         let marked = selection.is_some_and(|s| !String::from(s.to_string()).is_empty());
         let element = event.target().and_then(|t| t.dyn_into::<web_sys::Element>().ok());
@@ -45,28 +45,29 @@ fn draw_terminals(page: &Page) -> Html {
             super::focus_entry();
         }
     });
-    let owned: Vec<String> = (0..desk.tabs.len()).map(|index| format!("tab-{index}")).collect();
+    let owned: Vec<String> =
+        (0..terminals.tabs.len()).map(|index| format!("tab-{index}")).collect();
     let owned = owned.join(" ");
     html! {
         <div class="terminals" id="terminals">
             <div class="tabs">
-                // The list owns the tabs; what closes and opens terminals stands between them.
-                if !desk.tabs.is_empty() {
+                // The tab list owns the tabs by `aria-owns`, since other buttons are between them.
+                if !terminals.tabs.is_empty() {
                     <span role="tablist" aria-label={locale.say(words::TERMINALS)}
                         aria-owns={owned}></span>
                 }
-                { for desk.tabs.iter().enumerate().map(|(index, tab)| {
+                { for terminals.tabs.iter().enumerate().map(|(index, tab)| {
                     let on = index == front;
                     let choose = {
                         let page = page.clone();
                         Callback::from(move |_: MouseEvent| {
-                            page.change_desk(|desk| desk.choose(index));
+                            page.change_terminals(|terminals| terminals.choose(index));
                             super::focus_entry();
                         })
                     };
                     let close = {
                         let page = page.clone();
-                        Callback::from(move |_: MouseEvent| page.change_desk(|desk| desk.close(index)))
+                        Callback::from(move |_: MouseEvent| page.change_terminals(|terminals| terminals.close(index)))
                     };
                     let shard = view.scene.named(&tab.server).and_then(|body| body.shard);
                     let label = tab.label();
@@ -93,18 +94,18 @@ fn draw_terminals(page: &Page) -> Html {
                 { new_shell(page) }
                 { tools(page) }
             </div>
-            if desk.tabs.is_empty() {
+            if terminals.tabs.is_empty() {
                 { none_open(page) }
             } else {
-                <div class="panels" style={format!("--size: {}px", desk.text_size)}>
-                    { for desk.shown().into_iter().map(|index| panel(page, index, index == front, &onclick)) }
+                <div class="panels" style={format!("--size: {}px", terminals.text_size)}>
+                    { for terminals.shown().into_iter().map(|index| panel(page, index, index == front, &onclick)) }
                 </div>
             }
         </div>
     }
 }
 
-/// Brings the tab that it stands in into view when that comes to the front.
+/// An invisible element that scrolls its tab into view when the tab comes to the front.
 #[component]
 fn InFront() -> Html {
     let place = use_node_ref();
@@ -120,11 +121,12 @@ fn InFront() -> Html {
     html! { <i hidden={true} ref={place}></i> }
 }
 
-/// A terminal that is shown: the one in front, or one beside it.
+/// The panel of a terminal: the one in front, or one beside it.
 fn panel(page: &Page, index: usize, front: bool, onclick: &Callback<MouseEvent>) -> Html {
     let (is_shell, key) = {
-        let desk = page.desk();
-        desk.tabs
+        let terminals = page.terminals();
+        terminals
+            .tabs
             .get(index)
             .map_or((false, String::new()), |tab| (tab.is_shell, tab.process.clone()))
     };
@@ -133,7 +135,7 @@ fn panel(page: &Page, index: usize, front: bool, onclick: &Callback<MouseEvent>)
     } else {
         let page = page.clone();
         Callback::from(move |_: MouseEvent| {
-            page.change_desk(|desk| desk.choose(index));
+            page.change_terminals(|terminals| terminals.choose(index));
             super::focus_entry();
         })
     };
@@ -163,7 +165,8 @@ fn shell(_: usize, _: bool) -> Html {
     Html::default()
 }
 
-/// Opens a shell: on the host of the selected body, else on that of the terminal in front.
+/// The button that opens a shell on the host of the selected body, or on that of the terminal in
+/// front.
 fn new_shell(page: &Page) -> Html {
     let text = page.say(common::OPEN_SHELL);
     let onclick = {
@@ -181,10 +184,10 @@ fn new_shell(page: &Page) -> Html {
 }
 
 fn shell_host(page: &Page) -> String {
-    let (view, desk) = (page.view(), page.desk());
+    let (view, terminals) = (page.view(), page.terminals());
     let selected = view.selected.iter().find_map(|&body| view.scene.body(body));
     let front = || {
-        let tab = desk.front()?;
+        let tab = terminals.front()?;
         match tab.is_shell {
             true => Some(tab.server.clone()),
             false => view.scene.named(&tab.server).map(|body| body.host.clone()),
@@ -194,16 +197,16 @@ fn shell_host(page: &Page) -> String {
     host.unwrap_or_else(|| SHELL.to_owned())
 }
 
-/// What changes how terminals are shown.
+/// The buttons for splitting and text size.
 fn tools(page: &Page) -> Html {
     let (several, beside) = {
-        let desk = page.desk();
-        (desk.tabs.len() > 1, desk.beside.is_some())
+        let terminals = page.terminals();
+        (terminals.tabs.len() > 1, terminals.beside.is_some())
     };
-    let on = |act: fn(&mut Desk)| {
+    let on = |act: fn(&mut Terminals)| {
         let page = page.clone();
         Callback::from(move |_: MouseEvent| {
-            page.change_desk(act);
+            page.change_terminals(act);
             super::focus_entry();
         })
     };
@@ -213,19 +216,19 @@ fn tools(page: &Page) -> Html {
         <div class="terminal-tools">
             if several {
                 <button class="button" title={split} aria-label={split} data-testid="split"
-                    aria-pressed={beside.to_string()} onclick={on(Desk::split)}>
+                    aria-pressed={beside.to_string()} onclick={on(Terminals::split)}>
                     { glyph(Icon::Split) }
                 </button>
             }
             <button class="button" title={smaller} aria-label={format!("A−: {smaller}")} data-testid="text-smaller"
-                onclick={on(|desk| desk.enlarge(-1))}>{ "A−" }</button>
+                onclick={on(|terminals| terminals.enlarge(-1))}>{ "A−" }</button>
             <button class="button" title={larger} aria-label={format!("A+: {larger}")} data-testid="text-larger"
-                onclick={on(|desk| desk.enlarge(1))}>{ "A+" }</button>
+                onclick={on(|terminals| terminals.enlarge(1))}>{ "A+" }</button>
         </div>
     }
 }
 
-/// Without a terminal, the servers to open one for.
+/// The list of servers to open a terminal for, shown while no terminal is open.
 fn none_open(page: &Page) -> Html {
     let view = page.view();
     let servers = view.scene.bodies.iter().filter(|body| body.has_terminal()).take(12);
@@ -244,18 +247,18 @@ fn none_open(page: &Page) -> Html {
     }
 }
 
-/// Opens a terminal for the next server that has none.
+/// The button that opens a terminal for the next server without one.
 fn new_terminal() -> Html {
     live(&[Topic::Prefs, Topic::Terminals, Topic::Scene], draw_new_terminal)
 }
 
 fn draw_new_terminal(page: &Page) -> Html {
     let next = {
-        let (view, desk) = (page.view(), page.desk());
+        let (view, terminals) = (page.view(), page.terminals());
         view.scene
             .bodies
             .iter()
-            .find(|body| body.has_terminal() && desk.find(&body.name).is_none())
+            .find(|body| body.has_terminal() && terminals.find(&body.name).is_none())
             .map(|body| body.id)
     };
     let Some(next) = next else { return Html::default() };
@@ -271,12 +274,12 @@ fn draw_new_terminal(page: &Page) -> Html {
     }
 }
 
-/// The upper edge of the drawer, which can be dragged or moved with the arrow keys.
+/// The upper edge of the drawer, which resizes it by dragging or with the arrow keys.
 #[component]
 fn Grip() -> Html {
     let page = use_page(&[Topic::Prefs]);
     let dragging = use_state_eq(|| false);
-    // What part of the page the drawer takes, in percent.
+    // The height of the drawer in percent of the page.
     let share = use_state_eq(|| 0);
     {
         let share = share.clone();
@@ -333,13 +336,13 @@ fn drawer_height() -> Option<f64> {
     found(".drawer").map(|drawer| f64::from(drawer.client_height()))
 }
 
-/// What part of the page a height is, in percent.
+/// A height in percent of the page.
 fn share_of(height: f64) -> u32 {
     let whole = found(".page").map_or(0, |page| page.client_height());
     (height / f64::from(whole.max(1)) * 100.0).clamp(0.0, 100.0).round() as u32
 }
 
-/// Gives the drawer a height, within its limits, and says what part of the page that is, in percent.
+/// Sets the height of the drawer, within its limits. Returns it in percent of the page.
 fn set_height(height: f64) -> u32 {
     let Some(page) = found(".page") else { return 0 };
     let whole = f64::from(page.client_height());

@@ -1,14 +1,14 @@
-//! Editing one line as readline does, over any text field: what a key does to text and caret.
+//! A line editor like readline: the effect of keys on text and caret, and the history.
 //!
-//! The field itself (a plain HTML input, so that input methods and phones work) stays outside;
-//! this is the part that can be reasoned about.
+//! The text field itself (a plain HTML input, so that input methods and phones work) is not handled
+//! here, so that this part is pure.
 
-/// A line and where the caret stands in it, in bytes.
+/// A line with a caret.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Line {
     /// The text.
     pub text: String,
-    /// The caret, always on a character boundary.
+    /// The caret's position in bytes, always on a character boundary.
     pub caret: usize,
 }
 
@@ -44,56 +44,56 @@ impl Line {
     }
 }
 
-/// What lines were typed before, and where in them the person is.
+/// The history of typed lines, with the present position in it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     lines: Vec<String>,
-    /// Index into `lines` while walking; `None` at the line being typed.
+    /// The index into `lines` while going through the history; `None` at the line being typed.
     at: Option<usize>,
-    /// What was being typed before the walk began.
+    /// The line that was being typed before going through the history.
     draft: String,
-    /// What Ctrl-K, Ctrl-U and Ctrl-W took last, for Ctrl-Y.
+    /// The text that Ctrl-K, Ctrl-U or Ctrl-W killed last, for Ctrl-Y.
     killed: String,
     search: Option<Search>,
 }
 
-/// A search backwards through the history, under way.
+/// A reverse search through the history (Ctrl-R).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Search {
-    /// What is looked for.
+    /// The text to find.
     pub query: String,
-    /// The line found, by index.
+    /// The index of the line found.
     at: Option<usize>,
 }
 
-/// Keys that edit, after the names that readline gives them.
+/// The editing commands of readline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Edit {
-    /// Ctrl-A.
+    /// Ctrl-A: to the beginning of the line.
     Start,
-    /// Ctrl-E.
+    /// Ctrl-E: to the end of the line.
     End,
-    /// Ctrl-U: what stands before the caret goes.
+    /// Ctrl-U: kills the text before the caret.
     KillToStart,
-    /// Ctrl-K: what stands after it goes.
+    /// Ctrl-K: kills the text after the caret.
     KillToEnd,
-    /// Ctrl-W: the word before it goes.
+    /// Ctrl-W: kills the word before the caret.
     KillWord,
-    /// Ctrl-Y: what went last comes back.
+    /// Ctrl-Y: inserts the text that was killed last.
     Yank,
-    /// Ctrl-T: the two characters around the caret change places.
+    /// Ctrl-T: swaps the two characters around the caret.
     Transpose,
-    /// Ctrl-P or the up arrow.
+    /// Ctrl-P or the up arrow: the previous line of the history.
     Previous,
-    /// Ctrl-N or the down arrow.
+    /// Ctrl-N or the down arrow: the next line of the history.
     Next,
 }
 
 impl History {
-    /// How many lines are kept.
+    /// The most lines that are kept.
     const LIMIT: usize = 500;
 
-    /// Remembers a line, unless it is empty or the same as the last, and ends any walk.
+    /// Adds a line, unless it is empty or equal to the last, and returns to the line being typed.
     pub(crate) fn remember(&mut self, line: &str) {
         self.at = None;
         self.search = None;
@@ -154,12 +154,12 @@ impl History {
         }
     }
 
-    /// The search under way, if any.
+    /// The search in progress, if any.
     pub(crate) fn search(&self) -> Option<&Search> {
         self.search.as_ref()
     }
 
-    /// Ctrl-R: begins a search, or looks for the next older hit.
+    /// Ctrl-R: starts a search, or goes to the next older match.
     pub(crate) fn search_older(&mut self) {
         match &mut self.search {
             None => self.search = Some(Search::default()),
@@ -172,7 +172,7 @@ impl History {
         }
     }
 
-    /// Looks for something else.
+    /// Changes the text to find.
     pub(crate) fn search_for(&mut self, query: &str) {
         if let Some(search) = &mut self.search {
             search.at = find_older(&self.lines, query);
@@ -180,13 +180,13 @@ impl History {
         }
     }
 
-    /// The line that the search stands at.
+    /// The line that the search has found.
     pub(crate) fn found(&self) -> Option<&str> {
         let at = self.search.as_ref()?.at?;
         self.lines.get(at).map(String::as_str)
     }
 
-    /// Ends the search; gives the line found.
+    /// Ends the search. Returns the line found.
     pub(crate) fn end_search(&mut self) -> Option<String> {
         let found = self.found().map(str::to_owned);
         self.search = None;
@@ -202,7 +202,7 @@ fn find_older(lines: &[String], query: &str) -> Option<usize> {
 }
 
 fn transpose(line: &mut Line) {
-    // At the end of the line the last two change places, as in readline.
+    // At the end of the line the last two characters are swapped, as in readline.
     let mut chars: Vec<char> = line.text.chars().collect();
     let mut at = line.text[..line.caret].chars().count();
     if at == chars.len() && at > 0 {

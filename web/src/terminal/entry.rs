@@ -1,5 +1,5 @@
-//! The line that is being typed: a plain text field, with what readline's keys do to it, grey
-//! hints behind the caret, and completions below.
+//! The entry of a terminal: a plain text field with the keys of readline, grey hints after the
+//! caret, and completions below.
 
 use wasm_bindgen::JsCast;
 use web_sys::{ClipboardEvent, HtmlInputElement};
@@ -15,7 +15,7 @@ pub(crate) struct Props {
     pub index: usize,
 }
 
-/// Completions that Tab goes through.
+/// The completions that Tab cycles through.
 #[derive(Clone, PartialEq, Debug)]
 struct Offers {
     lines: Vec<String>,
@@ -31,7 +31,7 @@ pub(crate) fn Entry(props: &Props) -> Html {
     let offers = use_state_eq(|| None::<Offers>);
     let index = props.index;
     {
-        // Another tab begins with an empty line and without offers.
+        // Another tab starts with an empty line and without completions.
         let (text, offers) = (text.clone(), offers.clone());
         use_effect_with(index, move |_| {
             text.set(String::new());
@@ -44,8 +44,8 @@ pub(crate) fn Entry(props: &Props) -> Html {
         Callback::from(move |event: InputEvent| {
             let input: HtmlInputElement = event.target_unchecked_into();
             offers.set(None);
-            page.change_desk(|desk| {
-                if let Some(tab) = desk.tabs.get_mut(index) {
+            page.change_terminals(|terminals| {
+                if let Some(tab) = terminals.tabs.get_mut(index) {
                     tab.history.search_for(&input.value());
                 }
             });
@@ -56,7 +56,7 @@ pub(crate) fn Entry(props: &Props) -> Html {
     let onkeydown = {
         let (page, text, offers) = (page.clone(), text.clone(), offers.clone());
         Callback::from(move |event: KeyboardEvent| {
-            // While an input method composes, its keys are its own.
+            // While an input method is composing, it gets all keys.
             if event.is_composing() || event.key_code() == 229 {
                 return;
             }
@@ -80,13 +80,13 @@ pub(crate) fn Entry(props: &Props) -> Html {
             let input: HtmlInputElement = event.unchecked_ref::<Event>().target_unchecked_into();
             let lines = Keys { page: &page, index, input: &input, offers: &offers }.paste(&pasted);
             text.set(input.value());
-            // Typed as by hand, one after the other.
+            // Submits the pasted lines one after the other, as if typed.
             lines.iter().for_each(|line| submit(&page, index, line));
         })
     };
 
-    let desk = page.desk();
-    let Some(tab) = desk.tabs.get(index) else { return Html::default() };
+    let terminals = page.terminals();
+    let Some(tab) = terminals.tabs.get(index) else { return Html::default() };
     let locale = page.locale();
     let console = page.lab().console(&tab.process).unwrap_or_default();
     let searching = tab.history.search().is_some();
@@ -130,7 +130,7 @@ pub(crate) fn Entry(props: &Props) -> Html {
     }
 }
 
-/// What may still be typed.
+/// The hint for what may follow.
 fn hint(page: &Page, text: &str) -> Option<String> {
     match text.trim_start() {
         "" => None,
@@ -139,7 +139,7 @@ fn hint(page: &Page, text: &str) -> Option<String> {
     }
 }
 
-/// A key that was pressed, and everything that it may touch.
+/// The handler of keys, with all state that they may change.
 struct Keys<'a> {
     page: &'a Page,
     index: usize,
@@ -148,7 +148,7 @@ struct Keys<'a> {
 }
 
 impl Keys<'_> {
-    /// Does what a key means; true if it means something here.
+    /// Handles a key; true if it has a function here.
     fn press(&mut self, event: &KeyboardEvent) -> bool {
         let key = event.key();
         if event.alt_key() || event.meta_key() {
@@ -190,8 +190,8 @@ impl Keys<'_> {
             }
             "r" => {
                 let index = self.index;
-                self.page.change_desk(|desk| {
-                    if let Some(tab) = desk.tabs.get_mut(index) {
+                self.page.change_terminals(|terminals| {
+                    if let Some(tab) = terminals.tabs.get_mut(index) {
                         tab.history.search_older();
                     }
                 });
@@ -212,7 +212,7 @@ impl Keys<'_> {
     fn put(&self, line: &Line) {
         self.input.set_value(&line.text);
         let caret = u32::try_from(line.caret_utf16()).unwrap_or(u32::MAX);
-        // It can only fail on a field that is no text field.
+        // Fails only on a field that is no text field.
         let _ = self.input.set_selection_range(caret, caret);
     }
 
@@ -222,8 +222,8 @@ impl Keys<'_> {
             None => self.line(),
         };
         let index = self.index;
-        self.page.change_desk(|desk| {
-            if let Some(tab) = desk.tabs.get_mut(index) {
+        self.page.change_terminals(|terminals| {
+            if let Some(tab) = terminals.tabs.get_mut(index) {
                 tab.history.apply(edit, &mut line);
             }
         });
@@ -240,7 +240,8 @@ impl Keys<'_> {
         }
     }
 
-    /// Puts several lines where the caret is: those that end go to redis-cli, the last one stays.
+    /// Inserts pasted lines at the caret. Returns the complete lines, to be submitted; the last one
+    /// stays in the field.
     fn paste(&self, pasted: &str) -> Vec<String> {
         let line = self.line();
         let (before, after) = line.text.split_at(line.caret);
@@ -252,17 +253,17 @@ impl Keys<'_> {
         lines
     }
 
-    /// Ends a search; the line that it found, if one was under way.
+    /// Ends a search in progress. Returns the line that it found.
     fn end_search(&self) -> Option<String> {
         let index = self.index;
-        self.page.change_desk(|desk| {
-            let history = &mut desk.tabs.get_mut(index)?.history;
+        self.page.change_terminals(|terminals| {
+            let history = &mut terminals.tabs.get_mut(index)?.history;
             history.search()?;
             Some(history.end_search().unwrap_or_default())
         })
     }
 
-    /// Leaves a command that waits, or the line; but copies what is marked.
+    /// Ctrl-C: interrupts a waiting command or discards the line; if text is selected, copies it.
     fn ctrl_c(&mut self) -> bool {
         let selection = gloo::utils::window().get_selection().ok().flatten();
         let marked = selection.is_some_and(|s| !String::from(s.to_string()).is_empty());
@@ -278,18 +279,18 @@ impl Keys<'_> {
 
     fn clear_screen(&self) {
         let index = self.index;
-        let process = self.page.desk().tabs.get(index).map(|tab| tab.process.clone());
+        let process = self.page.terminals().tabs.get(index).map(|tab| tab.process.clone());
         let shown = process.and_then(|process| self.page.lab().console(&process));
         let shown = shown.map_or(0, |console| console.blocks.len());
-        self.page.change_desk(|desk| {
-            if let Some(tab) = desk.tabs.get_mut(index) {
+        self.page.change_terminals(|terminals| {
+            if let Some(tab) = terminals.tabs.get_mut(index) {
                 tab.cleared = shown;
                 tab.notes.clear();
             }
         });
     }
 
-    /// The first completion, then the next ones; a single one is taken without being offered.
+    /// Inserts the first completion, then the next ones. A single one is inserted without a list.
     fn complete(&mut self, step: isize) {
         let current = (**self.offers).clone();
         let (lines, at) = match current {

@@ -1,4 +1,4 @@
-//! Meta-commands: lines that begin with a colon and speak to the World instead of to Redis.
+//! Meta-commands: lines that begin with a colon and are for the World or the page, not for Redis.
 
 use core::time::Duration;
 
@@ -6,34 +6,34 @@ use limpid_core::sim::{ACTION_USAGES, Action, ActionError, Timed, nearest_verb};
 
 use crate::topology::Topology;
 
-/// What a meta-command asks for.
+/// A parsed meta-command.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Meta {
-    /// Do something to the World.
+    /// Carry out an action of the World.
     Act(Action),
-    /// Show what can be typed.
+    /// Show the help.
     Help,
-    /// Let time run.
+    /// Start time.
     Play,
-    /// Let time stand still.
+    /// Pause time.
     Stop,
-    /// So much virtual time a second.
+    /// Set the virtual time that passes in a second.
     Speed(Duration),
     /// Go to a moment.
     Go(Duration),
-    /// Take the last action back.
+    /// Undo the last action.
     Undo,
     /// Open another topology.
     Open(Topology),
     /// Show the ledger of writes.
     Ledger,
-    /// Look inside a body, by its name.
+    /// Open the inspector of a body, by its name.
     Inspect(String),
-    /// Look at the files of a body's host, or into one of them.
+    /// Show the files of a body's host, or one of them.
     Files(String, Option<String>),
 }
 
-/// Meta-commands of the page itself, and how they are written. [`ACTION_USAGES`] has the others.
+/// The meta-commands of the page itself, with their syntax. [`ACTION_USAGES`] has the others.
 pub(crate) const OWN: &[(&str, &str)] = &[
     ("help", "help"),
     ("play", "play"),
@@ -47,7 +47,7 @@ pub(crate) const OWN: &[(&str, &str)] = &[
     ("files", "files <node> [<path>]"),
 ];
 
-/// Understands a line, with or without its colon.
+/// Parses a line, with or without its colon.
 pub(crate) fn parse(line: &str) -> Result<Meta, ActionError> {
     let line = line.trim().trim_start_matches(':').trim();
     let (verb, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -82,7 +82,7 @@ pub(crate) fn parse(line: &str) -> Result<Meta, ActionError> {
 }
 
 fn time(text: &str, example: &'static str) -> Result<Duration, ActionError> {
-    // A timed action begins with a time as it is written everywhere.
+    // Uses the parser of a timed action, which begins with a time.
     let timed = format!("{text} heal").parse::<Timed>();
     timed.map(|timed| Duration::from_nanos(timed.at.0)).map_err(|_| ActionError::Invalid {
         what: "a time",
@@ -91,7 +91,7 @@ fn time(text: &str, example: &'static str) -> Result<Duration, ActionError> {
     })
 }
 
-/// Whole lines that Tab offers for a line that begins with a colon.
+/// The lines that Tab offers as completions of a meta-command.
 pub(crate) fn complete(line: &str, names: &[String]) -> Vec<String> {
     let typed = line.trim_start_matches(':');
     let Some((verb, rest)) = typed.split_once(' ') else {
@@ -102,14 +102,14 @@ pub(crate) fn complete(line: &str, names: &[String]) -> Vec<String> {
         let fits = Topology::all().map(Topology::name).filter(|name| name.starts_with(rest));
         return fits.map(|name| format!(":open {name}")).collect();
     }
-    // Names stand in sets, so what is being typed begins after a space, a comma or a bar.
+    // Names may be in lists, so the word being typed begins after a space, a comma or a bar.
     let at = rest.rfind([' ', ',', '|']).map_or(0, |at| at + 1);
     let (kept, begun) = rest.split_at(at);
     let fits = names.iter().filter(|name| name.starts_with(begun) && *name != begun);
     fits.map(|name| format!(":{verb} {kept}{name}")).collect()
 }
 
-/// What may still be typed, in grey.
+/// The hint for what may follow, shown in grey.
 pub(crate) fn hint(line: &str) -> Option<String> {
     let typed = line.trim_start_matches(':');
     let verb = typed.split_whitespace().next()?;

@@ -1,6 +1,5 @@
-//! Terminals: a redis-cli for each server, which runs in the World like everything else.
+//! Terminals: a redis-cli for each server, which runs in the World as a process.
 
-pub(crate) mod desk;
 pub(crate) mod drawer;
 pub(crate) mod editor;
 pub(crate) mod entry;
@@ -8,6 +7,7 @@ pub(crate) mod meta;
 pub(crate) mod screen;
 #[cfg(feature = "whole")]
 mod shell;
+pub(crate) mod tabs;
 
 use limpid_core::sim::{Action, ActionError};
 
@@ -18,27 +18,29 @@ use crate::page::{Page, Pane, Topic};
 use crate::scene::Health;
 use crate::units::BodyId;
 
-use desk::{Note, Tab};
 use meta::Meta;
+use tabs::{Note, Tab};
 
 /// Opens the terminal of a body, or brings it to the front.
 pub(crate) fn open(page: &Page, body: BodyId) {
     let found = page.view().scene.body(body).cloned();
     let Some(body) = found else { return };
     if body.has_terminal() {
-        let known = page.desk().find(&body.name);
+        let known = page.terminals().find(&body.name);
         match known {
-            Some(index) => page.change_desk(|desk| desk.front = index),
+            Some(index) => page.change_terminals(|terminals| terminals.front = index),
             None => {
                 let (process, run) = page.lab().terminal_for(&body.name);
-                page.change_desk(|desk| desk.add(Tab::new(body.name.clone(), process)));
+                page.change_terminals(|terminals| {
+                    terminals.add(Tab::new(body.name.clone(), process))
+                });
                 if let Some(run) = run {
                     page.act(vec![run]);
                 }
             }
         }
     } else if body.health != Health::Crashed {
-        // No redis-cli can be connected to it, but its host has a shell.
+        // redis-cli cannot connect to it, but its host has a shell.
         open_shell(page, &body.host);
     }
     page.change(Topic::Open, |view| {
@@ -56,13 +58,13 @@ pub(crate) fn open_shell(page: &Page, host: &str) {
     crate::whole::open_shell(page, host);
 }
 
-/// Shows a shell of a host: its first, its second, and so on. Shells that are missing are opened.
+/// Shows a shell of a host by its number, counted from 1. Opens the shells up to it.
 #[cfg(feature = "whole")]
 pub(crate) fn show_shell(page: &Page, host: &str, number: usize) {
     shell::show(page, host, number);
 }
 
-/// Types a line into the shell of a host that was opened last, or into a new one.
+/// Types a line into the last opened shell of a host, or into a new one.
 pub(crate) fn type_into_shell(page: &Page, host: &str, line: &str) {
     #[cfg(feature = "whole")]
     shell::type_line(page, host, line);
@@ -75,17 +77,17 @@ pub(crate) fn focus_entry() {
     gloo::timers::callback::Timeout::new(0, || crate::map::focus::focus("entry")).forget();
 }
 
-/// Takes a line that was typed and Enter.
+/// Submits a typed line.
 pub(crate) fn submit(page: &Page, index: usize, line: &str) {
-    let process = page.change_desk(|desk| {
-        desk.tabs.get_mut(index).map(|tab| {
+    let process = page.change_terminals(|terminals| {
+        terminals.tabs.get_mut(index).map(|tab| {
             tab.history.remember(line);
             tab.process.clone()
         })
     });
     let Some(process) = process else { return };
     if line.trim_start().starts_with(':') {
-        // It stands where it was typed, whatever comes of it.
+        // The note is added where it was typed, whatever its answer will be.
         let (after, prompt) = {
             let console = page.lab().console(&process).unwrap_or_default();
             (console.blocks.len(), console.prompt)
@@ -95,8 +97,8 @@ pub(crate) fn submit(page: &Page, index: usize, line: &str) {
             Err(error) => (refusal(page.locale(), &error), true),
         };
         let typed = line.trim().to_owned();
-        page.change_desk(|desk| {
-            if let Some(tab) = desk.tabs.get_mut(index) {
+        page.change_terminals(|terminals| {
+            if let Some(tab) = terminals.tabs.get_mut(index) {
                 tab.notes.push(Note { after, prompt, typed, answer, refused });
             }
         });
@@ -110,15 +112,15 @@ pub(crate) fn submit(page: &Page, index: usize, line: &str) {
     page.act(actions);
 }
 
-/// Ctrl-C in a terminal.
+/// Handles Ctrl-C in a terminal.
 pub(crate) fn interrupt(page: &Page, index: usize) {
-    let process = page.desk().tabs.get(index).map(|tab| tab.process.clone());
+    let process = page.terminals().tabs.get(index).map(|tab| tab.process.clone());
     if let Some(process) = process {
         page.act(vec![Action::Interrupt { process }]);
     }
 }
 
-/// Does what a meta-command asks for, and says so.
+/// Carries out a meta-command. Returns the answer, and whether it is an error.
 fn carry_out(page: &Page, meta: Meta) -> (String, bool) {
     let locale = page.locale();
     let done = locale.say(words::META_DONE).to_owned();
@@ -168,7 +170,7 @@ fn carry_out(page: &Page, meta: Meta) -> (String, bool) {
     }
 }
 
-/// Does something with the body of a name, or says which there are.
+/// Calls `act` with the body of a name. Returns the answer, and whether it is an error.
 fn look(page: &Page, name: &str, act: impl FnOnce(BodyId)) -> (String, bool) {
     let body = page.view().scene.named(name).map(|body| body.id);
     match body {
@@ -184,7 +186,7 @@ fn look(page: &Page, name: &str, act: impl FnOnce(BodyId)) -> (String, bool) {
     }
 }
 
-/// The meta-commands that are used most, one a line.
+/// The most used meta-commands, one per line.
 fn help(locale: Locale) -> String {
     let lines = help_lines();
     let widest = lines.iter().map(|(usage, _)| usage.chars().count()).max().unwrap_or_default();
@@ -192,7 +194,7 @@ fn help(locale: Locale) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// How meta-commands are written, and what they do.
+/// The syntax and the description of meta-commands.
 pub(crate) fn help_lines() -> [(&'static str, Text); 18] {
     [
         (":crash redis-1", words::META_CRASH),

@@ -1,4 +1,4 @@
-//! What a terminal shows: what was typed, what came back, and what an empty one teaches.
+//! The output of a terminal: typed lines, replies, and suggestions while it is empty.
 
 use limpid_core::lab::{Block, Shown};
 use web_sys::Element;
@@ -7,8 +7,8 @@ use yew::prelude::*;
 use crate::i18n::Locale;
 use crate::page::{Page, Topic, use_page};
 
-use super::desk::Tab;
 use super::submit;
+use super::tabs::Tab;
 
 #[derive(Properties, PartialEq)]
 pub(crate) struct Props {
@@ -20,8 +20,8 @@ pub(crate) struct Props {
 pub(crate) fn Screen(props: &Props) -> Html {
     let page = use_page(&[Topic::Prefs, Topic::Terminals]);
     let node = use_node_ref();
-    let desk = page.desk();
-    let Some(tab) = desk.tabs.get(props.index) else { return Html::default() };
+    let terminals = page.terminals();
+    let Some(tab) = terminals.tabs.get(props.index) else { return Html::default() };
     let console = page.lab().console(&tab.process).unwrap_or_default();
     let lines = console.blocks.len() + tab.notes.len();
     {
@@ -56,7 +56,7 @@ pub(crate) fn Screen(props: &Props) -> Html {
     }
 }
 
-/// Blocks of redis-cli and answers to meta-commands, in the order in which they came.
+/// The blocks of redis-cli's output and the answers of meta-commands, in order.
 fn pieces(tab: &Tab, console: &Shown) -> Vec<Html> {
     let mut out = Vec::new();
     let mut notes = tab.notes.iter().filter(|note| note.after >= tab.cleared).peekable();
@@ -75,7 +75,7 @@ fn pieces(tab: &Tab, console: &Shown) -> Vec<Html> {
         put_notes(&mut out, i);
         out.push(of_block(block));
     }
-    // Notes of a future that one has gone back from stay at the end rather than vanish.
+    // After a rewind, notes of the future stay at the end instead of vanishing.
     put_notes(&mut out, usize::MAX);
     out
 }
@@ -93,7 +93,7 @@ fn of_block(block: &Block) -> Html {
     }
 }
 
-/// An empty terminal says three things worth typing. In a lesson, the lesson says what to type.
+/// Suggests three commands in an empty terminal, unless a lesson is open.
 fn teaching(page: &Page, index: usize, tab: &Tab, locale: Locale) -> Html {
     if is_in_lesson(page) {
         return html! {

@@ -1,4 +1,4 @@
-//! What the append-only file costs.
+//! Measures the cost of the append-only file.
 
 use std::path::Path;
 
@@ -9,17 +9,17 @@ use super::server::Server;
 use super::verdict::{Findings, Ratio, Verdict, another, over};
 use super::{Programs, median, order_of};
 
-/// The most that writing the file may cost with `everysec`, and the most time an operation may take
-/// with `always`, as multiples of Redis's.
+/// The highest cost of writing the file with `everysec`, and the longest time of an operation with
+/// `always`, as multiples of Redis's.
 const GOAL: f64 = 1.0;
 
 /// No file, and the values of `appendfsync`.
 const POLICIES: [&str; 4] = ["off", "no", "everysec", "always"];
 
-/// What was measured in a round with each policy, of both programs.
+/// The measurements of a round: of both programs with each policy.
 type Round = [[Measured; 2]; POLICIES.len()];
 
-/// Prints what SETs cost with each policy. Gives what missed its goal.
+/// Prints the cost of SETs with each policy. Returns the rows that missed their goal.
 pub(crate) fn policies(
     programs: &Programs,
     benchmark: &Path,
@@ -50,7 +50,7 @@ fn policies_under(
     rounds: usize,
     quick: bool,
 ) -> Result<Findings> {
-    // Those without a file, and those with one.
+    // The servers without a file, and those with one.
     let without = programs.start_free(&[])?;
     let options = ["--appendonly", "yes", "--auto-aof-rewrite-percentage", "0"];
     let with = programs.start_free(&options)?;
@@ -66,7 +66,7 @@ fn policies_under(
                 if *policy != "off" {
                     server.ask(&["CONFIG", "SET", "appendfsync", policy])?;
                 }
-                // What waits for the fsync is a tenth as fast.
+                // Operations that wait for the fsync are a tenth as fast.
                 let slow = if *policy == "always" { 4 } else { 1 };
                 both[i] = load.shortened(slow).measure(benchmark, server, quick)?;
             }
@@ -99,7 +99,7 @@ fn policies_under(
     Ok(found)
 }
 
-/// What of a policy is measured against the goal.
+/// The figure of a policy that is compared with the goal, if any.
 fn what(policy: usize) -> Option<&'static str> {
     match POLICIES[policy] {
         "no" | "everysec" => Some("costs"),
@@ -108,7 +108,7 @@ fn what(policy: usize) -> Option<&'static str> {
     }
 }
 
-/// That, in microseconds an operation.
+/// That figure, in microseconds per operation.
 fn judged(round: &Round, policy: usize, who: usize) -> Option<f64> {
     let Measured { cpu_us, per_second } = round[policy][who];
     what(policy).map(|what| match what {

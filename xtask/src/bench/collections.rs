@@ -1,18 +1,18 @@
-//! What collections take: many small ones, and one of each kind that is large.
+//! Measures the memory of collections: many small ones, and a large one of each kind.
 
 use anyhow::Result;
 
 use super::server::{Server, encode};
 use super::{Programs, median};
 
-/// Elements of all collections of a row together.
+/// The total number of elements in all collections of a row.
 const ELEMENTS: u64 = 1_000_000;
 
-/// The most that a collection may take, as a multiple of Redis's.
+/// The highest memory of a collection, as a multiple of Redis's.
 const GOAL: f64 = 1.0;
 
-/// A kind of collection: its name, the command that adds to it, and what that is given for the
-/// element with a number.
+/// A kind of collection: its name, the command that adds to it, and the arguments for the element
+/// with a number.
 type Kind = (&'static str, &'static str, fn(u64) -> Vec<String>);
 
 const KINDS: [Kind; 5] = [
@@ -23,14 +23,14 @@ const KINDS: [Kind; 5] = [
     (STREAM, "XADD", |n| vec!["*".to_owned(), "field".to_owned(), element(n)]),
 ];
 
-/// To a stream each command adds one entry, which is answered with its ID.
+/// The kind whose command adds a single entry, and replies with its ID.
 const STREAM: &str = "stream";
 
 fn element(n: u64) -> String {
     format!("element:{n}")
 }
 
-/// Prints the memory for each element. Gives what missed its goal.
+/// Prints the memory per element. Returns the rows that missed their goal.
 pub(crate) fn memory(programs: &Programs, rounds: usize) -> Result<Vec<String>> {
     println!(
         "\n{:22} {:>8} {:>8} {:>6} {:>5}",
@@ -63,7 +63,7 @@ pub(crate) fn memory(programs: &Programs, rounds: usize) -> Result<Vec<String>> 
     Ok(missed)
 }
 
-/// Makes collections of `each` elements.
+/// Creates collections of `each` elements.
 fn fill(server: &Server, (name, command, element): Kind, each: u64) -> Result<()> {
     if name == STREAM {
         return server.pipeline_of(ELEMENTS, 2, |n, batch| {

@@ -1,9 +1,11 @@
-//! How long writes stop when the server that takes them is killed: from `kill -9` to the first write
-//! that is acknowledged again, with Sentinels and in a Cluster, of Limpid and of Redis in turn.
+//! How long writes stop when the server that takes them is killed: from `kill -9` to the first
+//! write that is acknowledged again, with Sentinels and in a Cluster, of Limpid and of Redis in
+//! turn.
 //!
 //! Each round starts a deployment of its own, waits until all of it know each other, and kills the
-//! primary. Timers decide much of what is measured (a PING each second, for one), so the moment of the
-//! kill differs from round to round, and is the same for both programs in a round. The medians count.
+//! primary. Timers decide much of what is measured (a PING each second, for one), so the moment of
+//! the kill differs from round to round, and is the same for both programs in a round. The medians
+//! count.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -17,25 +19,26 @@ use super::server::encode;
 use super::verdict::{Findings, Ratio};
 use super::{Programs, order_of};
 
-/// The most that the median may be, as a multiple of Redis's.
+/// The highest median, as a multiple of Redis's.
 const GOAL: f64 = 0.9;
 
 /// `down-after-milliseconds`, and `cluster-node-timeout` as well.
 const TIMEOUT_MS: u64 = 1_000;
 
-/// How long a deployment may take to come up, or to replace a primary.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a deployment may take to start, or to replace a primary.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Between two looks at what is waited for.
-const PAUSE: Duration = Duration::from_millis(20);
+/// The time between two checks of a condition.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A key of slot 0.
 const SLOT_0: &str = "la2";
 
-/// Between two attempts of the client to write.
-const RETRY: Duration = Duration::from_millis(2);
+/// The time between two attempts of the client to write.
+const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
-/// Prints how long writes stop, with Sentinels and in a Cluster. Gives what misses its goal.
+/// Prints how long writes stop, with Sentinels and in a Cluster. Returns the rows that missed their
+/// goal.
 pub(super) fn writes_stop(
     programs: &Programs,
     rounds: usize,
@@ -51,7 +54,7 @@ pub(super) fn writes_stop(
     for (name, measure) in ROWS.iter().filter(|(name, _)| named(name)) {
         let mut times = [Vec::new(), Vec::new()];
         for round in 0..rounds {
-            // From the first to the last millisecond of the second between two PINGs.
+            // The kill is at a different moment of the second between two PINGs in each round.
             let phase = Duration::from_millis(1_000 * round as u64 / rounds as u64);
             for which in order_of(round) {
                 let took = measure(&Kind::of(programs, which), phase)
@@ -76,14 +79,15 @@ pub(super) fn writes_stop(
     Ok(found)
 }
 
-/// What is measured, and how: the program, and how long after all is up the primary is killed.
+/// A row: its title, and the measurement, which takes the program and the delay between the time at
+/// which the deployment is up and the kill.
 type Row = (&'static str, fn(&Kind, Duration) -> Result<Duration>);
 const ROWS: [Row; 2] = [("failover: Sentinel", sentinels), ("failover: Cluster", cluster)];
 
 /// The program under measurement.
 pub(super) struct Kind {
     pub(super) program: PathBuf,
-    /// What comes before a server's own arguments.
+    /// Arguments that come before a server's own.
     first: &'static [&'static str],
 }
 
@@ -96,7 +100,7 @@ impl Kind {
     }
 }
 
-/// A primary with two replicas and three Sentinels, and a client that asks these.
+/// Measures a primary with two replicas and three Sentinels, and a client that asks the Sentinels.
 fn sentinels(kind: &Kind, phase: Duration) -> Result<Duration> {
     let common = ["--save", "", "--repl-diskless-sync-delay", "0"];
     let mut servers = Vec::new();
@@ -131,7 +135,7 @@ fn sentinels(kind: &Kind, phase: Duration) -> Result<Duration> {
         })?;
     }
 
-    // The client's connections to the Sentinels stand, as those of a client that runs for long.
+    // The client is connected to the Sentinels beforehand, as one that has run for a while.
     let mut asked = sentinels.iter().map(Node::connect).collect::<Result<Vec<_>>>()?;
     std::thread::sleep(phase);
     let killed = servers.remove(0).kill()?;
@@ -143,7 +147,7 @@ fn sentinels(kind: &Kind, phase: Duration) -> Result<Duration> {
     })
 }
 
-/// Three primaries with a replica each, and a client that knows them all.
+/// Measures three primaries with a replica each, and a client that knows all of them.
 fn cluster(kind: &Kind, phase: Duration) -> Result<Duration> {
     let timeout = TIMEOUT_MS.to_string();
     let options = ["--cluster-enabled", "yes", "--cluster-node-timeout", &timeout];
@@ -164,7 +168,8 @@ fn cluster(kind: &Kind, phase: Duration) -> Result<Duration> {
     }
     for (at, node) in nodes.iter().enumerate() {
         until("all to have met", || {
-            // On a busy machine a handshake may take longer than the timeout, and is forgotten.
+            // On a busy machine a handshake may take longer than the timeout and be dropped, so
+            // MEET is repeated.
             let met = node.cluster_info("cluster_known_nodes:6")?;
             if !met && at > 0 {
                 node.call(&["CLUSTER", "MEET", "127.0.0.1", &nodes[0].port.to_string()])?;
@@ -174,7 +179,7 @@ fn cluster(kind: &Kind, phase: Duration) -> Result<Duration> {
     }
     for (primary, replica) in nodes[..3].iter().zip(&nodes[3..]) {
         let id = primary.call(&["CLUSTER", "MYID"])?.concat();
-        // It may have to hear of the primary's slots before.
+        // The node may not know the primary yet, so this is repeated.
         until("a replica", || Ok(replica.call(&["CLUSTER", "REPLICATE", &id])?.concat() == "OK"))?;
     }
     for node in &nodes {
@@ -190,11 +195,11 @@ fn cluster(kind: &Kind, phase: Duration) -> Result<Duration> {
 
     std::thread::sleep(phase);
     let killed = nodes.remove(0).kill()?;
-    // The slot of the key was that of the primary that is gone.
+    // The key is in a slot of the killed primary.
     until_written(killed, |attempt| Ok(writes(nodes[attempt % nodes.len()].port)))
 }
 
-/// The time from `killed` until an attempt to write, which is numbered, is acknowledged.
+/// The time from `killed` until a write is acknowledged. `attempt` gets the number of the attempt.
 fn until_written(
     killed: Instant,
     mut write: impl FnMut(usize) -> Result<bool>,
@@ -203,14 +208,14 @@ fn until_written(
         if write(attempt)? {
             break;
         }
-        ensure!(killed.elapsed() < PATIENCE, "no write is acknowledged");
-        std::thread::sleep(RETRY);
+        ensure!(killed.elapsed() < TIMEOUT, "no write is acknowledged");
+        std::thread::sleep(RETRY_INTERVAL);
     }
     Ok(killed.elapsed())
 }
 
-/// Whether the server at this port takes a write to slot 0. One that cannot be reached, refuses, or
-/// points at another does not.
+/// Whether the server at a port accepts a write to slot 0: it is reachable, and does not reply with
+/// an error or a redirection.
 fn writes(port: u16) -> bool {
     let write = || Connection::to(port)?.call(&["SET", SLOT_0, "x"]);
     write().is_ok_and(|reply| reply == ["OK"])
@@ -219,8 +224,8 @@ fn writes(port: u16) -> bool {
 pub(super) fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
     let begin = Instant::now();
     while !holds()? {
-        ensure!(begin.elapsed() < PATIENCE, "waited in vain for {what}");
-        std::thread::sleep(PAUSE);
+        ensure!(begin.elapsed() < TIMEOUT, "waited in vain for {what}");
+        std::thread::sleep(POLL_INTERVAL);
     }
     Ok(())
 }
@@ -233,7 +238,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Starts a program with a configuration file of these lines besides its port.
+    /// Starts a program with a configuration file of a port and `lines`.
     pub(super) fn start(kind: &Kind, lines: &str, options: &[&str]) -> Result<Node> {
         let port = free_port()?;
         let dir = std::env::temp_dir().join(format!("limpid-bench-failover-{port}"));
@@ -263,7 +268,7 @@ impl Node {
         self.connect()?.call(words)
     }
 
-    /// Whether a line of INFO is this.
+    /// Whether INFO has this line.
     fn info(&self, section: &str, line: &str) -> Result<bool> {
         Ok(self.call(&["INFO", section])?.concat().lines().any(|there| there == line))
     }
@@ -272,7 +277,7 @@ impl Node {
         Ok(self.call(&["CLUSTER", "INFO"])?.concat().lines().any(|there| there == line))
     }
 
-    /// Kills it with SIGKILL. Gives the moment just before.
+    /// Kills it with SIGKILL. Returns the moment just before.
     fn kill(mut self) -> Result<Instant> {
         let now = Instant::now();
         self.child.kill()?;
@@ -296,12 +301,12 @@ impl Connection {
     fn to(port: u16) -> Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         Ok(Connection(BufReader::new(stream)))
     }
 
-    /// Sends a command. Gives the texts and numbers of its reply, one after the other; an error as it
-    /// stands on the wire, behind its `-`.
+    /// Sends a command. Returns the strings and numbers of its reply as a flat list; an error
+    /// begins with its `-`.
     pub(super) fn call(&mut self, words: &[&str]) -> Result<Vec<String>> {
         let mut request = Vec::new();
         encode(&mut request, &words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>());
@@ -330,7 +335,7 @@ impl Connection {
     }
 }
 
-/// A port that is free, as is the one ten thousand above, for the bus of a cluster.
+/// A free port; the port 10,000 above, for the cluster bus, is free, too.
 pub(super) fn free_port() -> Result<u16> {
     for _ in 0..1_000 {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();

@@ -1,4 +1,4 @@
-//! A load of consumer groups, which redis-benchmark does not know: entries are read and acknowledged.
+//! A load of consumer groups, which redis-benchmark does not have: reads and acknowledges entries.
 
 use std::io::{Read, Write};
 
@@ -6,25 +6,25 @@ use anyhow::{Result, ensure};
 
 use super::server::{Server, encode};
 
-/// Connections, as many as redis-benchmark has. Each has a stream of its own, so that the next
-/// entry is known before it was read.
+/// The number of connections, as in redis-benchmark. Each has a stream of its own, so that the ID
+/// of the next entry is known before it is read.
 const CLIENTS: u64 = 50;
 
 const GROUP: &[u8] = b"workers";
 
-/// The longest pipeline: the last batch of a load reads up to so many entries more than asked for.
+/// The longest pipeline: the last batch of a load reads up to this many entries too many.
 const LONGEST: u64 = 16;
 
 fn stream(client: u64) -> String {
     format!("jobs:{client}")
 }
 
-/// The ID of an entry; all are equally long.
+/// The ID of an entry. All IDs have the same length.
 fn id(entry: u64) -> String {
     format!("{}-0", 1_000_000_000 + entry)
 }
 
-/// Puts there what `operations` read.
+/// Adds the entries that `operations` will read.
 pub(crate) fn prepare(server: &Server, operations: u64) -> Result<()> {
     let each = operations.div_ceil(CLIENTS) + LONGEST;
     for client in 0..CLIENTS {
@@ -39,7 +39,7 @@ pub(crate) fn prepare(server: &Server, operations: u64) -> Result<()> {
             "MKSTREAM",
         ])?;
     }
-    // Each is answered with a length and an ID.
+    // Each reply has a length line and an ID.
     server.pipeline_of(each * CLIENTS, 2, |n, batch| {
         let (client, entry) = (n % CLIENTS, n / CLIENTS);
         let (stream, id) = (stream(client), id(entry));
@@ -47,8 +47,8 @@ pub(crate) fn prepare(server: &Server, operations: u64) -> Result<()> {
     })
 }
 
-/// Reads and acknowledges `operations` entries, over some connections that send `pipeline` pairs of
-/// requests each before they read.
+/// Reads and acknowledges `operations` entries over several connections, each of which sends
+/// `pipeline` pairs of requests before it reads the replies.
 pub(crate) fn work(server: &Server, operations: u64, pipeline: u32) -> Result<()> {
     ensure!(u64::from(pipeline) <= LONGEST, "a pipeline of {pipeline}, and {LONGEST} is the most");
     let mut clients = (0..CLIENTS).map(|_| server.connect()).collect::<Result<Vec<_>>>()?;
@@ -89,7 +89,7 @@ pub(crate) fn work(server: &Server, operations: u64, pipeline: u32) -> Result<()
     Ok(())
 }
 
-/// What a pair of requests is answered with.
+/// The replies to a pair of requests.
 fn reply(stream: &str, id: &str) -> String {
     format!(
         "*1\r\n*2\r\n${}\r\n{stream}\r\n*1\r\n*2\r\n${}\r\n{id}\r\n*2\r\n$5\r\nfield\r\n$16\r\n\

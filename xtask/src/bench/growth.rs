@@ -1,4 +1,4 @@
-//! What a growing keyspace costs: memory for each key, and how long others wait meanwhile.
+//! Measures a growing keyspace: memory per key, and how long other clients wait meanwhile.
 
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,15 +9,15 @@ use anyhow::{Context, Result, ensure};
 use super::server::{Server, pinned};
 use super::{Programs, median};
 
-/// Resident growth for one key that Limpid may need, in bytes.
+/// The highest growth of resident memory per key, in bytes.
 const MEMORY_GOAL: f64 = 115.0;
 
-/// The longest that one turn of the machine may take, in milliseconds.
+/// The longest turn of the machine, in milliseconds.
 const STALL_GOAL: f64 = 5.0;
 
 const VALUE: [u8; 64] = [b'x'; 64];
 
-/// Prints the memory for each of a million keys. Gives what missed its goal.
+/// Prints the memory per key for a million keys. Returns the row if it missed its goal.
 pub(crate) fn memory(programs: &Programs, rounds: usize) -> Result<Option<String>> {
     const KEYS: u64 = 1_000_000;
     let mut results = [Vec::new(), Vec::new()];
@@ -44,13 +44,14 @@ pub(crate) fn memory(programs: &Programs, rounds: usize) -> Result<Option<String
     Ok((limpid > MEMORY_GOAL).then(|| "memory".to_owned()))
 }
 
-/// Adds keys and prints the longest wait of another client. Gives what missed its goal.
+/// Adds keys and prints the longest wait of another client. Returns the row if it missed its goal.
 pub(crate) fn stall(programs: &Programs, keys: u64) -> Result<Option<String>> {
     let mut waits = Vec::new();
     for (program, first) in [(&programs.limpid, &["server"][..]), (&programs.redis, &[])] {
         waits.push(longest_wait(&Server::start(program, first)?, keys)?.as_secs_f64() * 1e3);
     }
-    // A wait is as long as whatever else happens on this machine makes it; a turn is not.
+    // The goal is about a turn of the machine, since waits also depend on what else this computer
+    // does.
     let out = pinned(&programs.measure, 0).args(["turns", &keys.to_string()]).output()?;
     ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let turn = String::from_utf8_lossy(&out.stdout).trim().parse::<f64>()? / 1e3;
@@ -63,7 +64,7 @@ pub(crate) fn stall(programs: &Programs, keys: u64) -> Result<Option<String>> {
     Ok((turn > STALL_GOAL).then(|| "stall".to_owned()))
 }
 
-/// The longest that a PING of another client waits while keys are added.
+/// The longest time that a PING of another client takes while keys are added.
 fn longest_wait(server: &Server, keys: u64) -> Result<Duration> {
     let mut stream = server.connect()?;
     let done = AtomicBool::new(false);
@@ -76,7 +77,7 @@ fn longest_wait(server: &Server, keys: u64) -> Result<Duration> {
                 stream.read_exact(&mut reply)?;
                 ensure!(&reply == b"+PONG\r\n", "PING was answered with {reply:?}");
                 longest = longest.max(start.elapsed());
-                // A wait is looked for, not a load.
+                // Pauses, since a wait is measured and no load is wanted.
                 std::thread::sleep(Duration::from_micros(200));
             }
             Ok(longest)

@@ -1,4 +1,4 @@
-//! Loads that are put on a server, one row of the table each.
+//! The loads of the benchmark, each of which is a row of the table.
 
 use std::net::TcpStream;
 use std::path::Path;
@@ -12,61 +12,61 @@ use super::median;
 use super::mixed::mixed;
 use super::server::{Server, encode, pinned};
 
-/// A row.
+/// A load.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
-    /// What the table calls it.
+    /// Its name in the table.
     pub(crate) name: &'static str,
-    /// What is asked.
+    /// The requests.
     command: Ask,
-    /// Requests that a client sends before it reads.
+    /// Requests that a client sends before it reads replies.
     pipeline: u32,
-    /// Numbers, keys among them, to draw from; one key if it is not set.
+    /// The range of random numbers, for keys and others; `None` for a single key.
     keys: Option<u64>,
-    /// What is there before a round.
+    /// The data that exists before a round.
     given: Given,
-    /// Operations in a round of the table's shortest rows over operations in a round of this.
+    /// By what factor a round has fewer operations than a round of the fastest loads.
     shorter: u64,
-    /// The most that the server's processor time may be, as a multiple of Redis's.
+    /// The highest CPU time of the server, as a multiple of Redis's.
     pub(crate) goal: f64,
 }
 
-/// What is asked of a server.
+/// The requests of a load.
 #[derive(Clone, Copy)]
 enum Ask {
     /// A test of redis-benchmark.
     Test(&'static str),
-    /// The words of a command, in which redis-benchmark replaces `__rand_int__`; `VALUE` stands
-    /// for a value.
+    /// A command, in which redis-benchmark replaces `__rand_int__`, and `VALUE` is replaced by a
+    /// value.
     Words(&'static [&'static str]),
     /// A script, with the key `key:__rand_int__`, by its SHA1.
     Script(&'static str),
-    /// Four GETs to each SET.
+    /// Four GETs per SET.
     Mixed,
-    /// Entries of streams that are read by a group and acknowledged.
+    /// Reading and acknowledging entries of streams by a consumer group.
     Groups,
 }
 
-/// What is there before a round.
+/// The data that exists before a round.
 #[derive(Clone, Copy)]
 enum Given {
-    /// All keys that will be asked for.
+    /// All keys that will be requested.
     Keys,
     /// No collection.
     Nothing,
-    /// A list of so many values.
+    /// A list with this many values.
     List(u64),
-    /// A set of all members that will be asked for.
+    /// A set with all members that will be requested.
     Set,
-    /// A hash of all fields that will be asked for.
+    /// A hash with all fields that will be requested.
     Hash,
-    /// A sorted set of so many members.
+    /// A sorted set with this many members.
     SortedSet(u64),
-    /// A stream of so many entries.
+    /// A stream with this many entries.
     Stream(u64),
-    /// A sorted set of so many places.
+    /// A geospatial index (a sorted set) with this many places.
     Places(u64),
-    /// So many clients that listen.
+    /// This many subscribers.
     Listeners(usize),
     /// Streams for [`Ask::Groups`].
     Groups,
@@ -79,7 +79,7 @@ pub(crate) const SET_MILLION: Load =
 pub(crate) const SET_MILLION_PIPED: Load =
     Load { name: "SET -P 16, 1M keys", command: Ask::Test("set"), keys: MILLION, ..MANY };
 
-/// Keys that the rows over random keys draw from.
+/// The range of random keys.
 const MILLION: Option<u64> = Some(1_000_000);
 
 const ONE: Load = Load {
@@ -93,13 +93,13 @@ const ONE: Load = Load {
 };
 const MANY: Load = Load { pipeline: 16, goal: 0.7, ..ONE };
 
-/// A row on collections.
+/// A load on a collection.
 const fn types(name: &'static str, words: &'static [&'static str], given: Given) -> Load {
     let keys = MILLION;
     Load { name, command: Ask::Words(words), given, keys, pipeline: 1, goal: 0.9, shorter: 1 }
 }
 
-/// The same with a pipeline. What is pushed has to be kept, so it is less.
+/// The same with a pipeline. Has fewer operations, since the pushed values stay in memory.
 const fn piped(name: &'static str, load: &Load) -> Load {
     let Load { command, keys, given, shorter, .. } = *load;
     Load { name, command, keys, given, pipeline: 16, goal: 0.75, shorter: shorter * 4 }
@@ -180,8 +180,8 @@ const GEOSEARCH: Load = Load {
     )
 };
 
-/// Ten commands, as a script of an application has them: a value is read, counted, and put into
-/// some collections.
+/// A script of ten commands, as an application may have it: reads a value, counts, and adds to some
+/// collections.
 const TEN_COMMANDS: &str = "\
 local key = KEYS[1]
 local value = redis.call('get', key) or ''
@@ -204,7 +204,7 @@ const HASH: &str = "myhash";
 const ZSET: &str = "myzset";
 const CHANNEL: &str = "news";
 
-/// The rows in cluster mode, of one node that owns all slots.
+/// The loads in cluster mode, on a node that owns all slots.
 pub(crate) const IN_CLUSTER_MODE: &[Load] = &[
     Load { name: "cluster: GET, 1M keys", command: Ask::Test("get"), keys: MILLION, ..ONE },
     Load { name: "cluster: SET, 1M keys", command: Ask::Test("set"), keys: MILLION, ..ONE },
@@ -212,7 +212,7 @@ pub(crate) const IN_CLUSTER_MODE: &[Load] = &[
     Load { name: "cluster: SET -P 16, 1M", command: Ask::Test("set"), keys: MILLION, ..MANY },
 ];
 
-/// The rows of a server on its own, in the order in which they are printed.
+/// The loads of a single server, in the order in which they are printed.
 pub(crate) const LOADS: &[Load] = &[
     Load { name: "GET", command: Ask::Test("get"), ..ONE },
     Load { name: "SET", command: Ask::Test("set"), ..ONE },
@@ -264,17 +264,17 @@ pub(crate) const LOADS: &[Load] = &[
     piped("GEOSEARCH -P 16", &GEOSEARCH),
 ];
 
-/// What one round of a load cost.
+/// The measurements of one round of a load.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Measured {
-    /// User and system time of the server over operations done, in microseconds.
+    /// CPU time (user and system) of the server per operation, in microseconds.
     pub(crate) cpu_us: f64,
-    /// Operations a second, as redis-benchmark saw them.
+    /// Operations per second, as redis-benchmark reports them.
     pub(crate) per_second: f64,
 }
 
 impl Measured {
-    /// The medians of some rounds.
+    /// The medians of several rounds.
     pub(crate) fn median(rounds: Vec<Measured>) -> Measured {
         Measured {
             cpu_us: median(rounds.iter().map(|m| m.cpu_us).collect()),
@@ -284,7 +284,7 @@ impl Measured {
 }
 
 impl Load {
-    /// Bytes of a value.
+    /// The size of a value in bytes.
     const VALUE: usize = 64;
 
     /// The same with fewer operations in a round.
@@ -292,12 +292,12 @@ impl Load {
         Load { shorter: self.shorter * by, ..self }
     }
 
-    /// Numbers to draw from.
+    /// The range of random numbers.
     fn key_count(&self) -> u64 {
         self.keys.unwrap_or(1)
     }
 
-    /// Puts there what stays through all rounds.
+    /// Adds the data that stays through all rounds.
     pub(crate) fn prepare(&self, server: &Server) -> Result<()> {
         let keys = self.key_count();
         let value = "x".repeat(Self::VALUE);
@@ -317,7 +317,7 @@ impl Load {
                 );
             }),
             Given::Places(count) => server.grow("GEOADD", PLACES, count, |n| {
-                // Spread evenly over a square of some hundred kilometres.
+                // Spread evenly over a square of several hundred kilometres.
                 let (x, y) = (n % 1000, n / 1000);
                 let place = |least: f64, n: u64, of: f64| format!("{:.6}", least + n as f64 / of);
                 vec![place(12.4, x, 500.0), place(51.5, y, 50.0), name(n)]
@@ -326,7 +326,7 @@ impl Load {
         }
     }
 
-    /// Puts there what every round needs anew.
+    /// Adds the data that every round needs again.
     fn prepare_round(&self, server: &Server, operations: u64) -> Result<()> {
         match self.given {
             Given::Groups => groups::prepare(server, operations),
@@ -341,7 +341,7 @@ impl Load {
         }
     }
 
-    /// One round.
+    /// Measures one round.
     pub(crate) fn measure(
         &self,
         benchmark: &Path,
@@ -352,7 +352,8 @@ impl Load {
             Given::Listeners(count) => Some(Listeners::start(server, count)?),
             _ => None,
         };
-        // Some seconds of the server's time, or tenths of one, which is enough to see a trend.
+        // A round takes some seconds of the server's CPU time, or tenths of one, enough for a
+        // trend.
         let most: u64 = match (self.pipeline, quick) {
             (1, false) => 400_000,
             (1, true) => 40_000,
@@ -380,7 +381,7 @@ impl Load {
         Ok(Measured { cpu_us: micros(cpu) / operations as f64, per_second })
     }
 
-    /// Lets redis-benchmark put the load on a server: operations a second.
+    /// Runs redis-benchmark. Returns operations per second.
     fn benchmark(
         &self,
         benchmark: &Path,
@@ -392,7 +393,8 @@ impl Load {
         command.args(["-h", "127.0.0.1", "-p", &server.port().to_string(), "-c", "50", "--csv"]);
         command.args(["-d", &Self::VALUE.to_string(), "-n", &operations.to_string()]);
         command.args(["-P", &self.pipeline.to_string()]);
-        // Without it redis-benchmark asks for a key `key:__rand_int__`, which is not there.
+        // Without `-r` redis-benchmark requests the literal key `key:__rand_int__`, which does not
+        // exist.
         command.args(["-r", &self.key_count().to_string()]);
         match ask {
             Ask::Test(name) => _ = command.args(["-t", name]),
@@ -413,7 +415,7 @@ impl Load {
     }
 }
 
-/// Clients that listen to a channel, and read all that they are sent.
+/// Clients that subscribe to a channel and read all messages.
 struct Listeners(Vec<TcpStream>);
 
 impl Listeners {
@@ -429,7 +431,7 @@ impl Listeners {
             ensure!(stream.read(&mut buffer)? > 0, "the server closed the connection");
             let mut reader = stream.try_clone()?;
             streams.push(stream);
-            // It ends when the connection does.
+            // The thread ends when its connection does.
             std::thread::spawn(move || while matches!(reader.read(&mut buffer), Ok(1..)) {});
         }
         Ok(Listeners(streams))
@@ -444,7 +446,7 @@ impl Drop for Listeners {
     }
 }
 
-/// The second column of the last line: `"GET","101010.10",…`.
+/// The rate, which is in the second column of the last line: `"GET","101010.10",…`.
 fn per_second(csv: &str) -> Result<f64> {
     let line = csv.lines().last().context("redis-benchmark printed nothing")?;
     let column = line.split("\",\"").nth(1).with_context(|| format!("not a CSV line: {line}"))?;

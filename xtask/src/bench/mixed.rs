@@ -1,4 +1,4 @@
-//! A load of reads and writes, which redis-benchmark does not know.
+//! A mixed load of reads and writes, which redis-benchmark does not have.
 
 use std::io::{Read, Write};
 
@@ -6,11 +6,12 @@ use anyhow::{Result, ensure};
 
 use super::server::{Server, encode};
 
-/// Connections, as many as redis-benchmark has.
+/// The number of connections, as in redis-benchmark.
 const CLIENTS: u64 = 50;
 
-/// Asks for `operations`, every fifth a SET and the others GETs, of keys drawn from `keys`, over
-/// some connections that send `pipeline` requests each before they read.
+/// Sends `operations` requests, every fifth a SET and the others GETs, of random ones of `keys`
+/// keys, over several connections, each of which sends `pipeline` requests before it reads the
+/// replies.
 pub(crate) fn mixed(
     server: &Server,
     operations: u64,
@@ -30,7 +31,7 @@ pub(crate) fn mixed(
             batch.clear();
             let mut bytes = 0;
             for _ in 0..pipeline {
-                // Knuth's generator: it only has to differ.
+                // Knuth's linear congruential generator: good enough to choose keys.
                 seed = seed
                     .wrapping_mul(6_364_136_223_846_793_005)
                     .wrapping_add(1_442_695_040_888_963_407);

@@ -1,13 +1,12 @@
-//! `cargo xtask bench`: Limpid beside the `redis-server` of this machine.
+//! `cargo xtask bench`: compares Limpid with the `redis-server` of this machine.
 //!
-//! Both run at the same time and are driven in turns, first the one, then the other, so that what
-//! disturbs the machine disturbs both; the median of the rounds counts. The processor time that
-//! the server spends on an operation is the figure to trust: throughput without pipelining is
-//! mostly that of redis-benchmark and the loopback interface.
+//! Both run at the same time and get the load in turns, so that disturbances of the machine affect
+//! both; the median of the rounds counts. CPU time per operation is the figure to trust: throughput
+//! without pipelining is mostly that of redis-benchmark and the loopback interface.
 //!
-//! A load is judged by the ratios of its rounds, see [`verdict`]: as long as they lie on both sides
-//! of the goal there are more rounds, and in the end it is called undecided. So are the rows of
-//! persistence and replication.
+//! A load is judged by the ratios of its rounds, see [`verdict`]: while they are on both sides of
+//! the goal there are more rounds, and in the end the load is called undecided. The same holds for
+//! the rows of persistence and replication.
 
 mod append;
 mod collections;
@@ -55,11 +54,11 @@ pub(crate) struct Args {
     redis: Option<PathBuf>,
 }
 
-/// The two programs that are compared.
+/// The programs that are compared.
 struct Programs {
     limpid: PathBuf,
     redis: PathBuf,
-    /// `measure` of the tests, for what is measured without sockets.
+    /// The program `measure` of the tests, for measurements without sockets.
     measure: PathBuf,
 }
 
@@ -68,12 +67,12 @@ impl Programs {
         Ok([Server::start(&self.limpid, &["server"])?, Server::start(&self.redis, &[])?])
     }
 
-    /// Both with some options, each free to use all processors.
+    /// Starts both with options, each allowed to use all processors.
     fn start_free(&self, options: &[&str]) -> Result<[Server; 2]> {
         Ok([self.start_one(0, options)?, self.start_one(1, options)?])
     }
 
-    /// One of them.
+    /// Starts one of them.
     fn start_one(&self, which: usize, options: &[&str]) -> Result<Server> {
         match which {
             0 => Server::start_free(&self.limpid, &["server"], options),
@@ -82,7 +81,7 @@ impl Programs {
     }
 }
 
-/// Measures and prints.
+/// Runs the benchmarks and prints the results.
 pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
     let need = "on Debian: apt-get install redis-server redis-tools";
     let benchmark = on_path("redis-benchmark").context(need).context("no redis-benchmark")?;
@@ -166,7 +165,7 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Prints a row for each load. Gives what does not reach its goal.
+/// Prints a row for each load. Returns the rows that missed their goal.
 fn throughput(
     start: impl Fn() -> Result<[Server; 2]>,
     benchmark: &std::path::Path,
@@ -195,7 +194,8 @@ fn throughput(
         let mut results: [Vec<Measured>; 2] = [Vec::new(), Vec::new()];
         let mut ratios = Vec::new();
         while another(ratios.len(), rounds, || vec![Ratio::of(&ratios).against(load.goal)]) {
-            // The order alternates, so that neither always meets a warmer machine.
+            // The order alternates, so that a warmer machine does not always affect the same
+            // program.
             let order = order_of(ratios.len());
             let mut cpu = [0.0; 2];
             for i in order {
@@ -232,7 +232,7 @@ fn order_of(round: usize) -> [usize; 2] {
     if round.is_multiple_of(2) { [0, 1] } else { [1, 0] }
 }
 
-/// The middle one of some numbers; of an even count the upper of the two.
+/// The median of some numbers; of an even count the upper of the two in the middle.
 fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)

@@ -1,4 +1,4 @@
-//! A steady load of writes, and how long each waits for its answer.
+//! A steady load of writes at a fixed rate, and the latency of each.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,43 +8,43 @@ use anyhow::{Result, ensure};
 
 use super::server::{Server, encode};
 
-/// Connections that write.
+/// The number of connections.
 const CLIENTS: usize = 20;
 
-/// How often each of them writes.
+/// The interval between two writes of a connection.
 const EVERY: Duration = Duration::from_millis(1);
 
-/// How many writes that makes in a second.
+/// The total number of writes per second.
 pub(crate) const PER_SECOND: u64 = CLIENTS as u64 * 1_000;
 
-/// Clients that write at a given rate, whether the server keeps up or not.
-pub(crate) struct Pace {
+/// Clients that write at a fixed rate, whether the server keeps up or not.
+pub(crate) struct SteadyLoad {
     clients: Vec<TcpStream>,
     keys: u64,
     value: Vec<u8>,
     seed: u64,
 }
 
-impl Pace {
-    /// SETs of random ones of `keys` keys.
+impl SteadyLoad {
+    /// Connects the clients, which will SET random ones of `keys` keys.
     pub(crate) fn new(server: &Server, keys: u64, value: &[u8]) -> Result<Self> {
         let clients = (0..CLIENTS).map(|_| server.connect()).collect::<Result<_>>()?;
-        Ok(Pace { clients, keys, value: value.to_vec(), seed: 1 })
+        Ok(SteadyLoad { clients, keys, value: value.to_vec(), seed: 1 })
     }
 
-    /// Writes until `done` says so at the end of a beat. What is due while the server is silent
-    /// waits from the moment at which it was due, so that a standstill is not told as one long
-    /// wait only.
+    /// Writes until `done` returns true at the end of an interval. A write that is due while the
+    /// server is blocked counts from the moment at which it was due, so that a stall shows in all
+    /// writes that it delayed (coordinated omission).
     pub(crate) fn run(&mut self, mut done: impl FnMut(Duration) -> Result<bool>) -> Result<Waits> {
         let begin = Instant::now();
         let (mut waits, mut batch, mut due) = (Waits::default(), Vec::new(), begin);
         loop {
             let early = due.saturating_duration_since(Instant::now());
             std::thread::sleep(early);
-            // A connection that was not late begins to wait when it has sent.
+            // A connection that is not late measures from the time of sending.
             let since = if early.is_zero() { due } else { Instant::now() };
             for client in &mut self.clients {
-                // Knuth's generator: it only has to differ.
+                // Knuth's linear congruential generator: good enough to choose keys.
                 self.seed = self
                     .seed
                     .wrapping_mul(6_364_136_223_846_793_005)
@@ -68,12 +68,12 @@ impl Pace {
     }
 }
 
-/// How long writes waited.
+/// The latencies of writes.
 #[derive(Default)]
 pub(crate) struct Waits(Vec<Duration>);
 
 impl Waits {
-    /// What all but a part of them waited at most, in milliseconds.
+    /// The latency in milliseconds that only a fraction `part` of the writes exceeded.
     pub(crate) fn all_but(&mut self, part: f64) -> f64 {
         self.0.sort_unstable();
         let last = self.0.len().saturating_sub(1);

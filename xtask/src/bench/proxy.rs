@@ -1,4 +1,5 @@
-//! twemproxy beside the `nutcracker` of this machine, both in front of the same server.
+//! Compares Limpid's twemproxy with the `nutcracker` of this machine, both in front of the same
+//! server.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -13,23 +14,23 @@ use super::verdict::{Findings, Ratio, another};
 use super::{Programs, median, order_of};
 use crate::workspace::on_path;
 
-/// The most that the proxy's processor time may be, as a multiple of nutcracker's.
+/// The highest CPU time of the proxy, as a multiple of nutcracker's.
 ///
 /// Without a pipeline this is out of reach for readiness I/O: a request costs one `send` and one
 /// `recv` at the client's socket at least, which is all that the proxy calls (nutcracker calls
-/// `epoll_ctl` twice and `getpeername` once besides), and the kernel's time in these two alone, most
-/// of it TCP over loopback, is about 0.6 of all that nutcracker takes. The proxy's own time is
+/// `epoll_ctl` twice and `getpeername` once besides), and the kernel's time in these two alone,
+/// most of it TCP over loopback, is about 0.6 of all that nutcracker takes. The proxy's own time is
 /// some 0.4 of nutcracker's.
 const GOAL: f64 = 0.5;
 
-/// What is asked: the test of redis-benchmark, the pipeline, requests in a round.
+/// The rows: the test of redis-benchmark, the pipeline, requests per round.
 const ROWS: [(&str, u32, u64); 4] =
     [("get", 1, 200_000), ("set", 1, 200_000), ("get", 16, 1_500_000), ("set", 16, 1_500_000)];
 
-/// The most memory that idle clients may cost, as a multiple of nutcracker's.
+/// The highest memory of idle clients, as a multiple of nutcracker's.
 const MEMORY_GOAL: f64 = 1.0;
 
-/// How many idle clients there are.
+/// The number of idle clients.
 const IDLE: usize = 10_000;
 
 /// A running proxy.
@@ -39,7 +40,7 @@ struct Proxy {
     dir: PathBuf,
 }
 
-/// Prints a row for each load. Gives what does not reach its goal.
+/// Prints a row for each load. Returns the rows that missed their goal.
 pub(super) fn beside_nutcracker(
     programs: &Programs,
     benchmark: &Path,
@@ -84,7 +85,7 @@ pub(super) fn beside_nutcracker(
     let name = format!("nutcracker: {clients} idle");
     let grown = [idle_clients(&proxies[0], clients)?, idle_clients(&proxies[1], clients)?];
     let bytes = grown.map(|bytes| bytes as f64 / clients as f64);
-    // One of each, so that there is nothing to be undecided about.
+    // Measured once each, so it cannot be undecided.
     let verdict = Ratio::of(&[bytes[0] / bytes[1]]).against(MEMORY_GOAL);
     println!(
         "{name:22} {:>8.0} {:>8.0} {:>6.2} {:>11} {MEMORY_GOAL:>6.2}{}   bytes a client",
@@ -98,8 +99,7 @@ pub(super) fn beside_nutcracker(
     Ok(found)
 }
 
-/// By how many bytes a proxy grows when so many clients have asked it for something and stay
-/// connected.
+/// By how many bytes a proxy grows when `clients` have sent a request and stay connected.
 fn idle_clients(proxy: &Proxy, clients: usize) -> Result<u64> {
     let before = resident_of(proxy.child.id())?;
     let mut connected = Vec::with_capacity(clients);
@@ -117,7 +117,7 @@ fn idle_clients(proxy: &Proxy, clients: usize) -> Result<u64> {
 }
 
 fn load(benchmark: &Path, port: u16, test: &str, pipeline: u32, requests: u64) -> Result<()> {
-    // Beside the backend, so that the proxy has a processor to itself.
+    // On the backend's processor, so that the proxy has one to itself.
     let mut command = pinned(benchmark, 0);
     command.args(["-p", &port.to_string(), "-t", test, "-P", &pipeline.to_string()]);
     command.args(["-n", &requests.to_string(), "-c", "50", "-d", "64", "-r", "100000", "-q"]);
@@ -161,7 +161,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The proxy may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.dir);

@@ -1,4 +1,4 @@
-//! How fast a new replica gets all data.
+//! Measures full resyncs: how fast a new replica gets all data.
 
 use std::time::{Duration, Instant};
 
@@ -8,27 +8,27 @@ use super::server::{Server, encode};
 use super::verdict::{Findings, Ratio, another};
 use super::{Programs, median, order_of};
 
-/// The most that a full resync may take, as a multiple of Redis's.
+/// The longest time of a full resync, as a multiple of Redis's.
 const GOAL: f64 = 1.0;
 
-/// How long it may take at all.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// How long to wait for a resync.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Bytes of a value.
+/// The size of a value in bytes.
 const VALUE: u64 = 1_000;
 
-/// Whether there is a file on the way, as the options say it.
+/// The ways of a resync, by a file or diskless, with the value of `repl-diskless-sync`.
 const WAYS: [(&str, &str); 2] = [("by disk", "no"), ("diskless", "yes")];
 
-/// What one resync took.
+/// The measurements of one resync.
 #[derive(Clone, Copy)]
 struct Measured {
     seconds: f64,
-    /// Processor seconds of the primary, with its child's, and of the replica.
+    /// CPU seconds of the primary (with its child) and of the replica.
     cpu: [f64; 2],
 }
 
-/// Prints what a full resync of so many bytes takes. Gives what missed its goal.
+/// Prints the time of a full resync of `bytes` bytes. Returns the rows that missed their goal.
 pub(crate) fn full(programs: &Programs, bytes: u64, rounds: usize) -> Result<Findings> {
     println!(
         "\nFull resync of {:.1} GB ({} M keys of {VALUE} bytes that do not compress), from REPLICAOF\n\
@@ -75,7 +75,7 @@ pub(crate) fn full(programs: &Programs, bytes: u64, rounds: usize) -> Result<Fin
     Ok(found)
 }
 
-/// Sets keys with values that look random.
+/// Sets keys with pseudo-random values, which do not compress.
 fn fill(server: &Server, keys: u64) -> Result<()> {
     let mut value = vec![0; VALUE as usize];
     let mut state = 1u64;
@@ -96,13 +96,13 @@ fn resync(primary: &Server, replica: &Server, keys: u64) -> Result<Measured> {
     let begin = Instant::now();
     replica.ask(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()])?;
     while replica.info("replication", "master_link_status")? != "up" {
-        ensure!(begin.elapsed() < PATIENCE, "no full resync within {PATIENCE:?}");
+        ensure!(begin.elapsed() < TIMEOUT, "no full resync within {TIMEOUT:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
     let seconds = begin.elapsed().as_secs_f64();
     let got: u64 = replica.ask(&["DBSIZE"])?.parse()?;
     ensure!(got == keys, "the replica has {got} of {keys} keys");
-    // The child of the primary has ended, but it may not have been told of yet.
+    // Waits until the primary has collected its child, so that its CPU time is counted.
     while primary.info("persistence", "rdb_bgsave_in_progress")? != "0" {
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -1,4 +1,4 @@
-//! A server under measurement: its process, its processor time, its memory.
+//! A server that is measured: its process, CPU time and memory.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -18,14 +18,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `program` on the first processor, with Redis's own options after `first`. It keeps
-    /// nothing on disk.
+    /// Starts `program` on the first processor, with Redis's own options after `first` and without
+    /// persistence.
     pub(crate) fn start(program: &Path, first: &[&str]) -> Result<Self> {
         Self::spawn(pinned(program, 0), program, first, &[])
     }
 
-    /// The same with more options, and free to use all processors: what it does beside serving
-    /// (in threads, in a child) shall not have to share one with it.
+    /// The same with more options, and allowed to use all processors, so that background work
+    /// (threads, a child) does not share one with the event loop.
     pub(crate) fn start_free(program: &Path, first: &[&str], options: &[&str]) -> Result<Self> {
         Self::spawn(Command::new(program), program, first, options)
     }
@@ -62,13 +62,13 @@ impl Server {
         Ok(stream)
     }
 
-    /// User and system time that the process has used, and children of it that have ended.
+    /// The CPU time (user and system) of the process and of its children that have ended.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         cpu_of(self.child.id())
     }
 
-    /// The same to the nanosecond, of the threads that there are now. Where the kernel does not
-    /// count so closely it is what [`Server::cpu`] tells.
+    /// The CPU time of the present threads, with a resolution of nanoseconds. If the kernel does
+    /// not provide that, the same as [`Server::cpu`].
     pub(crate) fn cpu_of_threads(&self) -> Result<Duration> {
         let mut sum = 0;
         for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
@@ -85,16 +85,16 @@ impl Server {
         resident_of(self.child.id())
     }
 
-    /// Memory of the process and its children in bytes. What they share counts once.
+    /// Memory of the process and its children in bytes, shared pages counted once (PSS).
     pub(crate) fn with_children(&self) -> Result<u64> {
         let own = self.child.id();
         let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"))?;
         let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
-        // A child may have ended in between.
+        // A child may have ended meanwhile.
         Ok(proportional(own)? + children.filter_map(|pid| proportional(pid).ok()).sum::<u64>())
     }
 
-    /// Sends one command and gives its reply, without its mark.
+    /// Sends one command. Returns its reply without the type byte.
     pub(crate) fn ask(&self, words: &[&str]) -> Result<String> {
         let mut stream = BufReader::new(self.connect()?);
         let mut request = Vec::new();
@@ -123,8 +123,8 @@ impl Server {
         self.pipeline(keys, |key, batch| encode(batch, &[b"SET", name(key).as_bytes(), value]))
     }
 
-    /// Adds elements to one key, a hundred with each command: `command key`, and what `element`
-    /// adds for each number.
+    /// Adds elements to one key, a hundred per command: `command key`, and the arguments that
+    /// `element` gives for each number.
     pub(crate) fn grow(
         &self,
         command: &str,
@@ -147,8 +147,7 @@ impl Server {
         self.pipeline(1, |_, batch| encode(batch, &[b"DEL", key.as_bytes()]))
     }
 
-    /// Sends commands, each of which is answered with one line, in one long pipeline, and waits
-    /// until all are answered.
+    /// Sends commands with single-line replies in one long pipeline, and waits for all replies.
     pub(crate) fn pipeline(
         &self,
         commands: u64,
@@ -157,7 +156,7 @@ impl Server {
         self.pipeline_of(commands, 1, command)
     }
 
-    /// The same with commands each of which is answered with so many lines.
+    /// The same for commands whose replies have `lines_each` lines.
     pub(crate) fn pipeline_of(
         &self,
         commands: u64,
@@ -189,7 +188,7 @@ impl Server {
     }
 }
 
-/// Appends a command as it goes over the wire.
+/// Appends a command in the form of the protocol.
 pub(crate) fn encode(batch: &mut Vec<u8>, words: &[&[u8]]) {
     batch.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
     for word in words {
@@ -207,7 +206,7 @@ impl Drop for Server {
     }
 }
 
-/// The memory of a process in bytes, with its share of what it has in common with others.
+/// The proportional set size of a process in bytes.
 fn proportional(pid: u32) -> Result<u64> {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss")?;
@@ -215,8 +214,8 @@ fn proportional(pid: u32) -> Result<u64> {
     Ok(kb.parse::<u64>()? * 1024)
 }
 
-/// A command on one processor of its own, where there is more than one: servers on the first, the
-/// load on the second, so that they do not push each other about.
+/// A command pinned to one processor, if there is more than one: servers on the first, the load on
+/// the second, so that they do not disturb each other.
 pub(crate) fn pinned(program: &Path, processor: usize) -> Command {
     let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
     match on_path("taskset") {
@@ -237,14 +236,14 @@ pub(crate) fn resident_of(pid: u32) -> Result<u64> {
     Ok(kb.parse::<u64>()? * 1024)
 }
 
-/// User and system time that a process has used, and children of it that have ended.
+/// The CPU time (user and system) of a process and of its children that have ended.
 pub(crate) fn cpu_of(pid: u32) -> Result<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid))?;
-    // The name, in brackets, may hold spaces. utime and stime are the 12th and 13th after it,
-    // and behind them stand those of children.
+    // The name, in parentheses, may contain spaces. utime and stime are the 12th and 13th field
+    // after it, followed by those of children.
     let fields = stat.rsplit_once(')').context("/proc/…/stat")?.1.split_whitespace();
     let ticks: u64 = fields.skip(11).take(4).map(|n| n.parse::<u64>().unwrap_or(0)).sum();
-    // USER_HZ is 100 on every Linux that there is.
+    // USER_HZ is 100 on all common Linux platforms.
     Ok(Duration::from_millis(ticks * 10))
 }
 

@@ -1,7 +1,8 @@
-//! Slots: the time in which 100 of them move with all their keys, and servers in cluster mode.
+//! Measures how long it takes to move 100 slots with all their keys, and starts servers in cluster
+//! mode.
 //!
-//! The tool that moves them is each program's own: Limpid's moves slots as a whole between nodes of
-//! Limpid, and with MIGRATE where the other node is Redis's.
+//! Each program uses its own tool. Limpid's moves slots as a whole between nodes of Limpid, and
+//! with MIGRATE if the other node is Redis.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -15,17 +16,18 @@ use super::server::{Server, encode};
 use super::verdict::{Findings, Ratio};
 use super::{Programs, order_of};
 
-/// How many slots move.
+/// The number of slots that move.
 const SLOTS: usize = 100;
 
-/// Keys that are sent before replies are read.
+/// The number of keys that are sent before replies are read.
 const BATCH: u64 = 1_000;
 
-/// The most that it may take, as a multiple of Redis's time: between nodes of Limpid, and from a node
-/// of Limpid to one of Redis.
+/// The longest time, as a multiple of Redis's: between nodes of Limpid, and from a node of Limpid
+/// to one of Redis.
 const GOALS: [f64; 2] = [0.5, 1.0];
 
-/// Prints how long it takes to move 100 slots with so many keys. Gives what misses its goal.
+/// Prints how long it takes to move 100 slots with `keys` keys. Returns the rows that missed their
+/// goal.
 pub(super) fn moved(programs: &Programs, keys: u64, rounds: usize) -> Result<Findings> {
     let mut found = Findings::default();
     println!(
@@ -38,7 +40,7 @@ pub(super) fn moved(programs: &Programs, keys: u64, rounds: usize) -> Result<Fin
         let mut times = [Vec::new(), Vec::new()];
         for round in 0..rounds {
             for which in order_of(round) {
-                // Redis's target is always Redis.
+                // Redis only moves slots to Redis.
                 let to = if which == 0 { target } else { 1 };
                 let kinds = [Kind::of(programs, which), Kind::of(programs, to)];
                 let took = once(programs, which, &kinds, keys).with_context(|| name.to_owned())?;
@@ -60,12 +62,12 @@ pub(super) fn moved(programs: &Programs, keys: u64, rounds: usize) -> Result<Fin
     Ok(found)
 }
 
-/// Moves them once, with the tool of the program `which`.
+/// Moves the slots once, with the tool of the program `which`.
 fn once(programs: &Programs, which: usize, kinds: &[Kind; 2], keys: u64) -> Result<Duration> {
     let options = ["--cluster-enabled", "yes", "--cluster-allow-replica-migration", "no"];
     let options = [&options[..], &["--save", "", "--appendonly", "no"]].concat();
     let [source, target] = kinds;
-    // The third owns the slots that stay.
+    // The third node owns the slots that do not move.
     let nodes = [source, target, target].map(|kind| Node::start(kind, "", &options));
     let [source, target, other] = nodes;
     let (source, target, other) = (source?, target?, other?);
@@ -118,7 +120,7 @@ fn once(programs: &Programs, which: usize, kinds: &[Kind; 2], keys: u64) -> Resu
     Ok(took)
 }
 
-/// Hash tags of as many different slots as move.
+/// Hash tags, one for each slot that moves.
 fn some_tags(node: &Node) -> Result<Vec<(u16, String)>> {
     let mut connection = node.connect()?;
     let mut tags: Vec<(u16, String)> = Vec::new();
@@ -135,7 +137,7 @@ fn some_tags(node: &Node) -> Result<Vec<(u16, String)>> {
     Ok(tags)
 }
 
-/// Sets so many keys with values of 64 bytes.
+/// Sets `keys` keys with values of 64 bytes.
 fn fill(node: &Node, tags: &[(u16, String)], keys: u64) -> Result<()> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, node.port))?;
     let value = [b'x'; 64];
@@ -154,7 +156,7 @@ fn fill(node: &Node, tags: &[(u16, String)], keys: u64) -> Result<()> {
     Ok(())
 }
 
-/// Both servers in cluster mode, each owning all slots.
+/// Starts both servers in cluster mode, each with all slots.
 pub(super) fn start_alone(programs: &Programs) -> Result<[Server; 2]> {
     let bus = free_port()?.to_string();
     let other_bus = free_port()?.to_string();

@@ -1,44 +1,45 @@
-//! What a snapshot costs: how much longer others wait while it is written, and how much memory it
-//! takes.
+//! Measures the cost of a snapshot: the added latency of clients while it is written, and its
+//! memory.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::pace::{PER_SECOND, Pace, Waits};
+use super::pace::{PER_SECOND, SteadyLoad, Waits};
 use super::server::Server;
 use super::verdict::{Findings, Ratio, another, over};
 use super::{Programs, median, order_of};
 
-/// The most that the increase of the 99.9th percentile may be, as a multiple of Redis's.
+/// The highest increase of the 99.9th percentile of latency, as a multiple of Redis's.
 const INCREASE_GOAL: f64 = 0.5;
 
-/// The most memory that a snapshot may take besides, as a part of what there was.
+/// The highest additional memory of a snapshot, as a fraction of the memory before.
 const MEMORY_GOAL: f64 = 0.15;
 
-/// How long the load is measured without a snapshot.
+/// How long latency is measured without a snapshot.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// How often memory is looked at.
-const LOOK: Duration = Duration::from_millis(50);
+/// The interval of memory samples.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 const VALUE: [u8; 64] = [b'x'; 64];
 
-/// What was measured of one program, a number for each round.
+/// The measurements of one program, one number per round.
 #[derive(Default)]
 struct Figures {
-    /// The 50th, 99th and 99.9th percentile of waits in milliseconds, without a snapshot.
+    /// The 50th, 99th and 99.9th percentile of latency in milliseconds, without a snapshot.
     before: [Vec<f64>; 3],
-    /// The same while there is one.
+    /// The same during a snapshot.
     during: [Vec<f64>; 3],
-    /// Seconds that a snapshot took.
+    /// The duration of a snapshot in seconds.
     seconds: Vec<f64>,
-    /// Bytes before, and at the peak.
+    /// Memory in bytes before the snapshot, and its peak during it.
     memory: (f64, f64),
 }
 
-/// Prints what BGSAVE of so many keys costs clients that write. Gives what missed its goal.
+/// Prints the effect of BGSAVE with `keys` keys on writing clients. Returns the rows that missed
+/// their goal.
 pub(crate) fn bgsave(programs: &Programs, keys: u64, rounds: usize) -> Result<Findings> {
     let mut figures = [Figures::default(), Figures::default()];
     let servers = programs.start_free(&[])?;
@@ -52,7 +53,7 @@ pub(crate) fn bgsave(programs: &Programs, keys: u64, rounds: usize) -> Result<Fi
         }
         round += 1;
     }
-    // To look at memory disturbs, so it is done in a round of its own.
+    // Sampling memory disturbs the server, so it is done in a round of its own.
     for (server, figures) in servers.iter().zip(&mut figures) {
         figures.memory = measure_memory(server, keys)?;
     }
@@ -60,7 +61,7 @@ pub(crate) fn bgsave(programs: &Programs, keys: u64, rounds: usize) -> Result<Fi
 }
 
 fn measure_waits(server: &Server, keys: u64, figures: &mut Figures) -> Result<()> {
-    let mut pace = Pace::new(server, keys, &VALUE)?;
+    let mut pace = SteadyLoad::new(server, keys, &VALUE)?;
     let before = pace.run(|elapsed| Ok(elapsed >= QUIET))?;
     note(&mut figures.before, before);
     let begin = Instant::now();
@@ -76,8 +77,8 @@ fn note(figures: &mut [Vec<f64>; 3], mut waits: Waits) {
     }
 }
 
-/// Writes until a snapshot that is begun now is on disk.
-fn save_under(server: &Server, pace: &mut Pace) -> Result<Waits> {
+/// Starts a snapshot and writes until it is on disk.
+fn save_under(server: &Server, pace: &mut SteadyLoad) -> Result<Waits> {
     let mut begun = false;
     let mut looked = Duration::ZERO;
     pace.run(|elapsed| {
@@ -85,7 +86,7 @@ fn save_under(server: &Server, pace: &mut Pace) -> Result<Waits> {
             server.ask(&["BGSAVE"])?;
             begun = true;
         }
-        if elapsed < looked + LOOK {
+        if elapsed < looked + POLL_INTERVAL {
             return Ok(false);
         }
         looked = elapsed;
@@ -98,17 +99,17 @@ fn save_under(server: &Server, pace: &mut Pace) -> Result<Waits> {
     })
 }
 
-/// Bytes before a snapshot under load, and the most that there were during it.
+/// Memory in bytes before a snapshot under load, and its peak during it.
 fn measure_memory(server: &Server, keys: u64) -> Result<(f64, f64)> {
     let before = server.with_children()?;
     let done = AtomicBool::new(false);
-    let mut pace = Pace::new(server, keys, &VALUE)?;
+    let mut pace = SteadyLoad::new(server, keys, &VALUE)?;
     let peak = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| -> Result<u64> {
             let mut peak = before;
             while !done.load(Ordering::Relaxed) {
                 peak = peak.max(server.with_children()?);
-                std::thread::sleep(LOOK);
+                std::thread::sleep(POLL_INTERVAL);
             }
             Ok(peak)
         });
@@ -120,7 +121,7 @@ fn measure_memory(server: &Server, keys: u64) -> Result<(f64, f64)> {
     Ok((before as f64, peak as f64))
 }
 
-/// How much longer the 99.9th percentile was because of the snapshot, in each round.
+/// The increase of the 99.9th percentile by the snapshot, in each round.
 fn increase(figures: &Figures) -> impl Iterator<Item = f64> {
     let rounds = figures.during[2].iter().zip(&figures.before[2]);
     rounds.map(|(during, before)| (during - before).max(0.0))
@@ -161,7 +162,7 @@ fn print(keys: u64, figures: [Figures; 2]) -> Findings {
     let times = limpid_s / redis_s;
     println!("{:28} {limpid_s:>8.2} {redis_s:>8.2} {times:>6.2}", "time of the save, s");
     let more = [limpid.memory, redis.memory].map(|(before, peak)| 100.0 * (peak / before - 1.0));
-    // One of each, so that there is nothing to be undecided about.
+    // Measured once each, so it cannot be undecided.
     let verdict = Ratio::of(&[more[0]]).against(100.0 * MEMORY_GOAL);
     println!(
         "{:28} {:>8.1} {:>8.1} {:>6} {:>11} {:>5.1}{}",

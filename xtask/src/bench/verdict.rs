@@ -1,32 +1,32 @@
-//! What can be said of a goal when no two rounds are alike.
+//! Verdicts: whether noisy rounds show that a goal is reached.
 
-/// The ratios of some rounds, each of Limpid's figure over Redis's right beside it.
+/// A summary of the ratios of several rounds: Limpid's figure over Redis's in the same round.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Ratio {
-    /// The middle one.
+    /// The median.
     pub(super) median: f64,
-    /// Between this and `high` lies the middle half of them.
+    /// The lower quartile; `high` is the upper one.
     pub(super) low: f64,
     pub(super) high: f64,
 }
 
-/// What a ratio says of a goal.
+/// Whether a ratio reaches a goal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Reached,
     Missed,
-    /// The middle half of the rounds lies on both sides of the goal.
+    /// The goal is between the quartiles of the rounds.
     Undecided,
 }
 
 impl Ratio {
-    /// Of the ratios of at least one round.
+    /// Summarizes the ratios of at least one round.
     pub(super) fn of(rounds: &[f64]) -> Ratio {
         let mut rounds = rounds.to_vec();
         rounds.sort_by(f64::total_cmp);
         let last = rounds.len().saturating_sub(1);
         let at = |quarters: usize| {
-            // Between two of them it is on the way from the one to the other.
+            // Interpolates between two ratios.
             let (place, rest) = (last * quarters / 4, (last * quarters % 4) as f64 / 4.0);
             let get = |n: usize| rounds.get(n.min(last)).copied().unwrap_or(f64::NAN);
             get(place) + (get(place + 1) - get(place)) * rest
@@ -34,7 +34,7 @@ impl Ratio {
         Ratio { median: at(2), low: at(1), high: at(3) }
     }
 
-    /// Whether it is at most `goal`.
+    /// Whether the ratio is at most `goal`.
     pub(super) fn against(self, goal: f64) -> Verdict {
         match self {
             Ratio { high, .. } if high <= goal => Verdict::Reached,
@@ -43,7 +43,8 @@ impl Ratio {
         }
     }
 
-    /// A row of a table behind its title: the figures of both, and what the rounds say.
+    /// The columns of a table's row after its title: the figures of both programs, the ratio, and
+    /// the verdict.
     pub(super) fn row(self, [limpid, redis]: [f64; 2], goal: f64) -> String {
         let Ratio { median, low, high } = self;
         let mark = self.against(goal).mark();
@@ -53,12 +54,13 @@ impl Ratio {
     }
 }
 
-/// A ratio. What was nothing, or less because of noise, is no goal that could be reached.
+/// The ratio of two figures. A Redis figure of zero, or below because of noise, is no goal that
+/// could be reached.
 pub(super) fn over(limpid: f64, redis: f64) -> f64 {
     if redis > 0.0 { limpid / redis } else { f64::INFINITY }
 }
 
-/// The rows that do not reach their goals, and those of which that cannot be said.
+/// The rows that missed their goals, and those that are undecided.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     pub(super) missed: Vec<String>,
@@ -66,7 +68,7 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Notes what a row says of its goal.
+    /// Adds the verdict of a row.
     pub(super) fn note(&mut self, row: &str, verdict: Verdict) {
         match verdict {
             Verdict::Reached => {}
@@ -81,16 +83,16 @@ impl Findings {
     }
 }
 
-/// How many times as many rounds there are at most as long as something is undecided.
+/// The factor by which rounds are increased at most while a verdict is undecided.
 const MORE_ROUNDS: usize = 3;
 
-/// Whether there is to be another round after so many of at least `rounds`.
+/// Whether to run another round after `done` ones, of which there are at least `rounds`.
 pub(super) fn another(done: usize, rounds: usize, verdicts: impl FnOnce() -> Vec<Verdict>) -> bool {
     done < rounds || done < rounds * MORE_ROUNDS && verdicts().contains(&Verdict::Undecided)
 }
 
 impl Verdict {
-    /// How it is marked in a table.
+    /// Its mark in a table.
     pub(super) fn mark(self) -> char {
         match self {
             Verdict::Reached => ' ',

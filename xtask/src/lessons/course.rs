@@ -1,5 +1,5 @@
-//! `cargo xtask course`: which lesson teaches what, as a table in `docs/course.md`, made from the
-//! lessons' `covers` and from `docs/curriculum.yaml`.
+//! `cargo xtask course`: generates the table in `docs/course.md` of which lesson teaches what, from
+//! the lessons' `covers` and from `docs/curriculum.yaml`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     pub(crate) check: bool,
 }
 
-/// Writes the table, or checks it. Fails when a piece of the curriculum is covered by no step.
+/// Writes the table, or checks it. Fails if no step covers a topic of the curriculum.
 pub(crate) fn table(ws: &Workspace, args: &Args) -> Result<()> {
     let site = web::files(&ws.root().join("static"))?;
     let curriculum = std::fs::read_to_string(ws.root().join(CURRICULUM)).context(CURRICULUM)?;
@@ -45,7 +45,7 @@ pub(crate) fn table(ws: &Workspace, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Groups of pieces, each with its id and what it is.
+/// Groups of topics, each topic with its id and description.
 struct Curriculum(Vec<(String, Vec<(String, String)>)>);
 
 impl Curriculum {
@@ -68,7 +68,7 @@ impl Curriculum {
     }
 }
 
-/// The steps that cover each piece: the lesson's id and the step's place.
+/// The steps that cover each topic: the lesson's id and the step's number.
 type Covered = BTreeMap<String, Vec<(String, usize)>>;
 
 fn covered(site: &Site) -> Result<Covered> {

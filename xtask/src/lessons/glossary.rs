@@ -1,4 +1,4 @@
-//! The glossary: `lessons/glossary.json` of the page, from `glossary.yaml`.
+//! Generates the page's `lessons/glossary.json` from `glossary.yaml`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{text, yaml};
 use crate::web::Site;
 
-/// What is written by hand.
+/// The source file, written by hand.
 pub(super) const FILE: &str = "lessons/glossary.yaml";
 
 /// A word: its name and what it means, in English and in Chinese.
@@ -40,7 +40,7 @@ fn one(words: &Yaml<'_>) -> Result<(String, String)> {
     Ok((text(words, "name")?, text(words, "means")?))
 }
 
-/// The file's bytes.
+/// The content of the file.
 pub(super) fn write(terms: &BTreeMap<String, Term>) -> Result<Vec<u8>> {
     let both = |of: &[String; 2]| json!({ "en": of[0], "zh": of[1] });
     let entry = |(id, term): (&String, &Term)| {

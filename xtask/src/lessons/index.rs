@@ -1,5 +1,5 @@
-//! The contents of the lessons: `lessons/index.json` of the page, from `contents.yaml` and from the
-//! front matter of the files.
+//! Generates the page's table of contents, `lessons/index.json`, from `contents.yaml` and the
+//! lessons' front matter.
 
 use anyhow::{Context, Result};
 use saphyr::Yaml;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Chapter, LessonFile, list, text};
 use crate::web::Site;
 
-/// The file's bytes.
+/// The content of the file.
 pub(super) fn write(site: &Site, chapters: &[Chapter]) -> Result<Vec<u8>> {
     let mut all = Vec::new();
     for Chapter { title: [en, zh], lessons } in chapters {
@@ -18,7 +18,7 @@ pub(super) fn write(site: &Site, chapters: &[Chapter]) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&json!({ "chapters": all }))?)
 }
 
-/// What the contents say of a lesson.
+/// The entry of a lesson.
 fn entry(site: &Site, id: &str) -> Result<Value> {
     let (en, zh) = (LessonFile::read(site, "en", id)?, LessonFile::read(site, "zh", id)?);
     let both = |key: &str| -> Result<Value> {

@@ -1,8 +1,8 @@
-//! The files of the lessons, read for what is made of them: the page's index (`index`), what it
-//! searches (`search`), its glossary (`glossary`), and the table of what the course covers
+//! Reads the lessons' files, and generates files from them: the page's index (`index`), the texts
+//! for its search (`search`), its glossary (`glossary`), and the table of what the course covers
 //! (`course`).
 //!
-//! Whether a lesson is right is not judged here: `limpid lesson check` and the tests do that.
+//! Lessons are not checked here: `limpid lesson check` and the tests do that.
 
 pub(crate) mod course;
 mod glossary;
@@ -17,10 +17,10 @@ use crate::web::Site;
 
 /// The languages of the lessons, by their folders.
 const LANGUAGES: [&str; 2] = ["en", "zh"];
-/// Where chapters and lessons stand in their order.
+/// The file with the order of chapters and lessons.
 const CONTENTS: &str = "lessons/contents.yaml";
 
-/// Puts the files that the page fetches beside the lessons.
+/// Adds the files that the page fetches besides the lessons.
 pub(crate) fn add(site: &mut Site) -> Result<()> {
     let chapters = chapters(site)?;
     let terms = glossary::read(site)?;
@@ -43,7 +43,7 @@ struct Chapter {
     lessons: Vec<String>,
 }
 
-/// The chapters in their order. Every lesson has to stand in one.
+/// The chapters in their order. Every lesson must be in one.
 fn chapters(site: &Site) -> Result<Vec<Chapter>> {
     let contents = yaml(site, CONTENTS)?;
     let mut chapters = Vec::new();
@@ -65,7 +65,7 @@ fn chapters(site: &Site) -> Result<Vec<Chapter>> {
     Ok(chapters)
 }
 
-/// A lesson's file, taken apart.
+/// A parsed lesson file.
 struct LessonFile<'s> {
     front: Yaml<'s>,
     /// The text before the first step.
@@ -73,7 +73,7 @@ struct LessonFile<'s> {
     steps: Vec<StepText>,
 }
 
-/// A step: its heading, what it says without markup, and the block that says what it waits for.
+/// A step: its heading, its text without markup, and its block of conditions.
 #[derive(Default)]
 struct StepText {
     id: String,
@@ -85,7 +85,7 @@ struct StepText {
 }
 
 impl LessonFile<'_> {
-    /// Takes a lesson's file apart.
+    /// Parses a lesson file.
     fn read<'s>(site: &'s Site, language: &str, id: &str) -> Result<LessonFile<'s>> {
         let file = format!("lessons/{language}/{id}.md");
         let text = source(site, &file)?;
@@ -127,8 +127,8 @@ fn sections(body: &str) -> (String, Vec<StepText>) {
                 };
                 part.push_str(&text);
             }
-            // Within a sentence of Chinese no blank stands between two lines, but for a search it
-            // does no harm, and it keeps paragraphs apart.
+            // Chinese needs no space between two lines, but it does no harm in a search, and it
+            // separates paragraphs.
             event if !block && !heading && ends_words(&event) && !step.text.ends_with(' ') => {
                 step.text.push(' ');
             }
@@ -138,7 +138,7 @@ fn sections(body: &str) -> (String, Vec<StepText>) {
     (intro.text.trim().to_owned(), steps)
 }
 
-/// Whether words end here, unlike at the end of emphasis or of a link.
+/// Whether a word ends at this event, unlike at the end of emphasis or of a link.
 fn ends_words(event: &Event<'_>) -> bool {
     match event {
         Event::SoftBreak | Event::HardBreak => true,
@@ -165,7 +165,7 @@ fn text(node: &Yaml<'_>, key: &str) -> Result<String> {
     Ok(found.with_context(|| format!("'{key}' is missing"))?.to_owned())
 }
 
-/// A list, or the one entry that stands in its place.
+/// A list; a single value counts as a list of one.
 fn list(node: &Yaml<'_>, key: &str) -> Vec<String> {
     let Some(found) = node.as_mapping_get(key) else { return Vec::new() };
     let items = found.as_sequence().map_or(std::slice::from_ref(found), Vec::as_slice);

@@ -1,4 +1,4 @@
-//! What the page searches: the text of all lessons of a language without markup.
+//! Generates the texts for the page's search: all lessons of a language without markup.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use super::glossary::Term;
 use super::{Chapter, LessonFile};
 use crate::web::Site;
 
-/// `lessons/search-<language>.json`: for each lesson its id, its introduction, and its steps.
-/// A word that a lesson links to has to be in the glossary.
+/// The content of `lessons/search-<language>.json`: for each lesson its id, introduction, and
+/// steps. Fails if a lesson links to a word that is not in the glossary.
 pub(super) fn write(
     site: &Site,
     chapters: &[Chapter],

@@ -1,8 +1,8 @@
-//! A lesson's solution played with real processes, in a scratch directory of this machine.
+//! Plays a lesson's solution with real processes, in a scratch directory of this machine.
 //!
-//! What lives here: the stage ([`stage`]: hosts as directories and addresses of the loopback network),
-//! terminals on pseudo-terminals ([`terminal`]), and the person who knows the solution. What a step
-//! waits for is judged by `limpid_core::lesson`, as in the page.
+//! Consists of the stage ([`stage`]: hosts as directories and loopback addresses), terminals on
+//! pseudo-terminals ([`terminal`]), and a player that types the solution. The conditions of a step
+//! are checked by `limpid_core::lesson`, as in the page.
 
 mod stage;
 mod terminal;
@@ -14,12 +14,12 @@ use limpid_core::lesson::{Answer, Command, Condition, Lesson, Progress};
 
 use stage::Stage;
 
-/// How often the stage is looked at.
-const LOOK: Duration = Duration::from_millis(50);
-/// How long a command may take until the next one is typed.
-const COMMAND: Duration = Duration::from_secs(5);
+/// How often the conditions of a step are checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How long to wait for a command's end before the next one is typed.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a step may take after the last command of its solution.
-const PATIENCE: Duration = Duration::from_secs(30);
+const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Plays a lesson; `tell` is called with the id of each step that is done.
 pub(super) fn play(lesson: &Lesson, tell: impl Fn(&str)) -> Result<()> {
@@ -32,7 +32,7 @@ pub(super) fn play(lesson: &Lesson, tell: impl Fn(&str)) -> Result<()> {
     Ok(())
 }
 
-/// Fails if a lesson waits for or does something that only a World has.
+/// Fails if a lesson needs something that only a World has.
 fn needs_no_world(lesson: &Lesson) -> Result<()> {
     for step in &lesson.steps {
         let waits = step.wait.iter().find_map(|waited| match &waited.condition {
@@ -86,12 +86,12 @@ impl Person<'_> {
         }
         if let Some(question) = &step.question {
             let met = |person: &Self| person.progress.met(number).iter().all(|met| *met);
-            self.run(PATIENCE, met);
+            self.run(STEP_TIMEOUT, met);
             let right = question.answers.iter().position(|answer| answer.right);
             let now = self.stage.now();
             self.progress.answer(number, Answer(right.unwrap_or_default()), now);
         }
-        self.run(PATIENCE, |person| person.progress.done() > number);
+        self.run(STEP_TIMEOUT, |person| person.progress.done() > number);
         if self.progress.done() > number {
             return Ok(());
         }
@@ -101,7 +101,7 @@ impl Person<'_> {
             .map(|(_, waited)| format!("{:?}", waited.condition))
             .collect();
         bail!(
-            "line {}: step '{}' is not done {PATIENCE:?} after its solution: {}. The terminals \
+            "line {}: step '{}' is not done {STEP_TIMEOUT:?} after its solution: {}. The terminals \
              show:\n{}",
             step.line,
             step.id,
@@ -124,17 +124,19 @@ impl Person<'_> {
             Command::Act(_) => bail!("'{command}' needs a World"),
         };
         let ready = |person: &Self| person.stage.waits_for_line(&terminal);
-        self.run(COMMAND, ready);
+        self.run(COMMAND_TIMEOUT, ready);
         let before = self.stage.text(&terminal);
         self.stage.type_line(&terminal, line)?;
-        // What was typed has to be seen before its prompt can be told from the next one. A line that is
-        // typed before a program reads lines again is lost.
-        self.run(COMMAND, |person| is_over(person) || person.stage.text(&terminal) != before);
-        self.run(COMMAND, |person| is_over(person) || ready(person));
+        // The typed line must be echoed before its prompt can be told from the next one. A line
+        // that is typed before the program reads lines again is lost.
+        self.run(COMMAND_TIMEOUT, |person| {
+            is_over(person) || person.stage.text(&terminal) != before
+        });
+        self.run(COMMAND_TIMEOUT, |person| is_over(person) || ready(person));
         Ok(())
     }
 
-    /// Looks again and again until something is so, for so long at most.
+    /// Polls until a condition holds or `time` is over.
     fn run(&mut self, time: Duration, is_over: impl Fn(&Self) -> bool) {
         let end = Instant::now() + time;
         loop {
@@ -142,7 +144,7 @@ impl Person<'_> {
             if is_over(self) || Instant::now() >= end {
                 break;
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 

@@ -1,8 +1,8 @@
 //! The stage of a lesson on this machine: each host is a directory and an address of the loopback
 //! network, and has wrappers around the programs of Redis that keep to both.
 //!
-//! What a lesson says of paths, names and addresses is put into those of the stage before it is
-//! typed, and back where it is looked at.
+//! Paths, names and addresses of the lesson are replaced by those of the stage before a line is
+//! typed, and the other way round in what is read back.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -19,48 +19,48 @@ use tempfile::TempDir;
 
 use super::terminal::Terminal;
 
-/// The host at which a person sits: redis-clis run there in a World, and lessons type into its shell.
+/// The host of the person: in a World redis-cli runs there, and lessons type into its shell.
 const DESK: &str = "you";
-/// By what a machine that has no need of another name calls itself.
+/// The address by which lessons without several hosts reach their servers.
 const LOOPBACK: &str = "127.0.0.1";
 /// Folders of a host that a lesson may name.
 const FOLDERS: [&str; 8] = ["data", "etc", "var", "root", "home", "tmp", "opt", "srv"];
-/// How long a server may take to answer.
-const ANSWER: Duration = Duration::from_secs(2);
-/// By this variable the processes of a stage are found, also those that became daemons.
+/// How long to wait for a server's reply.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+/// The environment variable by which the processes of a stage are found, daemons included.
 const MARK: &str = "LIMPID_LESSON";
 
-/// The stage.
+/// The hosts of a lesson with their terminals and logs.
 pub(super) struct Stage {
     hosts: Vec<Host>,
     terminals: BTreeMap<String, Terminal>,
     begun: Instant,
     logs: Logs,
-    // Dropped last, with all that was written.
+    // The last field, so that it is dropped (and the directory removed) after the terminals.
     scratch: TempDir,
 }
 
-/// A host.
+/// A host of the lesson.
 struct Host {
     name: String,
-    /// Its address in the lesson, and here.
+    /// Its address in the lesson, and the loopback address that stands for it here.
     address: (String, String),
     root: PathBuf,
 }
 
-/// Lines of logs, in files and on terminals, with when they were seen first, by host.
+/// Log lines, from files and terminals: host, time at which the line was first seen, text.
 #[derive(Default)]
 struct Logs {
-    /// How many bytes of a file, or of what a terminal shows, have been read.
+    /// How many bytes of each file, or of each terminal's text, have been read.
     read: BTreeMap<String, usize>,
     lines: Vec<(String, Mono, String)>,
 }
 
 impl Stage {
-    /// Makes the hosts and starts the programs that the lesson begins with.
+    /// Creates the hosts and starts the programs that the lesson begins with.
     pub(super) fn set(lesson: &Lesson) -> Result<Self> {
         let scratch = tempfile::Builder::new().prefix("limpid-lesson-").tempdir()?;
-        // Every process has addresses of its own, so that lessons can be played side by side.
+        // Addresses that depend on our process id, so that lessons can be played in parallel.
         let number = std::process::id();
         let net = format!("127.{}.{}", 64 + number / 256 % 128, number % 256);
         let specs = lesson.scenario.hosts.iter().filter(|host| host.name != DESK);
@@ -74,7 +74,7 @@ impl Stage {
             let address = if loopback { LOOPBACK.to_owned() } else { ip };
             hosts.push(Host { name: spec.name.clone(), address: (address, here), root });
         }
-        // The desk comes last, with an address that no lesson speaks of.
+        // The desk comes last, with an address that no lesson mentions.
         let here = format!("{net}.{}", hosts.len() + 1);
         hosts.push(Host {
             name: DESK.to_owned(),
@@ -85,7 +85,7 @@ impl Stage {
         let mut stage =
             Stage { hosts, terminals: BTreeMap::new(), begun, logs: Logs::default(), scratch };
         for place in 0..stage.hosts.len() {
-            stage.furnish(place)?;
+            stage.set_up_host(place)?;
         }
         for (place, spec) in specs.enumerate() {
             for (path, text) in &spec.files {
@@ -122,7 +122,7 @@ impl Stage {
         Mono(u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// The terminal with a redis-cli of a server, which is opened at the first time.
+    /// The terminal with a redis-cli connected to a server; opened on first use.
     pub(super) fn cli(&mut self, at: &str) -> Result<String> {
         let name = format!("cli {at}");
         let (host, port) = at.split_once(':').unwrap_or((at, "6379"));
@@ -153,7 +153,7 @@ impl Stage {
         waits_for_line(&self.text(terminal))
     }
 
-    /// All that a terminal has shown; nothing if there is none of this name.
+    /// The whole text of a terminal; empty if there is none of this name.
     pub(super) fn text(&self, terminal: &str) -> String {
         self.terminals.get(terminal).map(Terminal::text).unwrap_or_default()
     }
@@ -170,7 +170,7 @@ impl Stage {
         terminal.press(&keys)
     }
 
-    /// Looks what was logged since the last time.
+    /// Reads the lines that were logged since the last call.
     pub(super) fn read_logs(&mut self) {
         let now = self.now();
         let mut texts = Vec::new();
@@ -187,7 +187,7 @@ impl Stage {
         }
         for (place, host, text) in texts {
             let read = self.logs.read.entry(place).or_default();
-            // A line that is being written is read when it is whole.
+            // An incomplete last line is read later.
             let whole = text.rfind('\n').map_or(0, |at| at + 1);
             for line in text.get(*read..whole).unwrap_or_default().lines() {
                 if let Some(message) = message(line) {
@@ -198,7 +198,7 @@ impl Stage {
         }
     }
 
-    /// What all terminals show, for an error.
+    /// The text of all terminals, for an error message.
     pub(super) fn shown(&self) -> String {
         let texts = self
             .terminals
@@ -216,8 +216,8 @@ impl Stage {
         place.with_context(|| format!("the lesson has no host '{host}'"))
     }
 
-    /// Makes the directories of a host and wrappers around the programs.
-    fn furnish(&self, place: usize) -> Result<()> {
+    /// Creates the directories of a host and the wrappers around the programs.
+    fn set_up_host(&self, place: usize) -> Result<()> {
         let Host { root, address, .. } = &self.hosts[place];
         let limpid = std::env::current_exe().context("cannot tell where this program is")?;
         let limpid = quoted(&limpid.display().to_string());
@@ -225,8 +225,8 @@ impl Stage {
             std::fs::create_dir_all(root.join(folder))?;
         }
         let ip = &address.1;
-        // A peer must see from which host a connection comes: nodes and Sentinels take an address
-        // from it.
+        // Outgoing connections must come from the host's address: nodes and Sentinels learn each
+        // other's addresses from them.
         let bound = format!("--bind {ip} --bind-source-addr {ip}");
         let trib = format!("#!/bin/sh\nexec {limpid} trib \"$@\"\n");
         let wrappers = [
@@ -244,17 +244,17 @@ impl Stage {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
             std::fs::set_permissions(&file, mode)?;
         }
-        // The configuration that comes with a server, where a machine of a World has it.
+        // The sample configuration of a server, at its path in a World.
         for file in ["etc/redis.conf", "tmp/redis-6.2.4/redis.conf"] {
             let file = root.join(file);
             std::fs::create_dir_all(file.parent().unwrap_or(root))?;
             std::fs::write(&file, limpid_core::lab::redis_conf())?;
         }
-        // The cluster tool of older sources, which a lesson copies to where it is found.
+        // The cluster tool of older releases, which a lesson copies into the path.
         let source = root.join("root/redis-4.0.8/src/redis-trib.rb");
         std::fs::create_dir_all(source.parent().unwrap_or(root))?;
         std::fs::write(&source, trib)?;
-        // Those that serve several names are told apart by theirs.
+        // Programs that one binary provides are told apart by the name they are started under.
         for name in ["nutcracker", "predixy"] {
             std::os::unix::fs::symlink(std::env::current_exe()?, root.join("bin").join(name))?;
         }
@@ -278,9 +278,9 @@ impl Stage {
         command
     }
 
-    /// Waits until the programs that a lesson begins with answer, and replicas among them have a
-    /// copy, and a cluster that has all slots serves them; one that does not get there is told of by the
-    /// step that needs it.
+    /// Waits until the programs that a lesson begins with answer, replicas among them are in sync,
+    /// and a cluster with all slots assigned is ok. Gives up silently: the step that needs a
+    /// program that is not ready reports it.
     fn wait_for_programs(&self, lesson: &Lesson) {
         let end = Instant::now() + Duration::from_secs(10);
         for host in &lesson.scenario.hosts {
@@ -304,15 +304,15 @@ impl Stage {
         }
     }
 
-    /// A text of the lesson as it is meant on this stage.
+    /// Converts a text of the lesson to names, paths and addresses of this stage.
     fn to_here(&self, place: usize, text: &str) -> String {
         let own = &self.hosts[place];
-        // This only computes: its nodes are names, which it prints again.
+        // `limpid shard` only computes: it prints the node names that it is given.
         if text.contains("limpid shard ") {
             return own.with_paths(text);
         }
         let mut out = text.to_owned();
-        // Nobody connects to the desk, and its name is a word that may stand in any text.
+        // Nothing connects to the desk, and its name is a common word.
         for host in self.hosts.iter().filter(|host| host.name != DESK) {
             out = replace_words(&out, &host.name, &host.address.1);
             out = replace_words(&out, &host.address.0, &host.address.1);
@@ -323,7 +323,7 @@ impl Stage {
         own.with_paths(&out)
     }
 
-    /// What was printed on this stage, as the lesson would have it.
+    /// Converts output of this stage back to the lesson's names, paths and addresses.
     fn to_lesson(&self, text: &str) -> String {
         let mut out = text.to_owned();
         for host in &self.hosts {
@@ -399,13 +399,13 @@ impl Drop for Stage {
 }
 
 impl Host {
-    /// Where a path of the host is.
+    /// Where a path of the host is on this machine.
     fn path(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
     }
 
-    /// A text in which the paths of the host are those of this machine. In the scripts of `sed`,
-    /// slashes are escaped.
+    /// Replaces paths of the host in a text by those of this machine. In scripts of `sed`, slashes
+    /// are escaped.
     fn with_paths(&self, text: &str) -> String {
         let root = self.root.display().to_string();
         let mut out = String::new();
@@ -442,7 +442,7 @@ impl Host {
     }
 }
 
-/// Replaces a name or an address where it stands as a word.
+/// Replaces a name or an address wherever it is a whole word.
 fn replace_words(text: &str, word: &str, by: &str) -> String {
     let inside = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.' || c == '_';
     let mut out = String::new();
@@ -463,7 +463,7 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// The log files of a host: what its programs printed, and files that are called so.
+/// The log files of a host: the output of its programs, and files named like logs.
 fn log_files(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![root.to_owned()];
@@ -483,8 +483,8 @@ fn log_files(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What a line of a log says, without process, time and level: `7:M 29 Nov 2026 10:00:00.000 * …`,
-/// or as proxies write it. `None` for a line that is none.
+/// The message of a log line, without process, time and level (`7:M 29 Nov 2026 10:00:00.000 * …`,
+/// or the forms of the proxies). `None` for text that is no log line.
 fn message(line: &str) -> Option<&str> {
     let (head, rest) = line.split_once(' ')?;
     if let Some((process, role)) = head.split_once(':')
@@ -500,8 +500,8 @@ fn message(line: &str) -> Option<&str> {
 }
 
 fn connect(at: SocketAddr) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&at, ANSWER)?;
-    stream.set_read_timeout(Some(ANSWER))?;
+    let stream = TcpStream::connect_timeout(&at, REPLY_TIMEOUT)?;
+    stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
     Ok(stream)
 }
 
@@ -531,7 +531,7 @@ fn exchange(stream: &mut TcpStream, command: &[&str]) -> Result<Value> {
     }
 }
 
-/// Ends the processes that were started on a stage: they have its directory in their environment.
+/// Kills the processes that were started on a stage: they have its directory in their environment.
 fn end_marked(scratch: &Path) {
     let mark = format!("{MARK}={}", scratch.display());
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {

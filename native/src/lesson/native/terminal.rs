@@ -1,4 +1,4 @@
-//! A terminal with a program in it: a pseudo-terminal, and the text that it has shown.
+//! A pseudo-terminal with a program running in it, and the text that it has shown.
 
 use std::io::{Read, Write};
 use std::num::NonZero;
@@ -7,19 +7,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
-/// So many rows that nothing of a lesson scrolls away.
+/// Rows: so many that nothing scrolls away during a lesson.
 const ROWS: NonZero<u16> = NonZero::new(2_000).unwrap();
-/// Wide enough for what servers print in one line.
+/// Columns: wide enough for the longest lines that servers print.
 const COLUMNS: NonZero<u16> = NonZero::new(200).unwrap();
 
-/// A terminal.
+/// A program in a pseudo-terminal.
 pub(super) struct Terminal {
     /// The host on which its program runs.
     pub(super) host: String,
     screen: Arc<Mutex<vt100::Parser>>,
     keys: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
-    // Closing it ends the program.
+    // Closing this end of the terminal ends the program.
     _master: Box<dyn MasterPty + Send>,
 }
 
@@ -37,7 +37,7 @@ impl Terminal {
         let shown = Arc::clone(&screen);
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
-            // At the end of the program the terminal reads as closed, or as broken.
+            // When the program ends, reading returns end of file or an error.
             while let Ok(length @ 1..) = output.read(&mut buffer) {
                 shown.lock().unwrap_or_else(PoisonError::into_inner).process(&buffer[..length]);
             }
@@ -45,17 +45,17 @@ impl Terminal {
         Ok(Terminal { host: host.to_owned(), screen, keys, child, _master: pair.master })
     }
 
-    /// All that it has shown.
+    /// The whole text that the terminal has shown.
     pub(super) fn text(&self) -> String {
         self.screen.lock().unwrap_or_else(PoisonError::into_inner).screen().contents()
     }
 
-    /// Whether its program runs.
+    /// Whether the program is still running.
     pub(super) fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Presses keys.
+    /// Sends keys to the program.
     pub(super) fn press(&mut self, keys: &str) -> Result<()> {
         self.keys.write_all(keys.as_bytes())?;
         Ok(self.keys.flush()?)

@@ -1,4 +1,4 @@
-//! How a Sentinel is drawn.
+//! The mark of a Sentinel.
 
 use yew::prelude::*;
 
@@ -6,11 +6,11 @@ use super::Verdict;
 use crate::kinds::{Detail, NodeView, target};
 use crate::scene::{Body, Health};
 
-/// The radius of the ring in which a timer runs.
+/// The radius of the ring that shows a timer.
 const RING: f64 = 27.0;
 
-/// An eye: its pupil is filled while the master answers, hollow with a question mark when only this
-/// Sentinel misses it, hatched when enough do. A Sentinel that leads has a second lid.
+/// Draws an eye. Its pupil is filled while the master answers, hollow with a question mark for
+/// SDOWN, hatched for ODOWN. The leader of a failover has a second lid.
 pub(super) fn mark(body: &Body, detail: Detail) -> Html {
     let NodeView::Sentinel(sentinel) = &body.node else { return Html::default() };
     let verdict = sentinel.worst().map_or(Verdict::Up, Verdict::of);

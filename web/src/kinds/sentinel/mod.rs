@@ -1,5 +1,5 @@
-//! Sentinels: an eye-like lozenge that watches the shards. A ring around it is a timer that runs,
-//! and the pupil says what it holds of the master that is worst off.
+//! Sentinels, drawn as an eye. A ring around it is a running timer, and the pupil shows what the
+//! Sentinel believes about the master in the worst state.
 
 mod mark;
 mod read;
@@ -37,18 +37,18 @@ pub(crate) static KIND: Kind = Kind {
 
 const ROLE: Role = Role { name: "sentinel", text: words::ROLE };
 
-/// What the map shows of a Sentinel: what it believes, if it runs.
+/// What the map shows of a Sentinel: its beliefs, if it runs.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct SentinelNode(pub Option<SentinelView>);
 
-/// What a Sentinel holds of a master, from good to bad, and then what it does about it.
+/// A Sentinel's belief about a master, from good to bad, then the stages of a failover.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Verdict {
-    /// It answers.
+    /// The master answers.
     Up,
-    /// Only this Sentinel holds it to be down (SDOWN).
+    /// Only this Sentinel considers it down (SDOWN).
     Subjective,
-    /// Enough Sentinels do (ODOWN).
+    /// Enough Sentinels consider it down (ODOWN).
     Objective,
     /// This Sentinel wants to lead the failover, and asks for votes.
     Candidate,
@@ -56,19 +56,19 @@ pub(crate) enum Verdict {
     Leader,
 }
 
-/// A time limit that runs out, or does not.
+/// A running timer.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Timer {
-    /// As styles know it.
+    /// Its name in styles.
     pub name: &'static str,
-    /// What a person calls it.
+    /// Its name for people.
     pub text: Text,
-    /// How much of it has passed, from 0 to 1.
+    /// The fraction of it that has passed, from 0 to 1.
     pub part: f64,
 }
 
 impl Verdict {
-    /// What a Sentinel holds of a master.
+    /// A Sentinel's belief about a master.
     pub(crate) fn of(master: &MasterView) -> Self {
         match master.failover {
             FailoverState::WaitStart => Verdict::Candidate,
@@ -79,7 +79,7 @@ impl Verdict {
         }
     }
 
-    /// As styles and tests know it.
+    /// Its name in styles and tests.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Verdict::Up => "up",
@@ -90,7 +90,7 @@ impl Verdict {
         }
     }
 
-    /// What a person calls it.
+    /// Its name for people.
     pub(crate) fn text(self) -> Text {
         match self {
             Verdict::Up => words::UP,
@@ -107,13 +107,13 @@ impl SentinelNode {
         ROLE
     }
 
-    /// The master that is worst off in its eyes.
+    /// The master in the worst state, as this Sentinel sees it.
     fn worst(&self) -> Option<&MasterView> {
         self.0.as_ref()?.masters.iter().max_by_key(|master| Verdict::of(master))
     }
 
-    /// The timer that matters most: of a failover, of an election, or of a silence that has become
-    /// longer than usual.
+    /// The most important timer: of a failover, of an election, or of a silence that is longer than
+    /// usual.
     pub(crate) fn timer(&self) -> Option<Timer> {
         let master = self.worst()?;
         let part = |(passed, limit): (core::time::Duration, core::time::Duration)| {
@@ -126,10 +126,10 @@ impl SentinelNode {
             };
             return Some(Timer { name, text, part: part(state) });
         }
-        // Silence between two signs of life is no news.
-        const NEWS: f64 = 0.25;
+        // The usual silence between two replies is not shown.
+        const USUAL: f64 = 0.25;
         let silence = part(master.seen.silence);
-        (silence > NEWS && master.seen.sdown.is_none()).then_some(Timer {
+        (silence > USUAL && master.seen.sdown.is_none()).then_some(Timer {
             name: "silence",
             text: words::TIMER_SILENCE,
             part: silence,

@@ -1,4 +1,4 @@
-//! What the page reads off Sentinels, as plain data.
+//! Reads the state of Sentinels as plain data.
 
 use limpid_core::sentinel::view::{InstanceView, MasterView};
 use limpid_core::sentinel::{SentinelServer, SentinelView};
@@ -14,18 +14,18 @@ pub(super) fn node(lab: &Lab, unit: &Unit) -> NodeView {
     NodeView::Sentinel(SentinelNode(lab.sentinel(unit)))
 }
 
-/// What INFO says. A clone says it, so that looking changes nothing.
+/// The text of INFO. A clone of the machine answers, so that reading changes nothing.
 pub(super) fn info(lab: &Lab, unit: &Unit) -> Option<String> {
     Some(lab.machine::<SentinelServer>(unit)?.clone().info(&[]))
 }
 
 impl Lab {
-    /// What a Sentinel believes, if it runs.
+    /// The beliefs of a Sentinel, if it runs.
     pub(crate) fn sentinel(&self, unit: &Unit) -> Option<SentinelView> {
         Some(self.machine::<SentinelServer>(unit)?.watch().view(self.world().now()))
     }
 
-    /// What each Sentinel that runs believes.
+    /// The beliefs of each running Sentinel.
     pub(crate) fn sentinels(&self) -> Vec<(&Unit, Option<SentinelView>)> {
         let units = self.units().iter().filter(|unit| unit.kind == &super::KIND);
         units.map(|unit| (unit, self.sentinel(unit))).collect()
@@ -37,7 +37,8 @@ impl Lab {
     }
 }
 
-/// What the Sentinels that run hold of one server, taken together; `None` if none watches it.
+/// The beliefs of all running Sentinels about one server, taken together; `None` if none watches
+/// it.
 pub(crate) fn judgement(
     lab: &Lab,
     views: &[(&Unit, Option<SentinelView>)],
@@ -55,7 +56,8 @@ pub(crate) fn judgement(
     (judgement.watched_by > 0).then_some(judgement)
 }
 
-/// What a Sentinel sees of a body, and whether as the master, if it is of that master's servers.
+/// A Sentinel's belief about a body, and whether it sees it as the master, if it is one of that
+/// master's servers.
 pub(crate) fn seen_as<'a>(
     lab: &Lab,
     master: &'a MasterView,

@@ -1,5 +1,5 @@
-//! What one key of a server holds, as plain data: elements of any type; for a stream its entries, its
-//! groups, and what each consumer has not acknowledged.
+//! The contents of one key of a server as plain data: elements of any type; for a stream its
+//! entries, groups, and the pending entries of each consumer.
 
 use core::time::Duration;
 
@@ -20,33 +20,33 @@ pub(crate) struct KeyContents {
     pub encoding: &'static str,
     /// How many elements it has; bytes of a string.
     pub size: usize,
-    /// How long it lives yet, if it expires.
+    /// Its remaining time to live, if it expires.
     pub expires_in: Option<Duration>,
-    /// What it holds.
+    /// Its elements.
     pub elements: Elements,
 }
 
-/// What a key holds, by its type.
+/// The elements of a key, by its type.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Elements {
-    /// Of a string.
+    /// A string.
     Text(String),
-    /// Of a set.
+    /// The members of a set.
     Members(Vec<String>),
     /// Index and element of a list, field and value of a hash, member and score of a sorted set.
     Pairs(Vec<(String, String)>),
-    /// Of a stream.
+    /// A stream.
     Stream(StreamContents),
 }
 
-/// What a stream holds.
+/// The contents of a stream.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct StreamContents {
     /// The ID of the last entry that was ever added.
     pub last_id: String,
     /// The newest entries, newest first.
     pub entries: Vec<StreamEntry>,
-    /// Its groups of consumers.
+    /// Its consumer groups.
     pub groups: Vec<GroupContents>,
 }
 
@@ -59,18 +59,18 @@ pub(crate) struct StreamEntry {
     pub fields: Vec<(String, String)>,
 }
 
-/// A group of consumers.
+/// A consumer group.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct GroupContents {
     /// Its name.
     pub name: String,
     /// The last ID that was delivered to one of its consumers.
     pub last_id: String,
-    /// Entries that none of its consumers has got yet, if that can be told.
+    /// The lag: entries that were not delivered yet, if that is known.
     pub lag: Option<i64>,
-    /// Entries that were delivered and not acknowledged.
+    /// The number of pending entries: delivered and not acknowledged.
     pub pending: usize,
-    /// Its consumers, each with what it has not acknowledged.
+    /// Its consumers, each with its pending entries.
     pub consumers: Vec<ConsumerContents>,
 }
 
@@ -79,15 +79,15 @@ pub(crate) struct GroupContents {
 pub(crate) struct ConsumerContents {
     /// Its name.
     pub name: String,
-    /// Since when it has not asked for anything.
+    /// The time since its last request.
     pub idle: Duration,
-    /// How many entries it has not acknowledged.
+    /// The number of its pending entries.
     pub pending: usize,
     /// These entries, oldest first.
     pub entries: Vec<PendingEntry>,
 }
 
-/// An entry that a consumer has got and not acknowledged.
+/// A pending entry: delivered to a consumer and not acknowledged.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct PendingEntry {
     /// Its ID.
@@ -98,13 +98,14 @@ pub(crate) struct PendingEntry {
     pub deliveries: u64,
 }
 
-/// Elements that are shown of one key, and entries of one consumer; there may be a million.
+/// The most elements of one key, and entries of one consumer, that are shown; there may be a
+/// million.
 pub(crate) const MOST: usize = 100;
-/// Characters that are shown of one text.
+/// The most characters of a text that are shown.
 const TEXT: usize = 400;
 
 impl Lab {
-    /// What a key of a server holds; `None` if the server does not run or there is no such key.
+    /// The contents of a server's key; `None` if the server does not run or there is no such key.
     pub(crate) fn key_contents(&self, body: BodyId, db: usize, key: &[u8]) -> Option<KeyContents> {
         let server = self.server(body)?;
         let now = self.world().host(self.units().get(body)?.host)?.wall.as_millis();

@@ -1,4 +1,4 @@
-//! How a server is drawn.
+//! The mark of a server.
 
 use yew::prelude::*;
 
@@ -6,7 +6,7 @@ use super::{ServerNode, stream_line};
 use crate::kinds::{Detail, NodeView, num};
 use crate::scene::{Body, FollowState, Health};
 
-/// On the plate of its host a disc in its shard's hue: a primary's stands inside a ring.
+/// Draws a disc in the shard's hue on the plate of its host; a primary's disc is inside a ring.
 pub(super) fn mark(body: &Body, detail: Detail) -> Html {
     let NodeView::Server(server) = &body.node else { return Html::default() };
     let outline = &body.kind.outline;
@@ -33,7 +33,7 @@ pub(super) fn mark(body: &Body, detail: Detail) -> Html {
     }
 }
 
-/// A plate may hold a line more.
+/// How far the plate reaches down: it may have one line more.
 pub(super) fn reach(body: &Body, near: bool) -> f64 {
     let below = body.kind.outline.below;
     let NodeView::Server(server) = &body.node else { return below };
@@ -47,7 +47,7 @@ fn disc(body: &Body, server: &ServerNode) -> Html {
     let crown = (!server.is_replica).then_some("on");
     html! {
         <>
-            // It is always there, so that it fades in and out when it changes hands.
+            // The ring is always drawn, so that it fades in and out when the role changes.
             <circle class={classes!("crown", hue.clone(), crown)} r="23.5" />
             <circle class={classes!("mark", hue.clone(), server.is_stale().then_some("stale"))} r="18" />
             if syncing {
@@ -57,7 +57,8 @@ fn disc(body: &Body, server: &ServerNode) -> Html {
     }
 }
 
-/// From the eighth shard on the hues come again, told apart by a grain in the disc.
+/// The pattern in the disc: from the eighth shard on the hues repeat, and patterns distinguish
+/// them.
 fn grain(body: &Body) -> Html {
     if body.health.is_down() {
         return Html::default();
@@ -74,8 +75,8 @@ fn grain(body: &Body) -> Html {
     html! { <path class="grain" d={path} /> }
 }
 
-/// What Sentinels hold of the server: down for some of them (SDOWN), or for enough (ODOWN); or what the
-/// other nodes of its cluster do: some cannot reach it (PFAIL), or enough agree (FAIL).
+/// The badge with the beliefs of Sentinels about the server (SDOWN, ODOWN), or those of the other
+/// nodes of its cluster (PFAIL, FAIL).
 fn badge(body: &Body) -> Html {
     let Some(judged) = body.judged.filter(|judged| judged.down_for > 0) else {
         return Html::default();
@@ -96,7 +97,7 @@ fn badge(body: &Body) -> Html {
     }
 }
 
-/// What is drawn over the disc when the server is not at work.
+/// The sign over the disc of a server that does not run.
 fn sign(health: Health) -> Html {
     match health {
         Health::Online => Html::default(),

@@ -1,4 +1,5 @@
-//! Servers: on the plate of its host a disc in the hue of its shard, a primary's inside a ring.
+//! Servers, drawn as a disc in the hue of the shard on the plate of the host; a primary's disc is
+//! inside a ring.
 
 #[cfg(feature = "whole")]
 pub(crate) mod contents;
@@ -73,33 +74,33 @@ pub(crate) struct ServerNode {
     pub is_replica: bool,
     /// Keys over all databases.
     pub keys: u64,
-    /// Messages a second of virtual time.
+    /// Messages per second of virtual time.
     pub rate: u64,
-    /// Where its stream is, if it replicates.
+    /// The state of its replication stream, if it replicates.
     pub stream: Option<Stream>,
-    /// What it holds of its cluster, if it is in cluster mode.
+    /// Its view of its cluster, if it is in cluster mode.
     pub cluster: Option<ClusterNode>,
 }
 
-/// What a node holds of its cluster.
+/// A node's view of its cluster.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct ClusterNode {
-    /// The epoch of its slots, or of its primary's.
+    /// Its config epoch, or that of its primary.
     pub epoch: u64,
     /// How many slots it owns.
     pub slots: usize,
-    /// Whether the cluster is up in its eyes.
+    /// Whether it considers the cluster up.
     pub up: bool,
-    /// The votes that it has and those that it needs, and the epoch, while it asks for them.
+    /// During its election: the votes that it has, the votes that it needs, and the epoch.
     pub election: Option<(usize, usize, u64)>,
 }
 
-/// Where a server's stream is.
+/// The state of a server's replication stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Stream {
     /// The offset of its last byte.
     pub offset: i64,
-    /// A replica's way to its primary, with how many bytes it is behind.
+    /// A replica's link to its primary, with its lag in bytes.
     pub follows: Option<(FollowState, Option<u64>)>,
 }
 
@@ -108,7 +109,7 @@ impl ServerNode {
         if self.is_replica { REPLICA } else { PRIMARY }
     }
 
-    /// Whether it follows a primary, and the stream does not flow.
+    /// Whether it is a replica and its link is down.
     fn is_stale(&self) -> bool {
         let follows = self.stream.and_then(|stream| stream.follows);
         follows.is_some_and(|(state, _)| state != FollowState::Online)
@@ -130,7 +131,7 @@ fn line(body: &Body, locale: Locale) -> String {
     }
 }
 
-/// What a node of a cluster does: it asks for votes, or is cut off, or serves slots.
+/// The line of a cluster node: its election, that the cluster is down, or the slots that it serves.
 fn cluster_line(node: &ClusterNode, server: &ServerNode, locale: Locale) -> String {
     let epoch = node.epoch.to_string();
     match node.election {
@@ -149,13 +150,13 @@ fn cluster_line(node: &ClusterNode, server: &ServerNode, locale: Locale) -> Stri
     }
 }
 
-/// Where its stream is: `@1 234`, and how far it is behind.
+/// The line with the replication offset and the lag: `@1 234 −56 B`.
 fn stream_line(body: &Body, locale: Locale) -> Option<String> {
     let NodeView::Server(server) = &body.node else { return None };
     let stream = server.stream.filter(|_| body.health == Health::Online)?;
     let offset = figures::count(u64::try_from(stream.offset).unwrap_or_default());
     Some(match stream.follows {
-        // Where there is much to say, the distance says more than the place.
+        // If there is no room for both, the lag matters more than the offset.
         Some((FollowState::Online, Some(lag))) if lag >= 1_000 || lag > 0 && offset.len() > 7 => {
             format!("−{}", figures::bytes(lag))
         }

@@ -1,5 +1,4 @@
-//! What the page reads off a server, as plain data. Only this file and the ledger look into the
-//! machine itself.
+//! Reads the state of a server as plain data. Only this file and the ledger access the machine.
 
 use core::time::Duration;
 
@@ -21,22 +20,22 @@ use crate::units::{BodyId, Unit};
 pub(crate) struct KeyRow {
     /// Its database.
     pub db: usize,
-    /// Its name, as it is.
+    /// Its name.
     pub name: Vec<u8>,
-    /// Its name, as it is shown.
+    /// Its name as text.
     pub key: String,
     /// Its type.
     pub kind: String,
     /// Its value, in short.
     pub value: String,
-    /// How long it lives yet, if it expires.
+    /// Its remaining time to live, if it expires.
     pub expires_in: Option<Duration>,
 }
 
 /// A directive with its value.
 pub(crate) type ConfigRow = (String, String);
 
-/// Characters of a value that are shown.
+/// The most characters of a value that are shown.
 const VALUE: usize = 60;
 
 /// What the map shows of a server.
@@ -44,12 +43,12 @@ pub(super) fn node(lab: &Lab, unit: &Unit) -> NodeView {
     let server = lab.server(unit.id);
     let replication = server.map(Server::replication_view);
     let follows = replication.as_ref().is_some_and(|view| view.primary.is_some());
-    // A server without primary and replicas has a replication offset that is of no interest.
+    // The replication offset of a server without primary and replicas is not shown.
     let replicates =
         |view: &ReplicationView| follows || unit.home.is_some() || !view.replicas.is_empty();
     let keys = server.map(|server| server.keyspace().summary().map(|(_, keys, ..)| keys as u64));
     NodeView::Server(ServerNode {
-        // What does not run tells nothing; then it is what the scenario makes it.
+        // A server that does not run reports nothing: its role is that of the scenario.
         is_replica: follows || replication.is_none() && unit.home.is_some(),
         keys: keys.map_or(0, Iterator::sum),
         rate: lab.rate(unit.id),
@@ -68,7 +67,7 @@ pub(super) fn node(lab: &Lab, unit: &Unit) -> NodeView {
     })
 }
 
-/// What INFO says.
+/// The text of INFO.
 pub(super) fn info(lab: &Lab, unit: &Unit) -> Option<String> {
     Some(lab.server(unit.id)?.info(&[]))
 }
@@ -79,7 +78,7 @@ impl Lab {
         self.machine(self.units().get(body)?)
     }
 
-    /// What a server believes of its stream, its primary and its replicas, if it runs.
+    /// What a server reports about its stream, its primary and its replicas, if it runs.
     pub(crate) fn replication(&self, body: BodyId) -> Option<ReplicationView> {
         self.server(body).map(Server::replication_view)
     }
@@ -91,7 +90,7 @@ impl Lab {
         Some(lines.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     }
 
-    /// Keys whose name holds `filter`, no more than so many, and how many keys there are.
+    /// Keys whose name contains `filter`, at most `most`, and the number of all keys.
     pub(crate) fn keys(
         &self,
         body: BodyId,
@@ -113,34 +112,34 @@ impl Lab {
         Some((rows, total))
     }
 
-    /// Whether some server has users besides the default one, or has denied something.
+    /// Whether any server has users besides the default one, or has denied something.
     pub(crate) fn has_users(&self) -> bool {
         let servers = self.units().servers();
         servers.filter_map(|unit| self.server(unit.id)).any(Server::has_users)
     }
 
-    /// Whether some server has run a script that it still knows of.
+    /// Whether any server has a record of a script that it ran.
     #[cfg(feature = "whole")]
     pub(crate) fn has_run_scripts(&self) -> bool {
         let mut servers = self.units().servers().filter_map(|unit| self.server(unit.id));
         servers.any(|server| server.script_views().next().is_some())
     }
 
-    /// What the clock of a body's host shows, in milliseconds since 1970.
+    /// The clock of a body's host, as Unix time in milliseconds.
     #[cfg(feature = "whole")]
     pub(crate) fn wall_of(&self, body: BodyId) -> u64 {
         let host = self.units().get(body).and_then(|unit| self.world().host(unit.host));
         host.map_or(0, |host| host.wall.as_millis())
     }
 
-    /// The users of a server, and what it has denied lately.
+    /// The users of a server, and its latest denials.
     #[cfg(feature = "whole")]
     pub(crate) fn users(&self, body: BodyId) -> Option<(Vec<UserView>, Vec<DenialView>)> {
         let server = self.server(body)?;
         Some((server.users_view(), server.denials_view()))
     }
 
-    /// The directives with their values; what differs from its default comes first.
+    /// The directives with their values; those that differ from the default come first.
     pub(crate) fn config(&self, body: BodyId) -> Option<Vec<ConfigRow>> {
         let config = self.server(body)?.config();
         let (mut changed, mut usual) = (Vec::new(), Vec::new());
@@ -174,7 +173,7 @@ fn key_row(db: usize, entry: &Entry, now: u64) -> KeyRow {
     }
 }
 
-/// How many elements a value has, or bytes, if it is a string.
+/// The number of elements of a value, or of bytes of a string.
 pub(super) fn size(value: ValueRef<'_>) -> usize {
     match value {
         ValueRef::String(StringRef::Bytes(bytes)) => bytes.len(),
@@ -187,7 +186,7 @@ pub(super) fn size(value: ValueRef<'_>) -> usize {
     }
 }
 
-/// No more than so many characters of a text.
+/// A text cut to at most `most` characters.
 pub(super) fn shortened(bytes: &[u8], most: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
     match text.char_indices().nth(most) {
@@ -196,7 +195,7 @@ pub(super) fn shortened(bytes: &[u8], most: usize) -> String {
     }
 }
 
-/// `key:9` before `key:10`.
+/// The sort key for natural order: `key:9` before `key:10`.
 fn natural(name: &str) -> (String, u64) {
     let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
     let (text, number) = name.split_at(name.len() - digits);

@@ -1,10 +1,10 @@
-//! A screen of cells as runs of text that look alike.
+//! Converts a screen of cells to runs of text with the same style.
 
 use core::ops::Range;
 
 use limpid_core::sim::{Color, Screen};
 
-/// How cells look.
+/// The style of cells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Look {
     pub front: Color,
@@ -14,15 +14,15 @@ pub(super) struct Look {
     pub italic: bool,
     pub underlined: bool,
     pub inverse: bool,
-    /// Whether the cursor stands here.
+    /// Whether the cursor is here.
     pub cursor: bool,
     /// Whether the character takes two cells.
     pub wide: bool,
-    /// Which address this is a part of, by its place among those of the row.
+    /// The address that this is a part of, by its index in [`Row::addresses`].
     pub address: Option<usize>,
 }
 
-/// Neighbours that look alike.
+/// A run of adjacent cells with the same style.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Run {
     pub text: String,
@@ -36,7 +36,7 @@ pub(super) struct Row {
     pub addresses: Vec<(String, u16)>,
 }
 
-/// The rows that a screen shows.
+/// Converts the rows of a screen.
 pub(super) fn rows(screen: &Screen) -> Vec<Row> {
     let (height, width) = screen.size();
     let cursor = match screen.hide_cursor() || screen.scrollback() > 0 {
@@ -62,7 +62,7 @@ fn one(screen: &Screen, row: u16, width: u16, cursor: Option<(u16, u16)>) -> Row
             italic: cell.italic(),
             underlined: cell.underline(),
             inverse: cell.inverse(),
-            // A cursor behind the last column waits on it.
+            // A cursor after the last column is shown on that column.
             cursor: cursor.is_some_and(|(y, x)| y == row && x.min(width - 1) == column),
             wide: cell.is_wide(),
             address: None,
@@ -78,7 +78,7 @@ fn one(screen: &Screen, row: u16, width: u16, cursor: Option<(u16, u16)>) -> Row
         }
         addresses.push((host, port));
     }
-    // Blanks at the end that look like nothing are not drawn.
+    // Trailing blanks without a style are not drawn.
     let blank = |(text, look): &(String, Look)| text == " " && *look == Look::default();
     let end = cells.iter().rposition(|cell| !blank(cell)).map_or(0, |at| at + 1);
     cells.truncate(end);
@@ -92,7 +92,7 @@ fn one(screen: &Screen, row: u16, width: u16, cursor: Option<(u16, u16)>) -> Row
     Row { runs, addresses }
 }
 
-/// Where a text says `host:port`.
+/// Finds addresses (`host:port`) in a text.
 fn find_addresses(text: &[char]) -> Vec<(Range<usize>, String, u16)> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
     let mut found = Vec::new();
@@ -105,7 +105,7 @@ fn find_addresses(text: &[char]) -> Vec<(Range<usize>, String, u16)> {
         let end = text[at..].iter().position(|&c| !is_part(c)).map_or(text.len(), |n| at + n);
         let word: String = text[at..end].iter().collect();
         if let Some((host, port)) = word.trim_end_matches(['.', ':']).split_once(':') {
-            // The bus port of a cluster's node stands behind an @, which ends the word.
+            // The address of a cluster node is followed by @ and its bus port.
             if let (false, Ok(port)) = (host.is_empty(), port.parse::<u16>()) {
                 let length = host.len() + 1 + port.to_string().len();
                 found.push((at..at + length, host.to_owned(), port));

@@ -1,6 +1,6 @@
-//! What a terminal sends for a key, after xterm.
+//! The bytes that a terminal sends for a key, as in xterm.
 
-/// A key as the browser names it, with what is held down beside it.
+/// A key with its modifiers, as the browser names it.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Pressed<'a> {
     /// Its name or its character.
@@ -11,12 +11,12 @@ pub(super) struct Pressed<'a> {
 }
 
 /// The bytes of a key; `None` if it is not for the terminal. `application` is whether the program
-/// has asked for the other form of the cursor keys.
+/// has switched to application cursor keys.
 pub(super) fn bytes(pressed: Pressed<'_>, application: bool) -> Option<String> {
     let Pressed { key, ctrl, alt, shift } = pressed;
     let mut chars = key.chars();
     if let (Some(c), None) = (chars.next(), chars.next()) {
-        // Characters come by the field's own input, so that input methods work.
+        // Characters arrive by the field's `input` event, so that input methods work.
         return match (ctrl, alt) {
             (false, false) => None,
             (true, _) => control(c).map(|byte| with_alt(alt, byte.into())),
@@ -52,10 +52,10 @@ pub(super) fn bytes(pressed: Pressed<'_>, application: bool) -> Option<String> {
     Some(text)
 }
 
-/// Text that is pasted: lines end as by Enter, and a program that asked for it learns that it was
-/// pasted.
+/// The bytes for pasted text: lines end as with Enter, and `bracketed` marks the text as pasted
+/// (bracketed paste mode).
 pub(super) fn pasted(text: &str, bracketed: bool) -> String {
-    // An escape inside would be a key that nobody pressed.
+    // Escape characters are removed, since they would act as keys.
     let text = text.replace("\r\n", "\r").replace('\n', "\r").replace('\x1b', "");
     match bracketed {
         true => format!("\x1b[200~{text}\x1b[201~"),

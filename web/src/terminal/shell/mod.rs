@@ -1,8 +1,8 @@
 //! Shells of hosts: terminals of the World with a screen of cells.
 //!
-//! The World has the terminal, its screen (kept by the `vt100` crate) and the programs; here is what
-//! draws it ([`view`], from the runs of [`cells`]) and what turns keys into bytes ([`keys`]). All
-//! that is typed is an action of the session, so it goes back in time with everything else.
+//! The World has the terminal, its screen (by the `vt100` crate) and the programs. Here it is drawn
+//! ([`view`], from the runs of [`cells`]), and keys are converted to bytes ([`keys`]). Everything
+//! typed is an action of the session, so a rewind applies to it.
 
 mod cells;
 mod keys;
@@ -12,15 +12,15 @@ use limpid_core::sim::Action;
 
 use crate::page::{Page, Pane, Topic};
 
-use super::desk::Tab;
+use super::tabs::Tab;
 
-/// The size of a terminal until its place on the page has been measured.
+/// The size of a terminal until the space for it on the page has been measured.
 const SIZE: (u16, u16) = (80, 24);
 
 /// Opens a new shell on a host, in a tab of its own.
 pub(super) fn open(page: &Page, host: &str) {
     let terminal = free_name(page, host);
-    page.change_desk(|desk| desk.add(Tab::shell(host.to_owned(), terminal.clone())));
+    page.change_terminals(|terminals| terminals.add(Tab::shell(host.to_owned(), terminal.clone())));
     page.change(Topic::Open, |view| {
         view.pane = Pane::Terminal;
         view.menu = None;
@@ -29,21 +29,21 @@ pub(super) fn open(page: &Page, host: &str) {
     super::focus_entry();
 }
 
-/// Shows the shell of a host with this number, counted from 1, after opening those that are missing.
+/// Shows the shell of a host with this number, counted from 1. Opens the shells up to it.
 pub(super) fn show(page: &Page, host: &str, number: usize) {
     let shells = || -> Vec<usize> {
-        let (lab, desk) = (page.lab(), page.desk());
+        let (lab, terminals) = (page.lab(), page.terminals());
         let alive = |tab: &Tab| {
             lab.world().tty_named(&tab.process).is_some_and(limpid_core::sim::Tty::is_alive)
         };
         let of_host = |tab: &Tab| tab.is_shell && tab.server == host && alive(tab);
-        (0..desk.tabs.len()).filter(|&index| of_host(&desk.tabs[index])).collect()
+        (0..terminals.tabs.len()).filter(|&index| of_host(&terminals.tabs[index])).collect()
     };
     for _ in shells().len()..number {
         open(page, host);
     }
     if let Some(&index) = shells().get(number.saturating_sub(1)) {
-        page.change_desk(|desk| desk.choose(index));
+        page.change_terminals(|terminals| terminals.choose(index));
         page.change(Topic::Open, |view| {
             view.pane = Pane::Terminal;
             view.menu = None;
@@ -52,34 +52,36 @@ pub(super) fn show(page: &Page, host: &str, number: usize) {
     }
 }
 
-/// Types a line into the shell of a host that was opened last, or into a new one.
+/// Types a line into the last opened shell of a host, or into a new one.
 pub(super) fn type_line(page: &Page, host: &str, line: &str) {
     let alive = |tab: &Tab| {
         page.lab().world().tty_named(&tab.process).is_some_and(limpid_core::sim::Tty::is_alive)
     };
     let known = {
-        let desk = page.desk();
-        desk.tabs.iter().rposition(|tab| tab.is_shell && tab.server == host && alive(tab))
+        let terminals = page.terminals();
+        terminals.tabs.iter().rposition(|tab| tab.is_shell && tab.server == host && alive(tab))
     };
     let index = match known {
         Some(index) => {
-            page.change_desk(|desk| desk.choose(index));
+            page.change_terminals(|terminals| terminals.choose(index));
             index
         }
         None => {
             let terminal = free_name(page, host);
-            page.change_desk(|desk| desk.add(Tab::shell(host.to_owned(), terminal.clone())));
+            page.change_terminals(|terminals| {
+                terminals.add(Tab::shell(host.to_owned(), terminal.clone()))
+            });
             log_in(page, host, &terminal);
-            page.desk().front
+            page.terminals().front
         }
     };
-    let terminal = page.desk().tabs.get(index).map(|tab| tab.process.clone());
+    let terminal = page.terminals().tabs.get(index).map(|tab| tab.process.clone());
     if let Some(terminal) = terminal {
         press(page, &terminal, format!("{line}\r"));
     }
 }
 
-/// Logs in at a terminal.
+/// Logs in at a terminal, which starts its shell.
 fn log_in(page: &Page, host: &str, terminal: &str) {
     let (columns, rows) =
         page.lab().world().tty_named(terminal).map_or(SIZE, limpid_core::sim::Tty::size);
@@ -91,11 +93,12 @@ fn log_in(page: &Page, host: &str, terminal: &str) {
     }]);
 }
 
-/// A name that no terminal has, now or in a tab.
+/// A terminal name that is not in use, neither in the World nor in a tab.
 fn free_name(page: &Page, host: &str) -> String {
-    let (lab, desk) = (page.lab(), page.desk());
+    let (lab, terminals) = (page.lab(), page.terminals());
     let taken = |name: &str| {
-        lab.world().tty_named(name).is_some() || desk.tabs.iter().any(|tab| tab.process == name)
+        lab.world().tty_named(name).is_some()
+            || terminals.tabs.iter().any(|tab| tab.process == name)
     };
     let mut number = 1;
     loop {

@@ -1,4 +1,4 @@
-//! A shell's terminal on the page: its cells, its cursor, and a field that takes what is typed.
+//! The view of a shell's terminal: its cells, its cursor, and a field that takes the typing.
 
 use gloo::events::EventListener;
 use limpid_core::sim::{Action, Color, Tty};
@@ -14,13 +14,13 @@ use super::cells::{self, Look, Row};
 use super::keys::{self, Pressed};
 use super::press;
 
-/// Fewer columns or rows than this are not worth a program's while.
+/// The fewest columns and rows: programs cannot work with less.
 const SMALLEST: (u16, u16) = (20, 5);
 
 #[derive(Properties, PartialEq)]
 pub(crate) struct Props {
     pub index: usize,
-    /// Whether it is the one in front, which has the keyboard.
+    /// Whether it is in front and gets the keyboard.
     pub front: bool,
 }
 
@@ -30,13 +30,16 @@ pub(crate) fn Shell(props: &Props) -> Html {
     let page = use_page(&[Topic::Prefs, Topic::Terminals]);
     let (frame, probe) = (use_node_ref(), use_node_ref());
     let field = use_node_ref();
-    let (desk_size, named) = {
-        let desk = page.desk();
-        let tab = desk.tabs.get(props.index);
-        (desk.text_size, tab.map(|tab| (tab.server.clone(), tab.process.clone(), tab.scrolled)))
+    let (text_size, named) = {
+        let terminals = page.terminals();
+        let tab = terminals.tabs.get(props.index);
+        (
+            terminals.text_size,
+            tab.map(|tab| (tab.server.clone(), tab.process.clone(), tab.scrolled)),
+        )
     };
     let terminal = named.as_ref().map(|(_, terminal, _)| terminal.clone()).unwrap_or_default();
-    use_size(&page, &terminal, desk_size, &frame, &probe);
+    use_size(&page, &terminal, text_size, &frame, &probe);
     let is_alive = page.lab().world().tty_named(&terminal).is_some_and(Tty::is_alive);
     use_composition(&page, &terminal, is_alive, &field);
     let spoken = use_spoken(&page, &terminal);
@@ -150,7 +153,7 @@ fn tty_known(page: &Page, terminal: &str) -> bool {
     page.lab().world().tty_named(terminal).is_some()
 }
 
-/// Does what a key means; true if it means something.
+/// Handles a key; true if it has a function.
 fn key_down(page: &Page, index: usize, terminal: &str, event: &KeyboardEvent) -> bool {
     let key = event.key();
     if event.meta_key() {
@@ -158,7 +161,7 @@ fn key_down(page: &Page, index: usize, terminal: &str, event: &KeyboardEvent) ->
     }
     let shift = event.shift_key();
     match key.as_str() {
-        // Every other key is the terminal's, so one has to lead out of it.
+        // All other keys go to the terminal, so one has to lead out of it.
         "Escape" if shift => {
             crate::map::focus::focus_map(page);
             return true;
@@ -168,7 +171,7 @@ fn key_down(page: &Page, index: usize, terminal: &str, event: &KeyboardEvent) ->
             scroll(page, index, terminal, lines);
             return true;
         }
-        // Copying what is marked, and pasting, are the browser's.
+        // Copying and pasting are left to the browser.
         "c" | "C" if event.ctrl_key() && (shift || is_marked()) => return false,
         "v" | "V" if event.ctrl_key() => return false,
         _ => {}
@@ -180,7 +183,7 @@ fn key_down(page: &Page, index: usize, terminal: &str, event: &KeyboardEvent) ->
     };
     let pressed = Pressed { key: &key, ctrl: event.ctrl_key(), alt: event.alt_key(), shift };
     let Some(bytes) = keys::bytes(pressed, application) else { return false };
-    page.change_desk(|desk| desk.scroll(index, 0));
+    page.change_terminals(|terminals| terminals.scroll(index, 0));
     press(page, terminal, bytes);
     true
 }
@@ -190,14 +193,14 @@ fn is_marked() -> bool {
     selection.is_some_and(|selection| !String::from(selection.to_string()).is_empty())
 }
 
-/// Sends what was typed into the field, and empties it.
+/// Sends the text of the field to the terminal, and empties it.
 fn send_field(page: &Page, terminal: &str, field: &HtmlTextAreaElement) {
     let text = field.value();
     field.set_value("");
     press(page, terminal, text.replace('\n', "\r"));
 }
 
-/// Shows lines that have scrolled off the screen.
+/// Scrolls through lines that have left the screen.
 fn scroll(page: &Page, index: usize, terminal: &str, lines: i32) {
     let most = {
         let lab = page.lab();
@@ -205,10 +208,10 @@ fn scroll(page: &Page, index: usize, terminal: &str, lines: i32) {
         tty.filter(|tty| !tty.screen().alternate_screen())
             .map_or(0, |tty| tty.screen().scrollback_len())
     };
-    let now = page.desk().tabs.get(index).map_or(0, |tab| tab.scrolled);
+    let now = page.terminals().tabs.get(index).map_or(0, |tab| tab.scrolled);
     let to = now.saturating_add_signed(lines as isize).min(most);
     if to != now {
-        page.change_desk(|desk| desk.scroll(index, to));
+        page.change_terminals(|terminals| terminals.scroll(index, to));
     }
 }
 
@@ -237,7 +240,7 @@ fn draw_row(page: &Page, host: &str, row: &Row) -> Html {
     }
 }
 
-/// The body at an address that a program of a host has printed.
+/// The body at an address that a program on a host has printed.
 fn body_at(page: &Page, host: &str, name: &str, port: u16) -> Option<BodyId> {
     let lab = page.lab();
     let name = if matches!(name, "127.0.0.1" | "localhost") { host } else { name };
@@ -248,7 +251,7 @@ fn body_at(page: &Page, host: &str, name: &str, port: u16) -> Option<BodyId> {
 
 fn select(page: &Page, body: BodyId) {
     page.change(Topic::Open, |view| view.selected = [body].into_iter().collect());
-    page.tell(Topic::Scene);
+    page.notify(Topic::Scene);
 }
 
 /// The class and the style of a run.
@@ -294,7 +297,7 @@ fn indexed(n: u8) -> String {
     format!("rgb({} {} {})", level(n / 36), level(n / 6 % 6), level(n % 6))
 }
 
-/// Gives the terminal as many columns and rows as its place on the page has room for.
+/// A hook that fits the terminal's columns and rows to the space on the page.
 #[hook]
 fn use_size(page: &Page, terminal: &str, text_size: u8, frame: &NodeRef, probe: &NodeRef) {
     let (page, frame, probe) = (page.clone(), frame.clone(), probe.clone());
@@ -336,13 +339,13 @@ fn fit(page: &Page, terminal: &str, frame: &HtmlElement, probe: &HtmlElement) {
     let columns = room(frame.client_width(), PADDING.0, width, SMALLEST.0);
     let rows = room(frame.client_height(), PADDING.1, height, SMALLEST.1);
     let known = page.lab().world().tty_named(terminal).map(Tty::size);
-    // In the past the size is what it was then.
+    // In the past, the terminal keeps the size that it had.
     if known.is_some_and(|known| known != (columns, rows)) && !page.lab().is_past() {
         page.act(vec![Action::Resize { terminal: terminal.to_owned(), columns, rows }]);
     }
 }
 
-/// Sends what an input method has composed. While it composes nothing is sent.
+/// A hook that sends the text that an input method has composed, and nothing while it is composing.
 #[hook]
 fn use_composition(page: &Page, terminal: &str, is_alive: bool, field: &NodeRef) {
     let (page, field) = (page.clone(), field.clone());
@@ -358,7 +361,7 @@ fn use_composition(page: &Page, terminal: &str, is_alive: bool, field: &NodeRef)
     });
 }
 
-/// What a screen reader is to read: the lines that have come since it was drawn last.
+/// A hook: the text for screen readers, which is the lines that appeared since the last drawing.
 #[hook]
 fn use_spoken(page: &Page, terminal: &str) -> String {
     let seen = use_mut_ref(|| (0u64, String::new(), String::new()));

@@ -1,70 +1,70 @@
 //! The terminals that are open: which redis-cli each one shows, and what only the page knows of it.
 //!
-//! What redis-cli says is part of the World and is read from there, so that it follows when one
-//! goes back in time. Here is what was typed before, what meta-commands answered, and which tab is
-//! in front.
+//! The output of redis-cli is part of the World and is read from there, so that a rewind applies to
+//! it. Here are the history of typed lines, the answers of meta-commands, and which tab is in
+//! front.
 
 use crate::lab::Lab;
 
 use super::editor::History;
 
-/// The terminals.
-pub(crate) struct Desk {
-    /// One for each tab, in order.
+/// The open terminals.
+pub(crate) struct Terminals {
+    /// The tabs, in order.
     pub tabs: Vec<Tab>,
-    /// Which tab is in front.
+    /// The index of the tab in front.
     pub front: usize,
-    /// The tab that is shown beside it, if one is.
+    /// The index of the tab that is shown beside it, if any.
     pub beside: Option<usize>,
     /// The size of the text, in pixels.
     pub text_size: u8,
 }
 
-/// A terminal.
+/// A terminal in a tab.
 pub(crate) struct Tab {
-    /// The node that it talks to, or the host that it is a shell of.
+    /// The node of its redis-cli, or the host of its shell.
     pub server: String,
-    /// The name of its redis-cli, or of its terminal, in the World.
+    /// The name of its redis-cli process, or of its terminal, in the World.
     pub process: String,
-    /// What was typed.
+    /// The history of typed lines.
     pub history: History,
-    /// What meta-commands answered.
+    /// The answers of meta-commands.
     pub notes: Vec<Note>,
-    /// Blocks of output that Ctrl-L has cleared away.
+    /// The number of blocks of output that Ctrl-L has cleared.
     pub cleared: usize,
-    /// Whether it is the shell of a host; else it is a redis-cli.
+    /// Whether it is the shell of a host and no redis-cli.
     pub is_shell: bool,
-    /// How many lines of a shell's terminal are scrolled back.
+    /// By how many lines a shell's terminal is scrolled back.
     #[cfg(feature = "whole")]
     pub scrolled: usize,
 }
 
-/// What a meta-command answered.
+/// The answer of a meta-command.
 pub(crate) struct Note {
-    /// After how many blocks of redis-cli's output it stands.
+    /// The number of blocks of redis-cli's output before it.
     pub after: usize,
-    /// The prompt behind which it was typed.
+    /// The prompt at which the command was typed.
     pub prompt: String,
-    /// What was typed.
+    /// The typed line.
     pub typed: String,
     /// The answer.
     pub answer: String,
-    /// Whether it is a refusal.
+    /// Whether it is an error.
     pub refused: bool,
 }
 
-impl Desk {
-    /// The usual size of the text, in pixels.
+impl Terminals {
+    /// The default size of the text, in pixels.
     pub(crate) const TEXT_SIZE: u8 = 13;
-    /// The smallest and the largest.
+    /// The smallest and the largest size.
     const TEXT_SIZES: (u8, u8) = (9, 24);
 
-    /// Makes the text larger or smaller by so many pixels.
+    /// Changes the size of the text by `by` pixels.
     pub(crate) fn enlarge(&mut self, by: i8) {
         self.set_text_size(self.text_size.saturating_add_signed(by));
     }
 
-    /// Sets the size of the text, as near as may be.
+    /// Sets the size of the text, within the limits.
     pub(crate) fn set_text_size(&mut self, size: u8) {
         let (least, most) = Self::TEXT_SIZES;
         self.text_size = size.clamp(least, most);
@@ -77,7 +77,7 @@ impl Desk {
         self.tabs.sort_by_key(place);
     }
 
-    /// The tabs that are shown, in their order.
+    /// The indices of the tabs that are shown, in their order.
     pub(crate) fn shown(&self) -> Vec<usize> {
         let mut shown: Vec<usize> = self.beside.into_iter().chain([self.front]).collect();
         shown.retain(|&index| index < self.tabs.len());
@@ -86,7 +86,7 @@ impl Desk {
         shown
     }
 
-    /// Brings a tab to the front; one that is shown beside it keeps its place.
+    /// Brings a tab to the front. A tab that is shown beside it stays there.
     pub(crate) fn choose(&mut self, index: usize) {
         if self.beside == Some(index) {
             self.beside = Some(self.front);
@@ -94,7 +94,7 @@ impl Desk {
         self.front = index;
     }
 
-    /// Shows the neighbour of the tab in front beside it, or that alone.
+    /// Shows the next tab beside the one in front, or stops doing so.
     pub(crate) fn split(&mut self) {
         let neighbour = if self.front == 0 { 1 } else { self.front - 1 };
         self.beside = match self.beside {
@@ -103,7 +103,7 @@ impl Desk {
         };
     }
 
-    /// Scrolls a shell's terminal back, to so many lines.
+    /// Scrolls a shell's terminal back to `lines` lines.
     #[cfg(feature = "whole")]
     pub(crate) fn scroll(&mut self, index: usize, lines: usize) {
         if let Some(tab) = self.tabs.get_mut(index) {
@@ -111,15 +111,15 @@ impl Desk {
         }
     }
 
-    /// The terminals that a World begins with.
+    /// The terminals of a World that is just being shown.
     pub(crate) fn new(lab: &Lab) -> Self {
         let tabs = lab.terminals().into_iter().map(|(server, process)| Tab::new(server, process));
         let shells = lab.shells().into_iter().map(|(host, terminal)| Tab::shell(host, terminal));
         let tabs = tabs.chain(shells).collect();
-        Desk { tabs, front: 0, beside: None, text_size: Self::TEXT_SIZE }
+        Terminals { tabs, front: 0, beside: None, text_size: Self::TEXT_SIZE }
     }
 
-    /// The tab of a server.
+    /// The index of a server's tab.
     pub(crate) fn find(&self, server: &str) -> Option<usize> {
         self.tabs.iter().position(|tab| tab.server == server && !tab.is_shell)
     }
@@ -135,7 +135,7 @@ impl Desk {
         self.tabs.push(tab);
     }
 
-    /// Takes a tab away; its neighbour comes to the front.
+    /// Removes a tab. If it was in front, its neighbour comes to the front.
     pub(crate) fn close(&mut self, index: usize) {
         if index < self.tabs.len() {
             self.tabs.remove(index);
@@ -148,7 +148,7 @@ impl Desk {
 }
 
 impl Tab {
-    /// A fresh tab.
+    /// The tab of a redis-cli.
     pub(crate) fn new(server: String, process: String) -> Self {
         Tab {
             server,
@@ -162,15 +162,15 @@ impl Tab {
         }
     }
 
-    /// The tab of a shell: its host, and its terminal in the World.
+    /// The tab of a shell, with its host and its terminal in the World.
     pub(crate) fn shell(host: String, terminal: String) -> Self {
         Tab { is_shell: true, ..Tab::new(host, terminal) }
     }
 
-    /// What is written on it.
+    /// The label of the tab.
     pub(crate) fn label(&self) -> String {
         match self.is_shell {
-            // The terminal's number tells several of one host apart.
+            // The terminal's number distinguishes several of one host.
             true => self.process.replacen("-tty", " $", 1),
             false => self.server.clone(),
         }
