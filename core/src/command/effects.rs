@@ -156,7 +156,7 @@ impl Effects {
     #[inline]
     pub fn propagate<A: AsRef<[u8]>>(&mut self, db: usize, args: impl IntoIterator<Item = A>) {
         self.verbatim = Verbatim::Never;
-        self.also(db, args);
+        self.also_propagate(db, args);
     }
 
     /// Propagates `args` in addition to the original command, which comes last.

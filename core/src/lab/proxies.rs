@@ -2,16 +2,16 @@
 
 use crate::machine::Endpoint;
 use crate::proxy::{predixy, twemproxy};
-use crate::sim::{Background, Launch, LaunchError, Process, daemon, plain, resolve_path};
+use crate::sim::{DaemonOptions, Launch, LaunchError, Process, daemon, plain, resolve_path};
 
 /// Starts `nutcracker [-d] [-c file] [-o log file] [-s stats port] [-m mbuf size]`.
 pub(super) fn nutcracker(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
     let (mut file, mut port, mut mbuf_size) = ("conf/nutcracker.yml", 22222, twemproxy::MBUF_SIZE);
-    let mut background = Background::default();
+    let mut daemon_options = DaemonOptions::default();
     let mut words = launch.args.iter();
     while let Some(option) = words.next() {
         if matches!(option.as_str(), "-d" | "--daemonize") {
-            background.daemonizes = true;
+            daemon_options.daemonizes = true;
             continue;
         }
         let value = words.next().map_or("", String::as_str);
@@ -20,7 +20,7 @@ pub(super) fn nutcracker(launch: &Launch<'_>) -> Result<Box<dyn Process>, Launch
             "-c" | "--conf-file" => file = value,
             "-s" | "--stats-port" => port = number()?,
             "-m" | "--mbuf-size" => mbuf_size = usize::from(number()?).max(512),
-            "-o" | "--output" => background.log_file = Some(value.to_owned()),
+            "-o" | "--output" => daemon_options.log_file = Some(value.to_owned()),
             // In a World, the log level and the address of the statistics port are fixed.
             "-v" | "-i" | "-a" | "-p" => {}
             _ => return Err(wrong(option, "is not an option of nutcracker here")),
@@ -40,7 +40,7 @@ pub(super) fn nutcracker(launch: &Launch<'_>) -> Result<Box<dyn Process>, Launch
         source: launch.host.to_owned(),
         seed: launch.seed,
     };
-    Ok(daemon(twemproxy::machine(config, options), background))
+    Ok(daemon(twemproxy::machine(config, options), daemon_options))
 }
 
 /// Starts `predixy <file> [--Name=name] [--Bind=address] [--WorkerThreads=n] [--LocalDC=dc]`.

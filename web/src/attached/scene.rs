@@ -8,7 +8,7 @@ use limpid_core::deployment::{self, Deployment, Node, Watched};
 use limpid_core::sentinel::SentinelView;
 use limpid_core::sentinel::failover::FailoverState;
 use limpid_core::sentinel::report::Role;
-use limpid_core::sentinel::view::{MasterView, Seen};
+use limpid_core::sentinel::view::{MasterView, InstanceView};
 use limpid_core::sim::HostId;
 
 use crate::cluster::{Circle, Claim};
@@ -193,7 +193,7 @@ fn master(watched: &Watched) -> MasterView {
         false => FailoverState::None,
     };
     MasterView {
-        seen: Seen {
+        seen: InstanceView {
             name: watched.name().to_owned(),
             host: watched.field("ip").to_owned(),
             port: number(watched, "port"),

@@ -289,7 +289,7 @@ impl Stage {
                 let begins = |words: &[&str], ready: fn(&[String]) -> bool| {
                     let words: Vec<String> = words.iter().map(ToString::to_string).collect();
                     while !ready(&self.asked(&at, None, &words)) && Instant::now() < end {
-                        std::thread::sleep(super::LOOK);
+                        std::thread::sleep(super::POLL_INTERVAL);
                     }
                 };
                 begins(&["ping"], |told| !told.is_empty());
