@@ -145,7 +145,7 @@ fn set<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), C
     if listens_elsewhere && (directory.is_some() || front.relisten.is_some()) {
         return Err(failed(
             b"port",
-            "addresses cannot change together with 'dir', or while another such change is in progress",
+            "addresses cannot change together with 'dir', or during another such change",
         ));
     }
     let new = Arc::new(new);

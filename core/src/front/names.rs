@@ -189,8 +189,8 @@ fn find_long(index: &Index, name: &[u8]) -> Option<u16> {
     Some(*id)
 }
 
-/// A multiplicative hash over whole words: the names are few, short and our own, so clients cannot cause
-/// collisions.
+/// A multiplicative hash over whole words: the names are few, short and our own, so clients cannot
+/// cause collisions.
 #[inline]
 fn hash(name: &[u8]) -> u64 {
     let mut hasher = WordHasher(0xcbf2_9ce4_8422_2325);

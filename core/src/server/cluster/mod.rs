@@ -4,8 +4,8 @@
 //! * `bus`: `nodes.conf`, the links to other nodes, and the effects of the state machine;
 //! * `routing`: redirecting commands, and clients blocked on keys of slots that leave;
 //! * `handover`: atomic slot migration;
-//! * `commands`: CLUSTER, ASKING, READONLY, READWRITE; `replies`: the replies of CLUSTER SLOTS, SHARDS
-//!   and LINKS.
+//! * `commands`: CLUSTER, ASKING, READONLY, READWRITE; `replies`: the replies of CLUSTER SLOTS,
+//!   SHARDS and LINKS.
 //!
 //! Gossip, failure detection, elections and slots are in the state machine.
 

@@ -6,8 +6,8 @@
 //! iteration: so clients that change much pay for it, other clients wait for one slice at most, and
 //! copies do not pile up. If the disk or the replicas are slow, serialized bytes pile up instead.
 //! Delaying commands would let a snapshot stop the server, and unlimited growth could need as much
-//! memory as the data again: so there is a limit ([`MAX_WAITING_DIVISOR`]), and a snapshot that reaches it
-//! is aborted.
+//! memory as the data again: so there is a limit ([`MAX_WAITING_DIVISOR`]), and a snapshot that
+//! reaches it is aborted.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -47,8 +47,8 @@ const MAX_ASIDE_BYTES: usize = 4 << 20;
 /// (1/n) of the memory of the data...
 const MAX_WAITING_DIVISOR: usize = 4;
 
-/// ...but at least this many bytes, so that a brief delay of the disk does not abort the snapshot of
-/// a small server.
+/// ...but at least this many bytes, so that a brief delay of the disk does not abort the snapshot
+/// of a small server.
 const MIN_WAITING_LIMIT: usize = 16 << 20;
 
 /// How many slices of a large value one iteration writes at most, while others are put aside after
