@@ -219,7 +219,7 @@ impl Stage {
     /// Creates the directories of a host and the wrappers around the programs.
     fn set_up_host(&self, place: usize) -> Result<()> {
         let Host { root, address, .. } = &self.hosts[place];
-        let limpid = std::env::current_exe().context("cannot tell where this program is")?;
+        let limpid = std::env::current_exe().context("the path of this program is unknown")?;
         let limpid = quoted(&limpid.display().to_string());
         for folder in FOLDERS.iter().chain(&["bin", "log"]) {
             std::fs::create_dir_all(root.join(folder))?;
