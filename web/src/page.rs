@@ -105,7 +105,7 @@ impl Page {
             return page;
         };
         let page = Page::new(match trouble {
-            None => Lab::follow(shared),
+            None => Lab::open_shared(shared),
             Some(_) => Lab::fresh(shared.topology),
         });
         // A shared session is paused at its moment.
@@ -438,7 +438,7 @@ impl Page {
         self.refresh_scene();
         crate::map::card::refresh(self);
         #[cfg(feature = "whole")]
-        crate::lesson::look(self);
+        crate::lesson::update_progress(self);
         self.notify_all();
         embed::notify(self);
     }

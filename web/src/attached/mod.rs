@@ -4,10 +4,10 @@
 //! It only looks. There is no time to rewind and no link to cut: these are real servers.
 
 mod app;
+mod changes;
 mod map;
 mod panel;
 mod scene;
-mod told;
 
 /// Shows the deployment in place of a World.
 pub(crate) fn show() {

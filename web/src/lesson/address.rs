@@ -64,7 +64,7 @@ pub(super) fn leave(page: &Page, topology: Topology, name: &str, value: &str) {
 }
 
 /// Shows what the entry stands for to which the browser went.
-pub(super) fn follow(page: &Page) {
+pub(super) fn on_history_change(page: &Page) {
     let open = page.view().study.open.as_ref().map(|open| open.id.clone());
     match Asked::of_address() {
         Some(Asked::Contents) => super::contents(page),
