@@ -53,16 +53,16 @@ const NEW: &[&str] = &[
 
 /// Commands whose arguments Redis 7.2 describes differently from 7.0.15.
 const NEWER_ARGUMENTS: &[&str] = &[
-    // Modules cannot be loaded; the words of CONFIG and ARGS are arguments of their own here.
+    // CONFIG and ARGS are separate arguments in 7.2.
     "module|loadex",
-    // A category is called so.
+    // The category has another name.
     "acl|cat",
-    // The operations are told apart.
+    // 7.2 lists each operation as a separate argument.
     "bitop",
-    // So are the answers to SKIPME, and the types are in lower case.
+    // The values of SKIPME are separate arguments, and the types are in lower case.
     "client|kill",
     "client|list",
-    // It spells the port of the bus with underscores.
+    // The bus port is spelled with underscores.
     "cluster|meet",
     // 7.0.15 tells of none.
     "command|getkeys",

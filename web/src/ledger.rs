@@ -405,7 +405,7 @@ mod tests {
             let members = row.held.iter().filter(|held| **held != Held::Apart).count();
             assert_eq!(members, 2, "a primary and its replica: {row:?}");
         }
-        // Without both there is nobody who could hold what was theirs.
+        // With both down, no running server has their writes.
         act(&mut lab, "crash node-1");
         act(&mut lab, "crash node-4");
         let crashed = lab.ledger();

@@ -22,7 +22,7 @@ pub(crate) struct Mark {
 /// The kind of event that a mark stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum MarkKind {
-    /// Something broke, or was broken, or mended.
+    /// A fault, or the end of one.
     Fault,
     /// A person typed a command.
     Command,

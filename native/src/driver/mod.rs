@@ -6,11 +6,11 @@
 //!
 //! * sockets are watched edge-triggered, and a read that did not fill the buffer is not repeated:
 //!   the kernel reports when more arrives;
-//! * every ready connection is read before the machine hears of any, and all are heard before
-//!   anything is written; then each connection with something to say is written to once, however
-//!   many replies that is. So the kernel's code for reading, the machine's and the kernel's for
-//!   writing follow each other in long runs, and do not push each other out of the processor's
-//!   caches with every request;
+//! * every ready connection is read before the machine gets any input, and all input is handled
+//!   before anything is written; then each connection with output is written to once, however many
+//!   replies that is. So the kernel's code for reading, the machine's code and the kernel's code for
+//!   writing run in long stretches, and do not evict each other from the processor's caches with
+//!   every request;
 //! * whether a socket is writable is asked only after it was not;
 //! * one reading of the clock serves a whole turn of the loop;
 //! * a loop with nothing to do does not wait for the next request of a crowd, but for the next few

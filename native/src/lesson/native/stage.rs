@@ -254,7 +254,7 @@ impl Stage {
         let source = root.join("root/redis-4.0.8/src/redis-trib.rb");
         std::fs::create_dir_all(source.parent().unwrap_or(root))?;
         std::fs::write(&source, trib)?;
-        // Programs that one binary provides are told apart by the name they are started under.
+        // One binary provides several programs, and chooses by the name it is started under.
         for name in ["nutcracker", "predixy"] {
             std::os::unix::fs::symlink(std::env::current_exe()?, root.join("bin").join(name))?;
         }
