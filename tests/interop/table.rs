@@ -64,16 +64,16 @@ const NEWER_ARGUMENTS: &[&str] = &[
     "client|list",
     // The bus port is spelled with underscores.
     "cluster|meet",
-    // 7.0.15 tells of none.
+    // 7.0.15 lists no arguments for these.
     "command|getkeys",
     "command|getkeysandflags",
-    // What may be left out is said.
+    // Optional arguments are marked.
     "geohash",
     "geopos",
     "georadius",
     "georadiusbymember",
     "pfmerge",
-    // Names have no underscores, and are the same everywhere.
+    // The names of arguments are consistent, without underscores.
     "xadd",
     "xclaim",
     "xgroup|create",
@@ -84,12 +84,12 @@ const NEWER_ARGUMENTS: &[&str] = &[
     "xinfo|consumers",
     "xinfo|stream",
     "xsetid",
-    // It has groups of one.
+    // These have groups of a single argument.
     "config|get",
     "psubscribe",
-    // It calls two arguments the same.
+    // Two arguments have the same name.
     "lcs",
-    // It calls a password optional within what is optional.
+    // A password is optional within an optional argument.
     "migrate",
     // WITHSCORE again.
     "zrank",

@@ -59,7 +59,7 @@ enum Shown {
     Map,
     Terminal,
     Log,
-    /// The panel at the side: lessons, inspector, ledger.
+    /// The side panel: lessons, inspector, ledger.
     Side,
 }
 
@@ -99,7 +99,7 @@ impl Embedding {
         self.framed
     }
 
-    /// The speed that a session begins with.
+    /// The initial speed of a session.
     pub(crate) fn speed(&self, usual: Speed) -> Speed {
         self.speed.unwrap_or(usual)
     }
@@ -219,7 +219,7 @@ pub(crate) struct LessonStatus {
 /// An event, as an embedding page gets it.
 #[derive(Serialize)]
 struct Happened {
-    /// When, in milliseconds.
+    /// Its time, in milliseconds.
     at: f64,
     kind: &'static str,
     text: String,

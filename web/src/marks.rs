@@ -15,7 +15,7 @@ use crate::layout::Part;
 pub(crate) struct Mark {
     /// Its time, in nanoseconds.
     pub at: u64,
-    /// What happened.
+    /// Its kind.
     pub kind: MarkKind,
 }
 

@@ -32,11 +32,11 @@ pub(crate) use crate::view::{Camera, Pane, Side, Target, View};
 pub(crate) enum Topic {
     /// Language and theme.
     Prefs,
-    /// Bodies, links and their places.
+    /// Bodies, links and their positions.
     Scene,
     /// What is selected, and which menus, cards and dialogs are open.
     Open,
-    /// The part of the map that is seen.
+    /// The visible part of the map.
     Camera,
     /// The present moment, whether time runs, the speed.
     Time,
@@ -46,7 +46,7 @@ pub(crate) enum Topic {
     Terminals,
     /// The contents of the inspector and the table, about ten times a second.
     Panels,
-    /// The figures of the frame.
+    /// The performance figures.
     Frame,
 }
 

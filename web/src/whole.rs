@@ -93,7 +93,7 @@ pub(crate) fn needed_for(action: &Action) -> bool {
     }
 }
 
-/// Commands that need the interpreter of scripts.
+/// Commands that need the script interpreter.
 const SCRIPTS: [&str; 8] =
     ["eval", "eval_ro", "evalsha", "evalsha_ro", "script", "function", "fcall", "fcall_ro"];
 

@@ -74,8 +74,8 @@ pub(super) fn on_history_change(page: &Page) {
     }
 }
 
-/// Opens the sandbox's session that was saved with the entry, or the World that the address names. A
-/// change of only the fragment is ignored.
+/// Opens the sandbox's session that was saved with the entry, or the World that the address names.
+/// A change of only the fragment is ignored.
 fn sandbox(page: &Page) {
     let kept = history().and_then(|history| history.state().ok()?.as_string());
     if let Some(saved) = kept.and_then(|text| Saved::read(&text).ok()) {

@@ -1,5 +1,6 @@
-//! "Try this on your own machine": how to play a lesson with real processes. For a lesson that needs no
-//! World this is a command; for others the commands that start its programs and replace its faults.
+//! "Try this on your own machine": how to play a lesson with real processes. For a lesson that
+//! needs no World this is a command; for others the commands that start its programs and replace
+//! its faults.
 
 use limpid_core::lab;
 use limpid_core::lesson::{Command, Lesson};

@@ -1,5 +1,5 @@
-//! The stage of a lesson on this machine: each host is a directory and an address of the loopback
-//! network, and has wrappers around the programs of Redis that keep to both.
+//! The stage of a lesson on this machine: each host is a directory and a loopback address, with
+//! wrappers around the programs of Redis that use these.
 //!
 //! Paths, names and addresses of the lesson are replaced by those of the stage before a line is
 //! typed, and the other way round in what is read back.
