@@ -108,7 +108,7 @@ enum Command {
         #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Build and mend a cluster; the same as under the name redis-trib.rb
+    /// Build and repair a cluster; the same as under the name redis-trib.rb
     #[command(disable_help_flag = true)]
     Trib {
         /// A command with its options and arguments, as redis-trib.rb of Redis 4 takes them
@@ -129,7 +129,7 @@ enum Command {
         #[arg(value_name = "FILE", trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Check an append-only file, and mend it; the same as under the name redis-check-aof
+    /// Check an append-only file, and repair it; the same as under the name redis-check-aof
     CheckAof {
         /// `[--fix | --truncate-to-timestamp SECONDS] FILE`: a manifest or one file
         #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]

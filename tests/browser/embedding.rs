@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::page::{Page, in_browser};
 use crate::site::Host;
 
-/// The value of a promise in the host page.
+/// The value of a promise in the embedding page.
 async fn awaited(page: &Page, expression: &str) -> Result<Value> {
     let script = format!(
         "const done = arguments[arguments.length - 1];

@@ -39,7 +39,7 @@ async fn inspect(page: &Page, tab: &str) -> Result<()> {
     page.click(&format!("[data-testid=inspect-{tab}]")).await
 }
 
-/// Nothing in the inspector is wider than the panel.
+/// Checks that nothing in the inspector is wider than the panel.
 async fn fits(page: &Page, what: &str) -> Result<()> {
     let wide = page
         .eval(

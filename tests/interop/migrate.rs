@@ -27,7 +27,7 @@ fn ok() -> Value {
     Value::Simple(b"OK".to_vec())
 }
 
-/// Moves keys of every type to another server and back again: all of them arrive, and none stays.
+/// Moves keys of every type to another server and back: all must arrive, and none may remain.
 fn there_and_back(first: Process, second: Process, seed: u64) {
     let mut ends = [&first, &second].map(|server| {
         let mut client = Client::new(server.connect());

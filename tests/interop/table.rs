@@ -53,27 +53,27 @@ const NEW: &[&str] = &[
 
 /// Commands whose arguments Redis 7.2 describes differently from 7.0.15.
 const NEWER_ARGUMENTS: &[&str] = &[
-    // Modules cannot be loaded; the words of CONFIG and ARGS are arguments of their own here.
+    // CONFIG and ARGS are separate arguments in 7.2.
     "module|loadex",
-    // A category is called so.
+    // The category has another name.
     "acl|cat",
-    // The operations are told apart.
+    // 7.2 lists each operation as a separate argument.
     "bitop",
-    // So are the answers to SKIPME, and the types are in lower case.
+    // The values of SKIPME are separate arguments, and the types are in lower case.
     "client|kill",
     "client|list",
-    // It spells the port of the bus with underscores.
+    // The bus port is spelled with underscores.
     "cluster|meet",
-    // 7.0.15 tells of none.
+    // 7.0.15 lists no arguments for these.
     "command|getkeys",
     "command|getkeysandflags",
-    // What may be left out is said.
+    // Optional arguments are marked.
     "geohash",
     "geopos",
     "georadius",
     "georadiusbymember",
     "pfmerge",
-    // Names have no underscores, and are the same everywhere.
+    // The names of arguments are consistent, without underscores.
     "xadd",
     "xclaim",
     "xgroup|create",
@@ -84,12 +84,12 @@ const NEWER_ARGUMENTS: &[&str] = &[
     "xinfo|consumers",
     "xinfo|stream",
     "xsetid",
-    // It has groups of one.
+    // These have groups of a single argument.
     "config|get",
     "psubscribe",
-    // It calls two arguments the same.
+    // Two arguments have the same name.
     "lcs",
-    // It calls a password optional within what is optional.
+    // A password is optional within an optional argument.
     "migrate",
     // WITHSCORE again.
     "zrank",

@@ -109,7 +109,7 @@ impl Plan {
 
 /// Runs a world of this seed. The error says which invariant failed.
 ///
-/// The invariants: two masters do not both serve a slot for longer than [`OVERLAP`]; no reply is
+/// The invariants: two masters do not both serve a slot for longer than `OVERLAP`; no reply is
 /// wrong; no acknowledged write is lost in a world without failing nodes, wherever a resharding was
 /// interrupted, and in any world no write that WAIT has confirmed; and after all faults have ended,
 /// all nodes agree on one owner of every slot, no other node has keys of it, replicas follow, and

@@ -59,7 +59,7 @@ enum Shown {
     Map,
     Terminal,
     Log,
-    /// The panel at the side: lessons, inspector, ledger.
+    /// The side panel: lessons, inspector, ledger.
     Side,
 }
 
@@ -99,7 +99,7 @@ impl Embedding {
         self.framed
     }
 
-    /// The speed that a session begins with.
+    /// The initial speed of a session.
     pub(crate) fn speed(&self, usual: Speed) -> Speed {
         self.speed.unwrap_or(usual)
     }
@@ -198,12 +198,12 @@ struct Status {
     speed: f64,
     locale: &'static str,
     core: &'static str,
-    lesson: Option<Standing>,
+    lesson: Option<LessonStatus>,
 }
 
 /// The reader's progress in a lesson.
 #[derive(Serialize)]
-pub(crate) struct Standing {
+pub(crate) struct LessonStatus {
     /// `chapter/lesson`.
     pub id: String,
     /// Its title, in the language of the page.
@@ -219,7 +219,7 @@ pub(crate) struct Standing {
 /// An event, as an embedding page gets it.
 #[derive(Serialize)]
 struct Happened {
-    /// When, in milliseconds.
+    /// Its time, in milliseconds.
     at: f64,
     kind: &'static str,
     text: String,
@@ -247,7 +247,7 @@ pub fn limpid_status() -> String {
         speed: view.speed.a_second().as_secs_f64() * 1e3,
         locale: view.prefs.locale.tag(),
         core: crate::share::CORE,
-        lesson: standing(&view),
+        lesson: lesson_status(&view),
     };
     json(&status)
 }
@@ -445,13 +445,13 @@ fn no_host(page: &Page, name: &str) -> String {
 }
 
 #[cfg(feature = "whole")]
-fn standing(view: &crate::view::View) -> Option<Standing> {
-    view.study.standing()
+fn lesson_status(view: &crate::view::View) -> Option<LessonStatus> {
+    view.study.lesson_status()
 }
 
 /// The first program has no lessons.
 #[cfg(not(feature = "whole"))]
-fn standing(_: &crate::view::View) -> Option<Standing> {
+fn lesson_status(_: &crate::view::View) -> Option<LessonStatus> {
     None
 }
 

@@ -189,7 +189,7 @@ impl Engine {
             self.page.notify(Topic::Terminals);
         }
         #[cfg(feature = "whole")]
-        crate::lesson::look(&self.page);
+        crate::lesson::update_progress(&self.page);
         self.page.notify(Topic::Panels);
         crate::embed::notify(&self.page);
 

@@ -30,9 +30,9 @@ pub(crate) struct EventLine {
 /// The kind of event that a line is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum LineKind {
-    /// Something broke.
+    /// A fault.
     Fault,
-    /// Something came back, or a person did something harmless.
+    /// The end of a fault, or a harmless action.
     News,
     /// A person typed a command.
     Command,

@@ -12,7 +12,7 @@ use crate::page::{Page, Topic, use_page};
 /// The most lines that are shown; older ones are reached by the time bar.
 const SHOWN: usize = 120;
 
-/// Which lines are shown.
+/// The filter of the list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Filter {
     Main,

@@ -104,7 +104,7 @@ impl Speed {
         Speed(best.unwrap_or_default())
     }
 
-    /// Virtual time that passes in one second of the page.
+    /// The virtual time that passes in one second of real time.
     pub(crate) fn a_second(self) -> Duration {
         let factor = [1, 2, 5][usize::from(self.0 % 3)];
         Duration::from_nanos(factor * 100_000 * 10u64.pow(u32::from(self.0 / 3)))
@@ -121,7 +121,7 @@ impl Speed {
         locale.fill(text, &[("n", &count(factor.round() as u64))])
     }
 
-    /// Virtual time that passes in `seconds` of the page.
+    /// The virtual time that passes in `seconds` of real time.
     pub(crate) fn in_seconds(self, seconds: f64) -> Duration {
         self.a_second().mul_f64(seconds.clamp(0.0, 1e6))
     }

@@ -312,7 +312,7 @@ fn is_faint(kind: FlightKind) -> bool {
     matches!(kind, FlightKind::Transport | FlightKind::Beat)
 }
 
-/// Where a message is on the stage.
+/// The position of a message on the stage.
 struct Spot {
     at: Point,
     /// The direction in which it moves, of length 1.

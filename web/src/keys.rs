@@ -8,7 +8,7 @@ use crate::figures::Speed;
 use crate::page::{Page, Pane, Side, Topic};
 use crate::{terminal, timebar};
 
-/// Seconds of the page's time that an arrow key moves.
+/// By how many seconds of real time an arrow key moves.
 const ARROW_SECONDS: f64 = 5.0;
 
 /// Installs the key listener, which is removed when the result is dropped.

@@ -68,7 +68,7 @@ impl Lab {
     }
 
     /// Opens a shared session at its moment.
-    pub(crate) fn follow(shared: Shared) -> Self {
+    pub(crate) fn open_shared(shared: Shared) -> Self {
         let mut lab = Lab::open(shared.topology, shared.seed);
         if !shared.actions.is_empty() {
             let mut record = lab.session.record();

@@ -66,11 +66,11 @@ pub(crate) struct Row {
 /// Whether a server holds a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Held {
-    /// It holds it.
+    /// The server holds the write.
     Yes,
-    /// It does not.
+    /// The server does not hold it.
     No,
-    /// Something else was written there since.
+    /// The key was overwritten since.
     Overwritten,
     /// The server does not run, so this is unknown.
     Down,
@@ -156,7 +156,7 @@ impl Lab {
                     strings.iter().flatten().flatten().map(move |b| b.get(at).copied().unwrap_or(0))
                 };
                 let everywhere = bytes().fold(acknowledged, |all, byte| all & byte);
-                // The usual case: a whole byte that everybody holds.
+                // The usual case: all servers hold the eight writes of a byte.
                 if everywhere == acknowledged && bytes().count() == members {
                     let n = u64::from(acknowledged.count_ones());
                     sums.add(Sums { acknowledged: n, everywhere: n, ..Sums::default() });
@@ -385,7 +385,7 @@ mod tests {
         assert_eq!(crashed.sum.lost, alone.sum.single, "{:?}", crashed.sum);
         assert_eq!(row(&crashed).expect("it").held, [Held::Down, Held::No, Held::No]);
         assert!(crashed.rows[0].lost);
-        // The crash is part of its moment.
+        // A rewind to the crash includes it.
         lab.seek(before - 1);
         assert_eq!(lab.ledger().rows, alone.rows);
     }
@@ -405,7 +405,7 @@ mod tests {
             let members = row.held.iter().filter(|held| **held != Held::Apart).count();
             assert_eq!(members, 2, "a primary and its replica: {row:?}");
         }
-        // Without both there is nobody who could hold what was theirs.
+        // With both down, no running server has their writes.
         act(&mut lab, "crash node-1");
         act(&mut lab, "crash node-4");
         let crashed = lab.ledger();

@@ -102,7 +102,7 @@ fn show(page: Page, is_new: bool) {
     let keys = keys::listen(&page);
     let history = EventListener::new(&gloo::utils::window(), "popstate", {
         let page = page.clone();
-        move |_| whole::follow(&page)
+        move |_| whole::on_history_change(&page)
     });
     if is_new {
         embed::begin(&page);

@@ -15,14 +15,14 @@ use crate::layout::Part;
 pub(crate) struct Mark {
     /// Its time, in nanoseconds.
     pub at: u64,
-    /// What happened.
+    /// Its kind.
     pub kind: MarkKind,
 }
 
 /// The kind of event that a mark stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum MarkKind {
-    /// Something broke, or was broken, or mended.
+    /// A fault, or the end of one.
     Fault,
     /// A person typed a command.
     Command,

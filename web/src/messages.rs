@@ -54,7 +54,7 @@ pub(crate) enum FlightState {
     },
     /// Arrived, but waiting for one before it that has not.
     Waiting,
-    /// Held back by the person.
+    /// Held back by an action of the person.
     Held,
 }
 

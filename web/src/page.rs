@@ -32,11 +32,11 @@ pub(crate) use crate::view::{Camera, Pane, Side, Target, View};
 pub(crate) enum Topic {
     /// Language and theme.
     Prefs,
-    /// Bodies, links and their places.
+    /// Bodies, links and their positions.
     Scene,
     /// What is selected, and which menus, cards and dialogs are open.
     Open,
-    /// The part of the map that is seen.
+    /// The visible part of the map.
     Camera,
     /// The present moment, whether time runs, the speed.
     Time,
@@ -46,7 +46,7 @@ pub(crate) enum Topic {
     Terminals,
     /// The contents of the inspector and the table, about ten times a second.
     Panels,
-    /// The figures of the frame.
+    /// The performance figures.
     Frame,
 }
 
@@ -105,7 +105,7 @@ impl Page {
             return page;
         };
         let page = Page::new(match trouble {
-            None => Lab::follow(shared),
+            None => Lab::open_shared(shared),
             Some(_) => Lab::fresh(shared.topology),
         });
         // A shared session is paused at its moment.
@@ -438,7 +438,7 @@ impl Page {
         self.refresh_scene();
         crate::map::card::refresh(self);
         #[cfg(feature = "whole")]
-        crate::lesson::look(self);
+        crate::lesson::update_progress(self);
         self.notify_all();
         embed::notify(self);
     }

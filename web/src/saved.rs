@@ -144,7 +144,7 @@ impl Saved {
         #[cfg(feature = "whole")]
         crate::lesson::leave(page, shared.topology, "topology", shared.topology.name());
         page.open_lab(match trouble {
-            None => Lab::follow(shared),
+            None => Lab::open_shared(shared),
             Some(_) => Lab::fresh(shared.topology),
         });
         self.layout.apply(page);

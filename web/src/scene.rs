@@ -20,16 +20,16 @@ pub(crate) struct Scene {
     pub links: Vec<Rc<Link>>,
     /// Replication, as the replicas see it.
     pub follows: Vec<Rc<Follow>>,
-    /// The hosts that carry several bodies.
+    /// The hosts with several bodies.
     pub machines: Vec<Rc<Machine>>,
     /// The circle of slots, if there is a cluster.
     pub circle: Option<Rc<Circle>>,
 }
 
-/// A host that carries several bodies.
+/// A host with several bodies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Machine {
-    /// Its name in actions.
+    /// Its name, for actions.
     pub name: String,
     /// Its address.
     pub address: String,
@@ -85,7 +85,7 @@ pub(crate) struct Body {
     pub process: Option<String>,
     /// Its address.
     pub address: String,
-    /// The body that its configuration makes it a replica of.
+    /// Its primary by its configuration, if it is a replica.
     pub home: Option<BodyId>,
     /// Which shard it belongs to, counted from 0; `None` if it holds no data.
     pub shard: Option<usize>,
@@ -130,11 +130,11 @@ pub(crate) struct Link {
     pub a: BodyId,
     /// The body at the other.
     pub b: BodyId,
-    /// Time from a to b.
+    /// The latency: that of the slower direction.
     pub latency: Duration,
-    /// Messages lost, in parts per million.
+    /// The loss of messages, in parts per million.
     pub loss_ppm: u32,
-    /// Whether latency or loss differ from how the link was built.
+    /// Whether latency or loss differ from the scenario.
     pub changed: bool,
     /// Whether it is cut.
     pub cut: Cut,

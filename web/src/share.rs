@@ -253,7 +253,7 @@ mod tests {
             let (shared, trouble) = Shared::decode(link).expect(link);
             assert_eq!(trouble, None, "{link}");
             let at = shared.at;
-            let mut lab = Lab::follow(shared);
+            let mut lab = Lab::open_shared(shared);
             assert_eq!(lab.now(), at, "{link}");
             lab.run_until(at + 1_000_000_000, u64::MAX);
             let shown = lab.console("cli-redis-1").expect(link);
@@ -267,7 +267,7 @@ mod tests {
         let mut shared = session();
         (shared.topology, shared.seed, shared.at) = (Topology::USUAL, 7, 900_000_000);
         shared.actions.clear();
-        let told = |shared: &Shared| shared.difference(&Lab::follow(shared.clone()));
+        let told = |shared: &Shared| shared.difference(&Lab::open_shared(shared.clone()));
 
         (shared.core, shared.trace) = (None, None);
         assert_eq!(told(&shared), None, "the first links do not tell");
@@ -276,7 +276,7 @@ mod tests {
         shared.core = Some("0.0.1".to_owned());
         assert_eq!(told(&shared), Some(Difference { core: "0.0.1".to_owned() }));
         // The trace hash counts more than the version.
-        shared.trace = Lab::follow(shared.clone()).shared_exactly().trace;
+        shared.trace = Lab::open_shared(shared.clone()).shared_exactly().trace;
         assert!(shared.trace.is_some());
         assert_eq!(told(&shared), None);
         (shared.core, shared.trace) = (Some(CORE.to_owned()), Some(1));

@@ -146,7 +146,8 @@ impl View {
     /// ledger hides it.
     pub(crate) fn side_behind(&self) -> Side {
         #[cfg(feature = "whole")]
-        if matches!(self.side, Side::Node(_) | Side::Ledger) && self.study.standing().is_some() {
+        if matches!(self.side, Side::Node(_) | Side::Ledger) && self.study.lesson_status().is_some()
+        {
             return Side::Lesson;
         }
         Side::Closed

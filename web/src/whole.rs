@@ -93,7 +93,7 @@ pub(crate) fn needed_for(action: &Action) -> bool {
     }
 }
 
-/// Commands that need the interpreter of scripts.
+/// Commands that need the script interpreter.
 const SCRIPTS: [&str; 8] =
     ["eval", "eval_ro", "evalsha", "evalsha_ro", "script", "function", "fcall", "fcall_ro"];
 
@@ -154,9 +154,9 @@ pub(crate) fn lessons(page: &Page) {
 }
 
 /// Shows the page that the browser's history went to, back or forward.
-pub(crate) fn follow(page: &Page) {
+pub(crate) fn on_history_change(page: &Page) {
     #[cfg(feature = "whole")]
-    crate::lesson::follow(page);
+    crate::lesson::on_history_change(page);
     #[cfg(not(feature = "whole"))]
     match prefs::parameter("lesson") {
         Some(id) if id == "contents" => lessons(page),
@@ -256,7 +256,7 @@ impl Handover {
     fn page(self) -> Page {
         let shared = Shared::decode(&self.saved.session).map(|(shared, _)| shared);
         let page = Page::new(match shared {
-            Some(shared) => Lab::follow(shared),
+            Some(shared) => Lab::open_shared(shared),
             None => Lab::fresh(Topology::USUAL),
         });
         page.change(Topic::Prefs, |view| {

@@ -12,7 +12,7 @@ pub(crate) struct Args {
     /// How many cases of each.
     #[arg(long, default_value_t = 100_000)]
     cases: u64,
-    /// The first case. Of a failure the case is told, and how to see it again.
+    /// The number of the first case. A failure is reported with its case and how to reproduce it.
     #[arg(long, default_value_t = 1)]
     first: u64,
 }

@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// How many worlds in which slots of a cluster move while hosts, links and clocks fail.
     #[arg(long, default_value_t = 1_000)]
     clusters: u64,
-    /// The first seed. Of a failure the seed is told, and how to see it again.
+    /// The first seed. A failure is reported with its seed and how to reproduce it.
     #[arg(long, default_value_t = 1)]
     first: u64,
 }

@@ -206,7 +206,7 @@ impl Driver {
             PollFd::from_borrowed_fd(fd.unwrap_or(any), flags)
         });
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        // Interrupted by a signal: the loop comes round again.
+        // If a signal interrupts it, the caller's loop polls again.
         let _ = poll(&mut fds, timeout.as_ref());
         let [stream, interrupt, input] = fds.each_ref().map(|fd| fd.revents() != none);
         Ready {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// The number of lines that are kept.
 pub(super) const KEPT: usize = 1_000;
 
-/// The lines typed so far, and the file that holds them for the next time.
+/// The history of typed lines, with its file.
 pub(super) struct History {
     file: Option<PathBuf>,
     lines: VecDeque<String>,
@@ -42,7 +42,7 @@ impl History {
             self.lines.pop_front();
         }
         let Some(path) = &self.file else { return };
-        // Only its owner may read what was typed.
+        // Typed lines are private, so only the owner may read the file.
         let file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
         if let Ok(mut file) = file {

@@ -83,7 +83,7 @@ pub(super) fn sample(client: &mut Client, options: &Options) -> i32 {
 /// operating system adds to any server.
 pub(super) fn intrinsic(seconds: u64) -> i32 {
     let cancelled = Arc::new(AtomicBool::new(false));
-    // If Ctrl-C cannot be caught it ends the program, which is no worse.
+    // If Ctrl-C cannot be caught, it ends the program, which is acceptable.
     let _ = signal_hook::flag::register(SIGINT, Arc::clone(&cancelled));
     let duration = Duration::from_secs(seconds);
     let begin = Instant::now();

@@ -52,7 +52,7 @@ pub(super) struct Scan<'a> {
 impl<'a> Scan<'a> {
     pub(super) fn new(options: &'a Options) -> Self {
         let cancelled = Arc::new(AtomicBool::new(false));
-        // If Ctrl-C cannot be caught it ends the program, which is no worse.
+        // If Ctrl-C cannot be caught, it ends the program, which is acceptable.
         let _ = signal_hook::flag::register(SIGINT, Arc::clone(&cancelled));
         Scan { cursor: Some(b"0".to_vec()), options, cancelled }
     }

@@ -386,7 +386,7 @@ fn read(file: &File, offset: u64, len: u32) -> io::Result<DiskDone> {
 
 fn truncate(mut file: &File, len: u64) -> io::Result<()> {
     file.set_len(len)?;
-    // A file opened to be created has a position, which must not stay behind the end.
+    // A file that is not in append mode has a position, which must not stay behind the new end.
     file.seek(SeekFrom::End(0))?;
     Ok(())
 }

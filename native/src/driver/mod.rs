@@ -6,22 +6,22 @@
 //!
 //! * sockets are watched edge-triggered, and a read that did not fill the buffer is not repeated:
 //!   the kernel reports when more arrives;
-//! * every ready connection is read before the machine hears of any, and all are heard before
-//!   anything is written; then each connection with something to say is written to once, however
-//!   many replies that is. So the kernel's code for reading, the machine's and the kernel's for
-//!   writing follow each other in long runs, and do not push each other out of the processor's
-//!   caches with every request;
-//! * whether a socket is writable is asked only after it was not;
+//! * every ready connection is read before the machine gets any input, and all input is handled
+//!   before anything is written; then each connection with output is written to once, however many
+//!   replies that is. So the kernel's code for reading, the machine's code and the kernel's code
+//!   for writing run in long stretches, and do not evict each other from the processor's caches
+//!   with every request;
+//! * a socket is watched for writability only after a write did not take everything;
 //! * one reading of the clock serves a whole turn of the loop;
-//! * a loop with nothing to do does not wait for the next request of a crowd, but for the next few
+//! * with many busy clients, an idle loop does not wait for the next request, but for the next few
 //!   (see [`moderation`]).
 //!
 //! So a request that arrives alone costs one read, one write, and a share of one wait, and no
 //! allocation.
 //!
-//! No connection can keep the others waiting: each is read from once a turn (up to
-//! [`READ_BUFFER`] bytes), written to once a turn (up to [`MAX_SLICES`] chunks), and a storm of
-//! new connections is let in [`MAX_ACCEPTS`] at a time.
+//! No connection can starve the others: in each turn, each is read from once (up to [`READ_BUFFER`]
+//! bytes) and written to once (up to [`MAX_SLICES`] chunks), and at most [`MAX_ACCEPTS`] new
+//! connections are accepted per listener.
 //!
 //! Push messages (those of a channel, see [`Output::SendSoon`]) are gathered until the next turn
 //! and sent ahead of its replies, so that a hundred subscribers of a busy channel do not cost a

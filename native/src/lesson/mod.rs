@@ -33,11 +33,11 @@ pub(crate) enum Action {
         #[arg(long, default_value_t = 7)]
         seed: u64,
     },
-    /// Write a lesson to begin with
+    /// Write a template for a new lesson
     New {
         /// The file to write; it must not exist
         file: PathBuf,
-        /// What the lesson is called
+        /// The title of the lesson
         #[arg(long, default_value = "A new lesson")]
         title: String,
     },

@@ -51,7 +51,7 @@ fn start(options: &Options) -> Result<ExitCode> {
     let http = SocketAddr::from((options.bind, options.http_port));
     if let Some(folder) = options.lessons.as_ref().filter(|folder| !folder.is_dir()) {
         bail!(
-            "there is no folder {}. limpid lesson new {} writes a lesson to begin with",
+            "there is no folder {}. limpid lesson new {} writes a template for a lesson",
             folder.display(),
             folder.join("mine/first.md").display()
         );
@@ -63,7 +63,7 @@ fn start(options: &Options) -> Result<ExitCode> {
     // Checks that the port is free, since the server would report that only in its log.
     drop(listen(redis, "--port")?);
     let listener = listen(http, "--http-port")?;
-    let http = listener.local_addr().context("cannot tell where the page is")?;
+    let http = listener.local_addr().context("the page's address is unknown")?;
     listener.set_nonblocking(true)?;
     serve(listener, page::router(options.lessons.clone(), None))?;
 
@@ -107,7 +107,7 @@ fn listen(address: SocketAddr, option: &str) -> Result<TcpListener> {
 /// Shows a deployment that runs elsewhere, until a signal ends the process.
 fn attached(listener: TcpListener, options: &Options) -> Result<ExitCode> {
     listener.set_nonblocking(true)?;
-    let http = listener.local_addr().context("cannot tell where the page is")?;
+    let http = listener.local_addr().context("the page's address is unknown")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let attached = attach::Attached::start(&options.attach).await?;
@@ -127,7 +127,7 @@ fn serve(listener: TcpListener, router: axum::Router) -> Result<()> {
             axum::serve(listener, router).await
         });
         if let Err(error) = served {
-            eprintln!("limpid: the page is served no more: {error}");
+            eprintln!("limpid: serving the page failed: {error}");
         }
     })?;
     Ok(())

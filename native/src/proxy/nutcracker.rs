@@ -147,7 +147,7 @@ fn start(args: Arguments, config: Config) -> anyhow::Result<ExitCode> {
         if args.daemonize
             && let Err(e) = daemon::announce()
         {
-            log.always(format!("cannot let go of the terminal: {e}"));
+            log.always(format!("cannot detach from the terminal: {e}"));
         }
     });
     drop(pidfile);

@@ -169,7 +169,7 @@ fn prepare(
                     }
                 }
                 if daemonize && let Err(e) = daemon::announce() {
-                    let text = format!("Can't let go of the terminal: {}", strerror(&e));
+                    let text = format!("Can't detach from the terminal: {}", strerror(&e));
                     log.own(LogLevel::Warning, text);
                 }
             }

@@ -169,7 +169,7 @@ fn install(options: &Install) -> Result<()> {
     for file in &plan.files {
         let path = place.path(&file.path);
         if file.keeps && path.exists() {
-            println!("{} is there already and stays as it is", file.path.display());
+            println!("{} exists already and is kept", file.path.display());
             continue;
         }
         std::fs::write(&path, &file.text).with_context(|| refused("write", &path))?;
@@ -280,7 +280,7 @@ fn service(options: &Install) -> Result<Service> {
         );
         Ok(path)
     };
-    let own = std::env::current_exe().context("cannot tell where this program is")?;
+    let own = std::env::current_exe().context("the path of this program is unknown")?;
     let own = own.to_string_lossy().into_owned();
     let service = Service {
         port,

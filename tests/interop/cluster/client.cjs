@@ -1,9 +1,9 @@
-// An ioredis client of a cluster. For each line that is read it prints "ready"; "end" ends it.
+// An ioredis client of a cluster. For each input line it prints "ready"; "end" ends it.
 //
-// It counts in many keys all the while: every count that was acknowledged must be there at the end,
-// but for those that a dead primary took with it: of its keys, the counts known when "fail" was read.
-// Its arguments: the ports of some nodes. During "move" no command may fail; during "fail" the
-// application tries again, as applications do.
+// It continuously increments many keys: in the end every acknowledged count must be there, except those
+// that were lost with a killed primary: for its keys, the counts at the time of "fail".
+// Its arguments are the ports of some nodes. During "move" no command may fail; during "fail" the
+// application retries.
 
 "use strict";
 
@@ -15,12 +15,12 @@ const Redis = require("ioredis");
 
 const KEYS = Array.from({ length: 100 }, (_, n) => `key:${n}`);
 const PATIENCE = 30_000;
-// From here on all slots belong to the primary that is killed.
+// All slots from here on belong to the primary that is killed.
 const FIRST_SLOT_THAT_DIES = 10_923;
 
 const nodes = process.argv.slice(2).map((port) => ({ host: "127.0.0.1", port: Number(port) }));
 const cluster = new Redis.Cluster(nodes, { redisOptions: { connectTimeout: 2_000 } });
-// Errors of single connections are told here; commands fail on their own.
+// Errors of single connections are reported here; commands have their own errors.
 cluster.on("error", () => {});
 const acknowledged = new Map(KEYS.map((key) => [key, 0]));
 const broken = [];
@@ -53,7 +53,7 @@ async function main() {
     if (mayFail) beforeFailure ??= new Map(acknowledged);
     const begin = rounds;
     const deadline = Date.now() + PATIENCE;
-    // One whole round begins and ends from here on.
+    // Waits for a complete round that starts after this.
     while (rounds < begin + 2) {
       assert(Date.now() < deadline, "no write arrives any more");
       await sleep(5);

@@ -1,4 +1,4 @@
-"""A redis-py client of a cluster. For each line that is read it prints "ready"; "end" ends it.
+"""A redis-py client of a cluster. For each input line it prints "ready"; "end" ends it.
 
 It counts in many keys all the while: every count that was acknowledged must be there at the end, but
 for those that a dead primary took with it: of its keys, the counts known when "fail" was read. Its arguments: the ports of some nodes. During "move" no
@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 KEYS = [f"key:{n}" for n in range(100)]
-# From here on all slots belong to the primary that is killed.
+# All slots from here on belong to the primary that is killed.
 FIRST_SLOT_THAT_DIES = 10923
 
 cluster = RedisCluster(
@@ -54,7 +54,7 @@ for line in sys.stdin:
         before_failure = dict(acknowledged)
     begin = rounds
     deadline = time.monotonic() + 30
-    # One whole round begins and ends from here on.
+    # Waits for a complete round that starts after this.
     while rounds < begin + 2:
         assert time.monotonic() < deadline, "no write arrives any more"
         time.sleep(0.005)

@@ -46,7 +46,7 @@ impl Cluster {
                 &["--cluster-node-timeout", timeout, "--repl-diskless-sync-delay", "0"],
             )
         };
-        // They start side by side.
+        // The nodes start in parallel.
         let nodes = thread::scope(|scope| {
             let starts: Vec<_> =
                 kinds.iter().map(|kind| scope.spawn(move || start(kind))).collect();

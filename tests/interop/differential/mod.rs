@@ -398,7 +398,8 @@ impl Stage for Pair {
     }
 }
 
-/// Looks at every key of the databases that sequences use, and gives what differs.
+/// Compares every key of the databases that sequences use. Returns a description of the first
+/// difference.
 fn first_differing_key(
     mut call: impl FnMut(&[&[u8]]) -> (Option<Reply>, Option<Reply>),
 ) -> Option<String> {

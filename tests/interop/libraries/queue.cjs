@@ -1,5 +1,5 @@
-// A job queue (BullMQ) and a lock (Redlock) that live on scripts, on the server at the port that is
-// the only argument.
+// A job queue (BullMQ) and a lock (Redlock), which use scripts, on the server at the port given as the
+// only argument.
 //
 // Every step asserts; the last line printed is "done". Run by mod.rs, against Limpid and against
 // redis-server.
@@ -17,7 +17,7 @@ const connection = { port, host: "127.0.0.1", maxRetriesPerRequest: null };
 async function jobs() {
   const queue = new Queue("work", { connection });
   const events = new QueueEvents("work", { connection });
-  // One listener for each job that is waited for.
+  // There is one listener for each awaited job.
   for (const emitter of [queue, events]) emitter.setMaxListeners(100);
   const done = [];
   const worker = new Worker(
@@ -100,7 +100,7 @@ async function main() {
     await step();
   }
   console.log("done");
-  // What a library leaves open does not matter any more.
+  // Ends although a library may have left connections open.
   process.exit(0);
 }
 

@@ -1,4 +1,4 @@
-// What an application does through ioredis, on the server at the port that is the only argument.
+// A scenario of an application with ioredis, on the server at the port given as the only argument.
 //
 // Every step asserts; the last line printed is "done". Run by mod.rs, against Limpid and against
 // redis-server.
@@ -20,7 +20,7 @@ function connect(options = {}) {
 }
 
 /**
- * A connection to subscribe with. The library would send a SUBSCRIBE ahead of the INFO by which it
+ * A connection for subscriptions. The library would send a SUBSCRIBE ahead of the INFO by which it
  * finds out whether the server is ready, and a connection that is subscribed may not ask for that.
  */
 async function listen(options) {
@@ -54,7 +54,7 @@ async function pipelines(db) {
   const [ok, failed, text] = await db.pipeline().set("text", "x").incr("text").get("text").exec();
   assert.deepEqual([ok, text], [[null, "OK"], [null, "x"]]);
   assert.match(failed[0].message, /^ERR value is not an integer/);
-  // Commands of one turn of the event loop travel together and are answered one by one.
+  // Commands of one turn of the event loop are sent together and answered one by one.
   const automatic = connect({ enableAutoPipelining: true });
   const values = await Promise.all(Array.from({ length: 500 }, (_, n) => automatic.get(`key:${n}`)));
   assert.deepEqual(values, Array.from({ length: 500 }, (_, n) => String(n)));
@@ -87,7 +87,7 @@ async function transactions(db) {
   assert.equal(await db.multi().set("balance", 0).exec(), null);
   assert.equal(await db.get("balance"), "181");
 
-  // One command that fails while it runs leaves the others done; one that cannot be queued, none.
+  // If a command fails during EXEC, the others are still carried out; if one cannot be queued, none is.
   const replies = await db.multi().set("text", "x").incr("text").set("text", "y").exec();
   assert.deepEqual([replies[0], replies[2]], [[null, "OK"], [null, "OK"]]);
   assert.match(replies[1][0].message, /^ERR value is not an integer/);
@@ -127,10 +127,10 @@ async function messages(db) {
   assert.equal(await listener.unsubscribe("news", "more"), 2);
   assert.equal(await listener.punsubscribe(), 0);
   assert.equal(await shards.sunsubscribe(), 0);
-  // Free again, it is a connection like any other.
+  // After unsubscribing, it is an ordinary connection again.
   assert.equal(await listener.get("text"), "y");
 
-  // One that is cut off comes back, and is subscribed again.
+  // A client that is disconnected reconnects, and subscribes again.
   const faithful = await listen({ retryStrategy: () => 1 });
   await faithful.subscribe("again");
   const id = await db.client("LIST", "TYPE", "pubsub");
@@ -168,7 +168,7 @@ async function blocking(db) {
   await db.zadd("scores", 2, "b", 1, "a", 3, "c");
   assert.deepEqual(await least, ["scores", [["a", "1"], ["b", "2"]]]);
   assert.equal(await connect().blpop("nothing", 0.05), null);
-  // In a transaction nobody waits.
+  // Blocking commands do not block in a transaction.
   assert.deepEqual(await db.multi().blpop("nothing", 0).exec(), [[null, null]]);
 
   const waiter = connect();
@@ -205,7 +205,7 @@ async function types(db) {
   assert.equal(await db.getex("k", "PERSIST"), "v");
   assert.equal(await db.ttl("k"), -1);
   await assert.rejects(db.lpush("k", "x"), /^ReplyError: WRONGTYPE/);
-  // Of a connection that is ready: the library is confused by a line about an INFO of its own.
+  // On a connection that is ready: otherwise MONITOR's line about the library's own INFO confuses it.
   const monitor = await db.monitor();
   open.push(monitor);
   const seen = once(monitor, "monitor");

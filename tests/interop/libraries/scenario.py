@@ -1,4 +1,4 @@
-"""What an application does through redis-py, on the server at the port that is the only argument.
+"""A scenario of an application with redis-py, on the server at the port given as the only argument.
 
 Every step asserts; the last line printed is "done". Run by mod.rs, over both versions of the
 protocol, against Limpid and against redis-server.
@@ -16,7 +16,7 @@ PATIENCE = 30
 
 
 def until(condition):
-    """Waits until `condition()` gives something, and gives that."""
+    """Waits until `condition()` returns something, and returns that."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         found = condition()
@@ -26,7 +26,7 @@ def until(condition):
 
 
 def together(*works):
-    """Runs functions in threads of their own and gives what they gave; one that fails, fails all."""
+    """Runs functions in threads and returns their results; raises if one fails."""
     given, failed = [None] * len(works), []
 
     def run(n, work):
@@ -61,7 +61,7 @@ def pipelines(db):
 
 
 def transactions(db):
-    """Many who add to one balance, read first and written in a transaction, lose nothing."""
+    """Several clients that add to one balance by WATCH and MULTI lose no update."""
     db.set("balance", 0)
     retries = []
 
@@ -84,7 +84,7 @@ def transactions(db):
     assert db.get("balance") == "300"
     assert db.lrange("ledger", 0, -1) == [str(n) for n in range(300)]
 
-    # One that cannot miss: somebody writes between the reading and the transaction.
+    # A certain conflict: another client writes between the reading and the transaction.
     with db.pipeline() as pipe:
         pipe.watch("balance")
         db.incr("balance")
@@ -135,8 +135,8 @@ def messages(db):
     until(all_heard)
     assert heard == ["1", "\u00e9\0"]
     assert patterns == [("news.*", "news.sport", "2"), ("[x-z]?", "y1", "3")]
-    # A connection that is subscribed may still be asked whether it lives. (In version 3 of the
-    # protocol the answer is no message, and the library takes its letters for one.)
+    # PING works on a subscribed connection. (In RESP3 its reply is no message, but the library takes it
+    # for one.)
     pubsub.ping()
     assert pubsub.get_message(timeout=PATIENCE)["type"] in ("pong", "P")
     pubsub.unsubscribe()
@@ -173,7 +173,7 @@ def events_of_keys(db):
 
 
 def blocking(db):
-    """Who waits longest is served first, whatever key it waits for; and a move wakes the next."""
+    """The client blocked for longest is served first, whatever its key; and LMOVE serves another one."""
     blocked = lambda count: until(lambda: db.info("clients")["blocked_clients"] == count)
     queue = []
 
@@ -308,7 +308,7 @@ def users(db):
         assert told == [("command", "publish", "reader"), ("command", "mget", "reader")], told
         assert db.acl_log_reset() and db.acl_log() == []
         assert db.acl_deluser("reader") == 1
-        # Its connection went with it, and there is no way back.
+        # Its connection is closed, and there is no way back.
         try:
             other.get("cache:1")
             raise AssertionError("an end was expected")
@@ -340,11 +340,11 @@ def locks(db):
 
 
 def caching(db):
-    """Client-side caching: what was read is kept until the server says that it has changed."""
+    """Client-side caching: read values are kept until the server invalidates them."""
     if db.get_connection_kwargs()["protocol"] == 2:
         return
     port = db.get_connection_kwargs()["port"]
-    # The library wants a server of version 7.4 or later, but needs nothing that 7.0 lacks.
+    # The library requires a server of version 7.4 or later, but uses nothing that 7.0 lacks.
     CacheProxyConnection.MIN_ALLOWED_VERSION = "7.0.0"
     caching = redis.Redis(
         port=port, protocol=3, decode_responses=True, cache_config=CacheConfig(max_size=100)

@@ -1,5 +1,5 @@
-// An ioredis client that asks Sentinels for the master. Prints "writing", and "done" when it has
-// written through another master than the first.
+// An ioredis client that asks Sentinels for the master. Prints "writing" after its first write, and
+// "done" after it has written to another master.
 const Redis = require("ioredis");
 
 const sentinels = process.argv.slice(2).map((port) => ({ host: "127.0.0.1", port: Number(port) }));

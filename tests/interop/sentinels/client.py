@@ -1,5 +1,5 @@
-"""A redis-py client that asks Sentinels for the master. Prints "writing", and "done" when it has
-written through another master than the first."""
+"""A redis-py client that asks Sentinels for the master. Prints "writing" after its first write, and
+"done" after it has written to another master."""
 
 import sys
 import time

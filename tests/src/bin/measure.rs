@@ -90,7 +90,7 @@ fn worlds(seeds: u64, first: u64) -> ExitCode {
     if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Replicas that are cut off and die, over many seeds.
+/// Runs worlds with replicas that are cut off and killed, over many seeds.
 fn soak(seeds: u64, first: u64) -> ExitCode {
     let start = Instant::now();
     let (mut virtual_time, mut syncs, mut failures) = (Duration::ZERO, (0, 0), 0);
@@ -116,7 +116,7 @@ fn soak(seeds: u64, first: u64) -> ExitCode {
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Servers that crash, over many seeds.
+/// Runs worlds with servers that crash, over many seeds.
 fn crash(seeds: u64, first: u64) -> ExitCode {
     let start = Instant::now();
     let (mut sum, mut failures) = (crashes::Outcome::default(), 0);
@@ -165,7 +165,7 @@ fn speed_of(mut world: World) -> f64 {
     LENGTH.as_secs_f64() / start.elapsed().as_secs_f64()
 }
 
-/// Clusters whose slots move, over many seeds, after the speed of a big one.
+/// Measures the speed of a large cluster, then runs worlds with clusters over many seeds.
 fn clustered(seeds: u64, first: u64) -> ExitCode {
     /// How much faster than real time a world of a hundred nodes must be.
     const GOAL: f64 = 5.0;
@@ -213,7 +213,7 @@ fn clustered(seeds: u64, first: u64) -> ExitCode {
     if failures == 0 && speed >= GOAL { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Clients of proxies, over many seeds.
+/// Runs worlds with clients of proxies, over many seeds.
 fn proxied(seeds: u64, first: u64) -> ExitCode {
     let start = Instant::now();
     let (mut replies, mut errors, mut failures) = (0, 0, 0);

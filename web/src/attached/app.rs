@@ -8,8 +8,8 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use yew::prelude::*;
 
+use super::changes::{Line, change_list};
 use super::scene::{Homes, layout, scene};
-use super::told::{Line, told};
 use super::{map, panel};
 use crate::i18n::Locale;
 use crate::icon::{Icon, glyph};
@@ -27,7 +27,7 @@ pub(super) struct App {
     /// The deployment by the last reports; `None` before the first answer.
     shown: Option<Deployment>,
     homes: Homes,
-    told: VecDeque<Line>,
+    changes: VecDeque<Line>,
     /// The error of the last request, if it failed.
     trouble: Option<String>,
     /// The address of the node in the panel.
@@ -64,7 +64,7 @@ impl Component for App {
             prefs,
             shown: None,
             homes: Homes::default(),
-            told: VecDeque::new(),
+            changes: VecDeque::new(),
             trouble: None,
             chosen: None,
             asking: false,
@@ -120,7 +120,7 @@ impl Component for App {
                     }
                 </main>
                 { panel::panel(deployment, self.chosen.as_deref(), locale, &choose) }
-                { told(&self.told, locale, &choose) }
+                { change_list(&self.changes, locale, &choose) }
             </div>
         }
     }
@@ -139,9 +139,9 @@ impl App {
         if let Some(before) = &self.shown {
             let time = clock();
             for change in changes(before, &now) {
-                self.told.push_front(Line { time: time.clone(), change });
+                self.changes.push_front(Line { time: time.clone(), change });
             }
-            self.told.truncate(REMEMBERED);
+            self.changes.truncate(REMEMBERED);
         }
         let changed = self.shown.as_ref() != Some(&now);
         self.shown = Some(now);

@@ -1,13 +1,13 @@
 //! The page attached to a deployment of real servers, as `limpid playground --attach` serves it:
 //! the same marks on the same map, drawn from what the nodes report instead of from a World.
 //!
-//! It only looks. There is no time to rewind and no link to cut: these are real servers.
+//! It only reads: these are real servers, so there is no time to rewind and no link to cut.
 
 mod app;
+mod changes;
 mod map;
 mod panel;
 mod scene;
-mod told;
 
 /// Shows the deployment in place of a World.
 pub(crate) fn show() {

@@ -153,7 +153,7 @@ fn draw_inspector(page: &Page) -> Html {
 /// A link back to the lesson that is open behind the panel, if there is one.
 pub(crate) fn way_back(page: &Page) -> Html {
     #[cfg(feature = "whole")]
-    if let Some(lesson) = page.view().study.standing() {
+    if let Some(lesson) = page.view().study.lesson_status() {
         let text = page.fill(lesson_words::BACK_TO, &[("lesson", &lesson.title)]);
         let onclick = {
             let page = page.clone();

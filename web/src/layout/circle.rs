@@ -172,7 +172,7 @@ pub(crate) fn on(angle: f64, radius: f64) -> Point {
     Point::new(angle.cos() * radius, angle.sin() * radius)
 }
 
-/// The fraction of the circle, from 0 to 1, at which a point lies.
+/// The fraction of the circle, from 0 to 1, at the angle of a point.
 pub(crate) fn part_of(at: Point) -> f64 {
     (at.y.atan2(at.x) / TAU + 0.25).rem_euclid(1.0)
 }

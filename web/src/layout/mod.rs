@@ -24,9 +24,9 @@ pub(crate) use routes::bends;
 /// A point on the map. One unit is one pixel when the map is not scaled.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub(crate) struct Point {
-    /// To the right.
+    /// The horizontal coordinate, growing to the right.
     pub x: f64,
-    /// Downwards.
+    /// The vertical coordinate, growing downwards.
     pub y: f64,
 }
 
@@ -79,13 +79,13 @@ pub(crate) struct Node {
 /// The part of a body in the layout, on which its position depends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Part {
-    /// Holds data and serves it.
+    /// A server.
     Server,
-    /// Watches servers.
+    /// A Sentinel.
     Sentinel,
-    /// Passes requests on to servers.
+    /// A proxy.
     Proxy,
-    /// Sends requests by itself.
+    /// A client that sends requests by itself.
     Client,
     /// A person's terminals.
     Shell,

@@ -16,10 +16,10 @@ use crate::saved::Saved;
 
 /// The parameter that names the lesson.
 const LESSON: &str = "lesson";
-/// All parameters that name what stands on the map. The address has one of them at most.
+/// All parameters that choose a World. The address has at most one of them.
 const ALL: [&str; 4] = [LESSON, "topology", "servers", "question"];
 
-/// What the address asks for.
+/// The part of the lessons that the address names.
 pub(super) enum Asked {
     /// The contents.
     Contents,
@@ -28,7 +28,7 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    /// What the address asks for of the lessons, if anything.
+    /// Reads the address; `None` if it names no part of the lessons.
     pub(super) fn of_address() -> Option<Self> {
         Some(match parameter(LESSON)? {
             id if id.is_empty() || id == "contents" => Asked::Contents,
@@ -37,7 +37,7 @@ impl Asked {
     }
 }
 
-/// Keeps what stands in the sandbox with the entry that is about to be left.
+/// Saves the sandbox's session with the history entry that is about to be left.
 pub(super) fn keep_sandbox(page: &Page) {
     if page.view().embedding.is_framed()
         || parameter(LESSON).is_some()
@@ -46,25 +46,25 @@ pub(super) fn keep_sandbox(page: &Page) {
         return;
     }
     if let Some(history) = history() {
-        // A session too long for the browser to keep is begun anew.
+        // A session that is too long for the browser's history is not saved.
         let _ = history.replace_state(&Saved::of(page).text().into(), "");
     }
 }
 
-/// The address of a lesson, or of the contents.
+/// Sets the address to that of a lesson, or of the contents.
 pub(super) fn enter(page: &Page, lesson: &str) {
     write(page, LESSON, lesson);
 }
 
-/// The address of something else, if that of a lesson still stands there.
+/// Sets the address to that of something else, if it is still that of a lesson.
 pub(super) fn leave(page: &Page, topology: Topology, name: &str, value: &str) {
     if parameter(LESSON).is_some() && !is_of_lesson(topology) {
         write(page, name, value);
     }
 }
 
-/// Shows what the entry stands for to which the browser went.
-pub(super) fn follow(page: &Page) {
+/// Shows the history entry to which the browser went.
+pub(super) fn on_history_change(page: &Page) {
     let open = page.view().study.open.as_ref().map(|open| open.id.clone());
     match Asked::of_address() {
         Some(Asked::Contents) => super::contents(page),
@@ -74,13 +74,13 @@ pub(super) fn follow(page: &Page) {
     }
 }
 
-/// What stood in the sandbox when its entry was left, or what the address asks for. A mere change
-/// of the fragment changes nothing.
+/// Opens the sandbox's session that was saved with the entry, or the World that the address names.
+/// A change of only the fragment is ignored.
 fn sandbox(page: &Page) {
     let kept = history().and_then(|history| history.state().ok()?.as_string());
     if let Some(saved) = kept.and_then(|text| Saved::read(&text).ok()) {
         saved.open(page);
-        // The contents may not have been fetched yet.
+        // The contents of the panel may not be loaded yet.
         if page.view().side == Side::Lesson {
             super::show(page);
         }
@@ -96,8 +96,7 @@ fn sandbox(page: &Page) {
     }
 }
 
-/// Writes one parameter in place of all that name what stands on the map. A session in the fragment
-/// is over.
+/// Replaces all parameters that choose a World by one. Removes a session in the fragment.
 fn write(page: &Page, name: &str, value: &str) {
     let location = gloo::utils::window().location();
     let (Ok(query), Ok(path)) = (location.search(), location.pathname()) else { return };
@@ -107,11 +106,11 @@ fn write(page: &Page, name: &str, value: &str) {
         parameters.delete(name);
     }
     parameters.set(name, value);
-    // A slash may stand in a query as it is.
+    // A slash needs no escape in a query.
     let text = String::from(parameters.to_string()).replace("%2F", "/");
     let there = Some(format!("{path}?{text}"));
     let Some(history) = history() else { return };
-    // Without an origin, as in a sandboxed frame, the address cannot be changed.
+    // Fails without an origin, as in a sandboxed frame.
     let _ = match same || page.view().embedding.is_framed() {
         true => history.replace_state_with_url(&JsValue::NULL, "", there.as_deref()),
         false => history.push_state_with_url(&JsValue::NULL, "", there.as_deref()),

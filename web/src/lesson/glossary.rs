@@ -6,7 +6,7 @@ use std::rc::Rc;
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
-use super::Room;
+use super::Overview;
 use super::source::{self, Term};
 use crate::i18n::common;
 use crate::icon::{Icon, glyph};
@@ -20,7 +20,7 @@ pub(super) fn show(page: &Page) {
     page.change(Topic::Open, |view| {
         view.study.open = None;
         view.study.term = None;
-        view.study.room = Room::Glossary;
+        view.study.overview = Overview::Glossary;
     });
     fetch(page);
 }

@@ -25,7 +25,7 @@ use std::rc::Rc;
 use limpid_core::lesson::{Answer, Lesson, Progress};
 use wasm_bindgen_futures::spawn_local;
 
-use crate::embed::Standing;
+use crate::embed::LessonStatus;
 use crate::i18n::{Locale, common};
 use crate::lab::{Lab, Topology};
 use crate::page::{Page, Side, Topic};
@@ -50,7 +50,7 @@ pub(crate) struct Study {
     /// What to open together with the lesson that is being fetched.
     layout: Option<Arrangement>,
     /// What the panel shows while no lesson is open.
-    room: Room,
+    overview: Overview,
     /// The glossary; `None` until it is fetched.
     glossary: Option<Rc<Glossary>>,
     /// The word whose meaning is shown.
@@ -68,7 +68,7 @@ pub(crate) struct Study {
 
 /// What the panel shows while no lesson is open.
 #[derive(Default)]
-enum Room {
+enum Overview {
     /// All lessons.
     #[default]
     Contents,
@@ -78,23 +78,23 @@ enum Room {
     Summary(Rc<Summary>),
 }
 
-impl Room {
+impl Overview {
     fn title(&self, locale: Locale) -> String {
         match self {
-            Room::Contents => locale.say(common::LESSONS).to_owned(),
-            Room::Glossary => locale.say(words::GLOSSARY).to_owned(),
-            Room::Summary(summary) => summary.title().to_owned(),
+            Overview::Contents => locale.say(common::LESSONS).to_owned(),
+            Overview::Glossary => locale.say(words::GLOSSARY).to_owned(),
+            Overview::Summary(summary) => summary.title().to_owned(),
         }
     }
 }
 
 impl Study {
     /// The progress in the open lesson.
-    pub(crate) fn standing(&self) -> Option<Standing> {
+    pub(crate) fn lesson_status(&self) -> Option<LessonStatus> {
         let open = self.open.as_ref()?;
         let waits = open.lesson.steps.iter().filter(|step| !step.open);
         let steps: Vec<String> = waits.map(|step| step.id.clone()).collect();
-        Some(Standing {
+        Some(LessonStatus {
             id: open.id.clone(),
             title: open.lesson.title.clone(),
             done: open.progress.done().min(steps.len()),
@@ -145,8 +145,8 @@ enum Entry {
 }
 
 /// Shows what the browser's history went to, back or forward.
-pub(crate) fn follow(page: &Page) {
-    address::follow(page);
+pub(crate) fn on_history_change(page: &Page) {
+    address::on_history_change(page);
 }
 
 /// Shows the panel, and fetches the contents if they are not loaded.
@@ -195,7 +195,7 @@ fn open(page: &Page, id: &str, session: Option<String>, entry: Entry) {
         let topology = Topology::of_lesson(&id, &lesson);
         let shared = session.and_then(|text| Shared::decode(&text));
         let (lab, trouble) = match shared {
-            Some((shared, None)) if shared.topology == topology => (Lab::follow(shared), None),
+            Some((shared, None)) if shared.topology == topology => (Lab::open_shared(shared), None),
             Some((_, trouble)) => (Lab::fresh(topology), trouble),
             None => (Lab::fresh(topology), None),
         };
@@ -226,7 +226,7 @@ fn open(page: &Page, id: &str, session: Option<String>, entry: Entry) {
         if let Some(layout) = layout {
             layout.apply(&page);
         }
-        look(&page);
+        update_progress(&page);
     });
 }
 
@@ -247,7 +247,7 @@ fn contents(page: &Page) {
     page.change(Topic::Open, |view| {
         view.study.open = None;
         view.study.term = None;
-        view.study.room = Room::Contents;
+        view.study.overview = Overview::Contents;
     });
     show(page);
 }
@@ -323,7 +323,7 @@ fn translate(page: &Page) {
 }
 
 /// Checks whether a step was done, or undone by a rewind.
-pub(crate) fn look(page: &Page) {
+pub(crate) fn update_progress(page: &Page) {
     let changed = {
         let (mut view, lab) = (page.view_mut(), page.lab());
         let Some(open) = &mut view.study.open else { return };
@@ -352,7 +352,7 @@ fn answer(page: &Page, step: usize, answer: usize) {
             open.progress.answer(step, Answer(answer), now);
         }
     });
-    look(page);
+    update_progress(page);
 }
 
 mod words {

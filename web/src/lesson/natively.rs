@@ -1,6 +1,6 @@
-//! "Try this on your own machine": how a lesson is played with real processes. One that needs no
-//! World is played by a command; for another one it says what to start, and what stands for its
-//! faults.
+//! "Try this on your own machine": how to play a lesson with real processes. For a lesson that
+//! needs no World this is a command; for others the commands that start its programs and replace
+//! its faults.
 
 use limpid_core::lab;
 use limpid_core::lesson::{Command, Lesson};

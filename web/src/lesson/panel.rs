@@ -3,7 +3,7 @@
 use limpid_core::lesson::{Choice, Focus, Question, Step};
 use yew::prelude::*;
 
-use super::{Open, Room, beside, contents, glossary, natively, summary, text, waits};
+use super::{Open, Overview, beside, contents, glossary, natively, summary, text, waits};
 use crate::i18n::{Locale, common};
 use crate::icon::{Icon, glyph};
 use crate::live::live;
@@ -29,14 +29,14 @@ fn draw_panel(page: &Page) -> Html {
     let study = &view.study;
     let title = match &study.open {
         Some(open) => open.lesson.title.clone(),
-        None => study.room.title(locale),
+        None => study.overview.title(locale),
     };
-    let inside = study.open.is_some() || !matches!(study.room, Room::Contents);
+    let inside = study.open.is_some() || !matches!(study.overview, Overview::Contents);
     // Each has its own pane, which starts scrolled to the top.
-    let shown = match (&study.open, &study.room) {
+    let shown = match (&study.open, &study.overview) {
         (Some(open), _) => open.id.clone(),
-        (None, Room::Contents) => "contents".to_owned(),
-        (None, room) => room.title(locale),
+        (None, Overview::Contents) => "contents".to_owned(),
+        (None, overview) => overview.title(locale),
     };
     let on = |act: fn(&Page)| {
         let page = page.clone();
@@ -73,11 +73,11 @@ fn draw_panel(page: &Page) -> Html {
                         { locale.fill(words::TROUBLE, &[("what", trouble)]) }
                     </p>
                 }
-                { match (&study.open, &study.room) {
+                { match (&study.open, &study.overview) {
                     (Some(open), _) => lesson(page, locale, open),
-                    (None, Room::Contents) => contents::contents(page),
-                    (None, Room::Glossary) => glossary::all(page),
-                    (None, Room::Summary(summary)) => summary::draw(page, summary),
+                    (None, Overview::Contents) => contents::contents(page),
+                    (None, Overview::Glossary) => glossary::all(page),
+                    (None, Overview::Summary(summary)) => summary::draw(page, summary),
                 } }
             </Pane>
             { glossary::card(page) }
@@ -97,8 +97,9 @@ struct PaneProps {
 fn Pane(props: &PaneProps) -> Html {
     let page = use_page(&[]);
     let place = use_node_ref();
-    let is_contents =
-        |view: &View| view.study.open.is_none() && matches!(view.study.room, Room::Contents);
+    let is_contents = |view: &View| {
+        view.study.open.is_none() && matches!(view.study.overview, Overview::Contents)
+    };
     let is_first = use_mut_ref(|| true);
     use_effect_with(props.shown.clone(), {
         let (page, place) = (page.clone(), place.clone());

@@ -7,7 +7,7 @@ use limpid_core::lesson::{Command, Lesson, Step};
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
-use super::{Room, source, text};
+use super::{Overview, source, text};
 use crate::i18n::Locale;
 use crate::lab::{Lab, Topology};
 use crate::map::picture::Picture;
@@ -56,7 +56,7 @@ pub(super) fn open(page: &Page, chapter: usize) {
         page.change(Topic::Open, |view| {
             view.study.open = None;
             view.study.trouble = None;
-            view.study.room = Room::Summary(Rc::new(summary));
+            view.study.overview = Overview::Summary(Rc::new(summary));
         });
     });
 }

@@ -173,7 +173,7 @@ fn visit(page: &Page, name: &str) {
 /// Draws code. An action of the World (after a colon) can be clicked, since no shell understands
 /// it.
 fn code(page: &Page, text: &str) -> Html {
-    let Some(action) = deed(text) else {
+    let Some(action) = action_in(text) else {
         return html! { <code>{ unbroken(text) }</code> };
     };
     let title = page.say(words::DO_IT);
@@ -183,7 +183,7 @@ fn code(page: &Page, text: &str) -> Html {
 }
 
 /// The action of the World in a piece of code, if it is one.
-fn deed(code: &str) -> Option<Action> {
+fn action_in(code: &str) -> Option<Action> {
     code.strip_prefix(':')?.parse().ok()
 }
 
@@ -259,7 +259,7 @@ fn pieces(text: &[Inline]) -> Vec<Piece<'_>> {
 fn is_button(piece: &Inline) -> bool {
     match piece {
         Inline::Link { to, .. } => !matches!(to, Link::Web(_)),
-        Inline::Code(text) => deed(text).is_some(),
+        Inline::Code(text) => action_in(text).is_some(),
         Inline::Emphasis(inside) | Inline::Strong(inside) => inside.last().is_some_and(is_button),
         _ => false,
     }

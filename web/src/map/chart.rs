@@ -66,7 +66,7 @@ pub(crate) fn Chart(props: &Props) -> Html {
             let (course, middle) = (view.course(a, b), middle(&view, a, b));
             let picked = picked(&view, a, b);
             let spot = Spot::find(link, &course, middle, unit, &taken);
-            if (picked || link::is_told(link)) && link.cut != Cut::Both {
+            if (picked || link::has_caption(link)) && link.cut != Cut::Both {
                 taken.push(spot.area(link, &course, unit));
             }
             html! {

@@ -38,7 +38,7 @@ pub(crate) struct Spot {
 }
 
 /// Whether a link differs from an ordinary one, so that its caption is always shown.
-pub(super) fn is_told(link: &Link) -> bool {
+pub(super) fn has_caption(link: &Link) -> bool {
     link.cut != Cut::No || link.changed
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn LinkMark(props: &Props) -> Html {
             ("state", &link.state(props.locale, &props.name_a, &props.name_b)),
         ],
     );
-    let told = is_told(link).then_some("told");
+    let told = has_caption(link).then_some("told");
     let faint = props.faint.then_some("faint");
     let class = classes!("link", told, faint, props.picked.then_some("picked"));
     html! {

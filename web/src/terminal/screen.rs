@@ -132,7 +132,7 @@ fn teaching(page: &Page, index: usize, tab: &Tab, locale: Locale) -> Html {
 /// Whether a lesson is open.
 #[cfg(feature = "whole")]
 fn is_in_lesson(page: &Page) -> bool {
-    page.view().study.standing().is_some()
+    page.view().study.lesson_status().is_some()
 }
 
 /// The first program has no lessons.

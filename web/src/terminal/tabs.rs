@@ -1,4 +1,4 @@
-//! The terminals that are open: which redis-cli each one shows, and what only the page knows of it.
+//! The open terminals: the redis-cli or shell of each tab, and the state that only the page has.
 //!
 //! The output of redis-cli is part of the World and is read from there, so that a rewind applies to
 //! it. Here are the history of typed lines, the answers of meta-commands, and which tab is in

@@ -1,5 +1,5 @@
-//! The stage of a lesson on this machine: each host is a directory and an address of the loopback
-//! network, and has wrappers around the programs of Redis that keep to both.
+//! The stage of a lesson on this machine: each host is a directory and a loopback address, with
+//! wrappers around the programs of Redis that use these.
 //!
 //! Paths, names and addresses of the lesson are replaced by those of the stage before a line is
 //! typed, and the other way round in what is read back.
@@ -219,7 +219,7 @@ impl Stage {
     /// Creates the directories of a host and the wrappers around the programs.
     fn set_up_host(&self, place: usize) -> Result<()> {
         let Host { root, address, .. } = &self.hosts[place];
-        let limpid = std::env::current_exe().context("cannot tell where this program is")?;
+        let limpid = std::env::current_exe().context("the path of this program is unknown")?;
         let limpid = quoted(&limpid.display().to_string());
         for folder in FOLDERS.iter().chain(&["bin", "log"]) {
             std::fs::create_dir_all(root.join(folder))?;
@@ -254,7 +254,7 @@ impl Stage {
         let source = root.join("root/redis-4.0.8/src/redis-trib.rb");
         std::fs::create_dir_all(source.parent().unwrap_or(root))?;
         std::fs::write(&source, trib)?;
-        // Programs that one binary provides are told apart by the name they are started under.
+        // One binary provides several programs, and chooses by the name it is started under.
         for name in ["nutcracker", "predixy"] {
             std::os::unix::fs::symlink(std::env::current_exe()?, root.join("bin").join(name))?;
         }

@@ -16,7 +16,7 @@ pub(super) struct Line {
 }
 
 /// Draws the list.
-pub(super) fn told(
+pub(super) fn change_list(
     lines: &VecDeque<Line>,
     locale: Locale,
     choose: &Callback<Option<String>>,
