@@ -8,7 +8,7 @@ use limpid_core::deployment::{self, Deployment, Node, Watched};
 use limpid_core::sentinel::SentinelView;
 use limpid_core::sentinel::failover::FailoverState;
 use limpid_core::sentinel::report::Role;
-use limpid_core::sentinel::view::{MasterView, InstanceView};
+use limpid_core::sentinel::view::{InstanceView, MasterView};
 use limpid_core::sim::HostId;
 
 use crate::cluster::{Circle, Claim};

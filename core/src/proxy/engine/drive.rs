@@ -204,10 +204,13 @@ impl<R: Rule> Proxy<R> {
         if work.outbox.len() > MAX_HELD && work.blocks_link.is_none() {
             work.blocks_link = Some(id);
             work.outbox.set_low_water(MAX_HELD / 4);
-            work.stall_deadline = Some((now.mono + STALL_TIMEOUT, work.outbox.end()));
             let due = now.mono + STALL_TIMEOUT;
-            self.engine.deadline = Some(self.engine.deadline.map_or(due, |at| at.min(due)));
+            work.stall_deadline = Some((due, taken(&work.outbox)));
+            self.engine.deadline = earliest([self.engine.deadline, Some(due)]);
             self.engine.outputs.push_back(Output::Reading { conn, on: false });
+            if let Some(link) = self.engine.link_mut(id) {
+                link.paused = true;
+            }
         }
     }
 
@@ -278,6 +281,16 @@ impl<R: Rule> Proxy<R> {
         self.run_deferred(now);
     }
 
+    /// Reads from a backend again, since the client has taken its reply, or is gone.
+    fn resume_link(&mut self, now: Now<'_>, id: LinkId) {
+        let Some(link) = self.engine.link_mut(id) else { return };
+        link.paused = false;
+        link.resumed_at = now.mono;
+        let (conn, due) = (link.conn, link.timeout.map(|timeout| now.mono + timeout));
+        self.engine.deadline = earliest([self.engine.deadline, due]);
+        self.engine.outputs.push_back(Output::Reading { conn, on: true });
+    }
+
     /// The outbox of a connection has drained below the limit.
     pub(in crate::proxy) fn drained(&mut self, now: Now<'_>, conn: ConnId) {
         if conn.is_accepted() {
@@ -285,11 +298,8 @@ impl<R: Rule> Proxy<R> {
             let id = client.id;
             let work = client.work();
             work.stall_deadline = None;
-            if let Some(link) = work.blocks_link.take()
-                && let Some(link) = self.engine.link(link)
-            {
-                let conn = link.conn;
-                self.engine.outputs.push_back(Output::Reading { conn, on: true });
+            if let Some(link) = work.blocks_link.take() {
+                self.resume_link(now, link);
             }
             self.engine.resume(id);
         } else if let Some(link) = self.engine.links.by_conn(conn) {
@@ -320,26 +330,28 @@ impl<R: Rule> Proxy<R> {
         let mut later = |at: Mono| next = Some(next.map_or(at, |next| next.min(at)));
         let mut late = Vec::new();
         for link in self.engine.links.iter() {
-            let (Some(timeout), Some(first)) = (link.timeout, link.pending.front()) else {
+            let (Some(timeout), Some(first), false) =
+                (link.timeout, link.pending.front(), link.paused)
+            else {
                 continue;
             };
-            match first.at + timeout {
+            match first.at.max(link.resumed_at) + timeout {
                 due if due <= now.mono => late.push(link.id),
                 due => later(due),
             }
         }
         let mut stuck = Vec::new();
         for client in self.engine.clients.iter_mut() {
-            let Some((due, end)) = client.under_way().and_then(|work| work.stall_deadline) else {
+            let Some((due, before)) = client.under_way().and_then(|work| work.stall_deadline)
+            else {
                 continue;
             };
             let work = client.work();
-            let left = work.outbox.end() - work.outbox.len() as u64;
+            let taken = taken(&work.outbox);
             if due > now.mono {
                 later(due);
-            } else if left > end {
-                // It has taken some data meanwhile.
-                work.stall_deadline = Some((now.mono + STALL_TIMEOUT, left));
+            } else if taken > before {
+                work.stall_deadline = Some((now.mono + STALL_TIMEOUT, taken));
                 later(now.mono + STALL_TIMEOUT);
             } else {
                 stuck.push(client.id);
@@ -367,11 +379,8 @@ impl<R: Rule> Proxy<R> {
     pub(in crate::proxy) fn run_deferred(&mut self, now: Now<'_>) {
         while !self.engine.disconnected.is_empty() {
             for (client, why) in core::mem::take(&mut self.engine.disconnected) {
-                if let Some(link) = client.under_way().and_then(|work| work.blocks_link)
-                    && let Some(link) = self.engine.link(link)
-                {
-                    let conn = link.conn;
-                    self.engine.outputs.push_back(Output::Reading { conn, on: true });
+                if let Some(link) = client.under_way().and_then(|work| work.blocks_link) {
+                    self.resume_link(now, link);
                 }
                 self.rule.left(&mut self.engine, now, &client, why);
             }
@@ -431,4 +440,9 @@ impl<R: Rule> Proxy<R> {
             self.engine.links.by_conn(conn).map(|link| &mut link.outbox)
         }
     }
+}
+
+/// How many bytes of all that was written to a connection its peer has taken.
+fn taken(outbox: &Outbox) -> u64 {
+    outbox.end() - outbox.len() as u64
 }

@@ -33,6 +33,11 @@ pub struct Link<L> {
     pub(super) pending: VecDeque<Pending>,
     /// The timeout for a request.
     pub(super) timeout: Option<Duration>,
+    /// Whether nothing is read from the backend until a client has taken its reply. The timeout does
+    /// not run meanwhile: it is not the backend that is slow.
+    pub(super) paused: bool,
+    /// When reading was last resumed.
+    pub(super) resumed_at: Mono,
     /// Clients that are paused until the outbox is shorter.
     pub(super) waiting: Vec<ClientId>,
     /// Whether the link is already in the list of connections with data to send.
@@ -124,6 +129,8 @@ impl<L> Link<L> {
             streaming: false,
             pending: VecDeque::new(),
             timeout,
+            paused: false,
+            resumed_at: Mono::ZERO,
             waiting: Vec::new(),
             marked: false,
         }

@@ -234,6 +234,25 @@ fn a_client_that_does_not_read_does_not_block_others_for_ever() {
 }
 
 #[test]
+fn a_client_that_reads_slowly_but_steadily_keeps_its_connection() {
+    let mut fixture = Fixture::new(CONFIG);
+    let (a, _) = keys();
+    fixture.send(CLIENT, get(&a).as_bytes());
+    let to_a = fixture.link(11);
+    fixture.send(to_a, b"$8000000\r\n");
+    for _ in 0..40 {
+        fixture.send(to_a, &[b'v'; 64 << 10]);
+    }
+    for _ in 0..5 {
+        fixture.proxy.outbox(CLIENT).expect("the client's outbox").consume(1_000);
+        fixture.wake(engine::STALL_TIMEOUT);
+        assert_eq!(fixture.closed, []);
+    }
+    fixture.wake(engine::STALL_TIMEOUT);
+    assert!(fixture.closed.contains(&(CLIENT, Close::Now)), "{:?}", fixture.closed);
+}
+
+#[test]
 fn passwords_are_for_clients_and_for_servers() {
     let config =
         CONFIG.replace("  redis: true\n", "  redis: true\n  redis_auth: pw\n  redis_db: 3\n");
