@@ -347,10 +347,10 @@ impl<R: Rule> Engine<R> {
     pub fn close(&mut self, id: LinkId) -> Option<ClosedLink<R::Link>> {
         let link = self.links.remove_if(id.0.slot, |link| link.id == id)?;
         self.outputs.push_back(Output::Close { conn: link.conn, how: Close::Now });
-        Some(self.into_closed(link))
+        Some(self.close_link(link))
     }
 
-    fn into_closed(&mut self, link: Link<R::Link>) -> ClosedLink<R::Link> {
+    fn close_link(&mut self, link: Link<R::Link>) -> ClosedLink<R::Link> {
         let mut pending = link.pending;
         if link.streaming {
             // The client has a part of the reply already, so it cannot get another one.

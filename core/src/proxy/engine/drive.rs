@@ -254,7 +254,7 @@ impl<R: Rule> Proxy<R> {
                 self.engine.disconnected.push((client, why));
             }
         } else if let Some(link) = self.engine.links.remove_conn(conn) {
-            let gone = self.engine.into_closed(link);
+            let gone = self.engine.close_link(link);
             self.rule.lost(&mut self.engine, now, gone, LinkError::Net(error));
         }
         self.run_deferred(now);
