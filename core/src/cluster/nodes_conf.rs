@@ -97,7 +97,7 @@ impl fmt::Display for Damaged {
     }
 }
 
-impl std::error::Error for Damaged {}
+impl core::error::Error for Damaged {}
 
 impl NodesConf {
     /// Parses the file. `None` if it is empty: there is no configuration yet.

@@ -90,7 +90,7 @@ impl fmt::Display for CommandError {
     }
 }
 
-impl std::error::Error for CommandError {}
+impl core::error::Error for CommandError {}
 
 impl From<WrongType> for CommandError {
     fn from(_: WrongType) -> Self {

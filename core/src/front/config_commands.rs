@@ -127,7 +127,7 @@ fn set<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), C
     for (at, _, text) in changes {
         let directive = directives.all()[at];
         let value = value::from_one(directive, text, new.value(at).unwrap_or_default())
-            .map_err(|why| failed(directive.name.as_bytes(), &why))?;
+            .map_err(|why| failed(directive.name.as_bytes(), &why.0))?;
         if matches!(directive.kind, Kind::Dir) {
             directory = Some(String::from_utf8_lossy(&value).into_owned());
         }

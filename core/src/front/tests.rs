@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::config::{Directives, FRONT_DIRECTIVES, Schema, Values};
+use super::config::{DirectiveError, Directives, FRONT_DIRECTIVES, Schema, Values};
 use super::info_text::Text;
 use super::table::Groups;
 use super::*;
@@ -39,7 +39,11 @@ impl Schema for ShouterSchema {
         Shouter::table()
     }
 
-    fn read_line(config: &mut Config<Self>, name: &str, words: &[Vec<u8>]) -> Result<(), String> {
+    fn read_line(
+        config: &mut Config<Self>,
+        name: &str,
+        words: &[Vec<u8>],
+    ) -> Result<(), DirectiveError> {
         match (name, words) {
             ("shout", [at, who]) if at == b"at" => {
                 let who = String::from_utf8_lossy(who).into_owned();

@@ -167,6 +167,17 @@ pub enum RequestError {
     OutboxFull,
 }
 
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RequestError::Down => "not connected",
+            RequestError::OutboxFull => "too many bytes wait to be sent",
+        })
+    }
+}
+
+impl core::error::Error for RequestError {}
+
 /// A request in flight: sent, and not answered yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InFlight<T> {

@@ -401,7 +401,7 @@ fn config_set(front: &mut SentinelServer, call: &mut Call<'_>) -> Result {
         if is_level(pair[0]) {
             let level = pair[1].to_ascii_lowercase();
             let config = std::sync::Arc::make_mut(&mut front.config);
-            config.set("loglevel", &level).map_err(|why| error(&why))?;
+            config.set("loglevel", &level).map_err(|why| error(&why.0))?;
         } else {
             front.service.sentinel.set_config(pair[0], pair[1]);
         }

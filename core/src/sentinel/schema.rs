@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::config::Line;
 use crate::acl::Catalog;
 use crate::front::config::directive::{directive, flags};
-use crate::front::config::{Directive, Directives, Kind, Schema, Unit, Values};
+use crate::front::config::{Directive, DirectiveError, Directives, Kind, Schema, Unit, Values};
 use crate::server::config::ServerSchema;
 
 /// The configuration file of a Sentinel.
@@ -47,7 +47,7 @@ impl Schema for SentinelSchema {
         super::commands::table()
     }
 
-    fn read_line(config: &mut Config, name: &str, words: &[Vec<u8>]) -> Result<(), String> {
+    fn read_line(config: &mut Config, name: &str, words: &[Vec<u8>]) -> Result<(), DirectiveError> {
         match (name, words) {
             ("sentinel", [_, ..]) => {
                 let words: Vec<String> =

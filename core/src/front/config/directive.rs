@@ -1,5 +1,6 @@
 //! Directives, and the table of a program's directives.
 
+use super::value::DirectiveError;
 use crate::command::secrets::is_secret_directive;
 
 /// One configuration directive.
@@ -66,7 +67,7 @@ pub struct Form {
 }
 
 /// Reads the words of a value; the error says what is wrong with them.
-pub type ReadForm = fn(words: &[&[u8]]) -> Result<Vec<u8>, String>;
+pub type ReadForm = fn(words: &[&[u8]]) -> Result<Vec<u8>, DirectiveError>;
 
 /// The lines of a configuration file for one directive.
 #[derive(Debug)]

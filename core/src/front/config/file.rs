@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{Config, Schema, value};
+use super::{Config, DirectiveError, Schema, value};
 use crate::acl::users::Declaration;
 use crate::acl::{Env, RuleError};
 use crate::front::VERSION;
@@ -58,7 +58,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl core::error::Error for ConfigError {}
 
 impl<C: Schema> Config<C> {
     /// Parses the text of a configuration file, and the command-line arguments after it
@@ -76,7 +76,7 @@ impl<C: Schema> Config<C> {
         let mut reader = Reader { config: &mut config, loader, added };
         reader.read(&text, 0)?;
         config.changed();
-        C::check(&config).map_err(ConfigError::Whole)?;
+        C::check(&config).map_err(|why| ConfigError::Whole(why.0))?;
         Ok(config)
     }
 }
@@ -97,10 +97,10 @@ impl<C: Schema> Reader<'_, C> {
                 continue;
             }
             let words = split_args(line);
-            let at = |message: String| ConfigError::Line {
+            let at = |why: DirectiveError| ConfigError::Line {
                 number: i + 1,
                 line: String::from_utf8_lossy(line).into_owned(),
-                message,
+                message: why.0,
             };
             let words =
                 words.ok_or_else(|| at("Unbalanced quotes in configuration line".into()))?;
@@ -124,7 +124,7 @@ impl<C: Schema> Reader<'_, C> {
         self.read(&text, depth + 1)
     }
 
-    fn directive(&mut self, name: &[u8], values: &[Vec<u8>]) -> Result<(), String> {
+    fn directive(&mut self, name: &[u8], values: &[Vec<u8>]) -> Result<(), DirectiveError> {
         if let Some(place) = C::directives().place(name) {
             let directive = C::directives().all()[place];
             let old = self.config.value(place).unwrap_or_default().to_vec();
@@ -150,10 +150,11 @@ impl<C: Schema> Reader<'_, C> {
         }
     }
 
-    fn user(&mut self, name: &[u8], rules: &[Vec<u8>]) -> Result<(), String> {
+    fn user(&mut self, name: &[u8], rules: &[Vec<u8>]) -> Result<(), DirectiveError> {
         if self.config.users.iter().any(|known| known.name == name) {
             let name = String::from_utf8_lossy(name);
-            return Err(format!("Error in user declaration '{name}': {}", RuleError::Duplicate));
+            let error = RuleError::Duplicate;
+            return Err(format!("Error in user declaration '{name}': {error}").into());
         }
         // Nothing that is checked here depends on `acl-pubsub-default`.
         let env = Env { commands: C::commands(), all_channels: false };
@@ -161,7 +162,7 @@ impl<C: Schema> Reader<'_, C> {
         Ok(())
     }
 
-    fn rename(&mut self, from: String, to: String) -> Result<(), String> {
+    fn rename(&mut self, from: String, to: String) -> Result<(), DirectiveError> {
         let renames = &self.config.renames;
         if !C::is_command(&from) || renames.iter().any(|(old, _)| *old == from) {
             return Err("No such command in rename-command".into());

@@ -30,6 +30,7 @@ pub(crate) use change::{ConfigSaves, Rewriter};
 pub use directive::{Directive, Directives, Form, FormLines, Kind, Unit};
 pub use file::ConfigError;
 pub use shared::{FRONT_DIRECTIVES, FrontSettings, OutputLimit, Permission, ShutdownOptions};
+pub use value::DirectiveError;
 
 /// The configuration of a program: its directives, and how they become typed settings.
 pub trait Schema: Clone + Debug + Send + Sync + Sized + 'static {
@@ -61,12 +62,12 @@ pub trait Schema: Clone + Debug + Send + Sync + Sized + 'static {
         _config: &mut Config<Self>,
         _name: &str,
         _words: &[Vec<u8>],
-    ) -> Result<(), String> {
+    ) -> Result<(), DirectiveError> {
         Err("Bad directive or wrong number of arguments".into())
     }
 
     /// Checks the configuration as a whole; the error says what is wrong.
-    fn check(_config: &Config<Self>) -> Result<(), String> {
+    fn check(_config: &Config<Self>) -> Result<(), DirectiveError> {
         Ok(())
     }
 
@@ -214,7 +215,7 @@ impl<C: Schema> Config<C> {
     }
 
     /// Sets one directive, as CONFIG SET does. The error says what is wrong with the value.
-    pub fn set(&mut self, name: &str, value: &[u8]) -> Result<(), String> {
+    pub fn set(&mut self, name: &str, value: &[u8]) -> Result<(), DirectiveError> {
         let place = C::directives().place(name.as_bytes()).ok_or("no such directive")?;
         let directive = C::directives().all()[place];
         let text = value::from_one(directive, value, self.value(place).unwrap_or_default())?;

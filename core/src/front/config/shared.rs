@@ -207,7 +207,7 @@ pub static FRONT_DIRECTIVES: &[Directive] = &[
     directive("crash-memcheck-enabled", "", Kind::Bool, "yes", NO_EFFECT),
     directive("daemonize", "", Kind::Bool, "no", IMMUTABLE),
     directive("dir", "", Kind::Dir, ".", PROTECTED),
-    directive("dynamic-hz", "", Kind::Bool, "yes", NONE),
+    directive("dynamic-hz", "", Kind::Bool, "yes", NO_EFFECT),
     directive("enable-protected-configs", "", Kind::Choice(&PROTECTED_ACTION), "no", IMMUTABLE),
     directive("hz", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "10", NONE),
     directive("ignore-warnings", "", Kind::Text, "", NO_EFFECT),

@@ -1,5 +1,7 @@
 //! Parsing the words of a directive into the one form in which its value is stored.
 
+use core::fmt;
+
 use super::directive::{Directive, Kind, Unit};
 use crate::resp::number::parse_double;
 use crate::resp::quote::split_args;
@@ -7,12 +9,36 @@ use crate::resp::quote::split_args;
 /// The classes of clients with an output-buffer limit, as CONFIG GET names them.
 pub(super) const CLIENT_CLASSES: [&str; 3] = ["normal", "slave", "pubsub"];
 
+/// Why a directive, or its value, is not accepted: in Redis's words, where Redis has some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectiveError(pub String);
+
+impl fmt::Display for DirectiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for DirectiveError {}
+
+impl From<&str> for DirectiveError {
+    fn from(why: &str) -> Self {
+        Self(why.to_owned())
+    }
+}
+
+impl From<String> for DirectiveError {
+    fn from(why: String) -> Self {
+        Self(why)
+    }
+}
+
 /// Parses a value given as one word (CONFIG SET). `old` is the current value.
 pub(in crate::front) fn from_one(
     d: &Directive,
     word: &[u8],
     old: &[u8],
-) -> Result<Vec<u8>, String> {
+) -> Result<Vec<u8>, DirectiveError> {
     if d.takes_several() && !word.is_empty() {
         let words: Vec<&[u8]> = word.split(|&c| c == b' ').collect();
         from_words(d, &words, old)
@@ -22,8 +48,12 @@ pub(in crate::front) fn from_one(
 }
 
 /// Parses a value given as several words (a line of a file). `old` is the current value.
-pub(super) fn from_line(d: &Directive, words: &[Vec<u8>], old: &[u8]) -> Result<Vec<u8>, String> {
-    let wrong = || Err("wrong number of arguments".to_owned());
+pub(super) fn from_line(
+    d: &Directive,
+    words: &[Vec<u8>],
+    old: &[u8],
+) -> Result<Vec<u8>, DirectiveError> {
+    let wrong = || Err("wrong number of arguments".into());
     if !d.takes_several() && words.len() != 1 {
         return wrong();
     }
@@ -40,7 +70,7 @@ pub(super) fn from_line(d: &Directive, words: &[Vec<u8>], old: &[u8]) -> Result<
     from_words(d, &words, old)
 }
 
-fn from_words(d: &Directive, words: &[&[u8]], old: &[u8]) -> Result<Vec<u8>, String> {
+fn from_words(d: &Directive, words: &[&[u8]], old: &[u8]) -> Result<Vec<u8>, DirectiveError> {
     let first = words.first().copied().unwrap_or_default();
     match d.kind {
         Kind::Bool => match first.to_ascii_lowercase().as_slice() {
@@ -49,7 +79,7 @@ fn from_words(d: &Directive, words: &[&[u8]], old: &[u8]) -> Result<Vec<u8>, Str
             _ => Err("argument must be 'yes' or 'no'".into()),
         },
         Kind::Text => Ok(first.to_vec()),
-        Kind::TextIf(check) => check(first).map(|()| first.to_vec()).map_err(str::to_owned),
+        Kind::TextIf(check) => check(first).map(|()| first.to_vec()).map_err(Into::into),
         Kind::Custom(form) => (form.read)(words),
         Kind::Choice(allowed) => choices(allowed, &words[..words.len().min(1)]),
         Kind::Choices(allowed) => choices(allowed, words),
@@ -66,11 +96,12 @@ fn from_words(d: &Directive, words: &[&[u8]], old: &[u8]) -> Result<Vec<u8>, Str
     }
 }
 
-fn choices(allowed: &[&str], words: &[&[u8]]) -> Result<Vec<u8>, String> {
+fn choices(allowed: &[&str], words: &[&[u8]]) -> Result<Vec<u8>, DirectiveError> {
     let is = |choice: &str, word: &[u8]| choice.as_bytes().eq_ignore_ascii_case(word);
     let known = |word: &&[u8]| allowed.iter().any(|choice| is(choice, word));
     if words.is_empty() || !words.iter().all(known) {
-        return Err(format!("argument(s) must be one of the following: {}", allowed.join(", ")));
+        let known = allowed.join(", ");
+        return Err(format!("argument(s) must be one of the following: {known}").into());
     }
     // In the order of the choices, whatever the order of the words.
     let given = |choice: &&str| words.iter().any(|word| is(choice, word));
@@ -89,7 +120,7 @@ fn choices(allowed: &[&str], words: &[&[u8]]) -> Result<Vec<u8>, String> {
     Ok(chosen.join(" ").into_bytes())
 }
 
-fn number(word: &[u8], min: i64, max: i64, unit: Unit) -> Result<Vec<u8>, String> {
+fn number(word: &[u8], min: i64, max: i64, unit: Unit) -> Result<Vec<u8>, DirectiveError> {
     let value = match unit {
         Unit::Plain => plain(word).ok_or("argument couldn't be parsed into an integer")?,
         Unit::Octal => core::str::from_utf8(word)
@@ -109,11 +140,11 @@ fn number(word: &[u8], min: i64, max: i64, unit: Unit) -> Result<Vec<u8>, String
         return Err("percentage argument must be less or equal to 100".into());
     }
     if value < min || value > max {
-        return Err(if unit == Unit::Octal {
-            format!("argument must be between {min:o} and {max:o} inclusive")
-        } else {
-            format!("argument must be between {min} and {max} inclusive")
-        });
+        return Err(match unit {
+            Unit::Octal => format!("argument must be between {min:o} and {max:o} inclusive"),
+            _ => format!("argument must be between {min} and {max} inclusive"),
+        }
+        .into());
     }
     Ok(match unit {
         Unit::Octal => format!("{value:o}"),
@@ -146,7 +177,7 @@ pub fn memory(word: &[u8]) -> Option<i64> {
     digits.parse::<i64>().ok()?.checked_mul(unit)
 }
 
-fn output_limits(words: &[&[u8]], old: &[u8]) -> Result<Vec<u8>, String> {
+fn output_limits(words: &[&[u8]], old: &[u8]) -> Result<Vec<u8>, DirectiveError> {
     if words.is_empty() || !words.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".into());
     }
@@ -177,7 +208,7 @@ fn output_limits(words: &[&[u8]], old: &[u8]) -> Result<Vec<u8>, String> {
     Ok(all.join(&b' '))
 }
 
-fn percentiles(words: &[&[u8]]) -> Result<Vec<u8>, String> {
+fn percentiles(words: &[&[u8]]) -> Result<Vec<u8>, DirectiveError> {
     if words == [b""] {
         return Ok(Vec::new());
     }

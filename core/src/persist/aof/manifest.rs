@@ -65,6 +65,8 @@ impl fmt::Display for ManifestError {
     }
 }
 
+impl core::error::Error for ManifestError {}
+
 impl ManifestError {
     /// The lines that Redis logs for this error.
     pub fn log_lines(&self) -> Vec<String> {

@@ -169,6 +169,8 @@ impl fmt::Display for ConfigError {
     }
 }
 
+impl core::error::Error for ConfigError {}
+
 type Read<'r> = &'r mut dyn FnMut(&str) -> Result<Vec<u8>, String>;
 
 /// The options of the command line: `--Name=`, `--Bind=`, `--WorkerThreads=`, `--LocalDC=`.

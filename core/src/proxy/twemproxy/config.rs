@@ -89,6 +89,8 @@ impl fmt::Display for ConfigError {
     }
 }
 
+impl core::error::Error for ConfigError {}
+
 /// The maximum number of servers in a pool.
 const MAX_SERVERS: usize = 1024;
 

@@ -2,7 +2,7 @@
 
 use crate::front::config::file::quoted;
 use crate::front::config::value::plain;
-use crate::front::config::{Form, FormLines};
+use crate::front::config::{DirectiveError, Form, FormLines};
 
 /// `save`: pairs of seconds and changes.
 pub(super) static SAVE: Form = Form { read: save, write: write_save };
@@ -67,8 +67,8 @@ pub(super) fn is_hostname(word: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-fn save(words: &[&[u8]]) -> Result<Vec<u8>, String> {
-    let invalid = || "Invalid save parameters".to_owned();
+fn save(words: &[&[u8]]) -> Result<Vec<u8>, DirectiveError> {
+    let invalid = || DirectiveError::from("Invalid save parameters");
     if words.is_empty() || words == [b""] {
         return Ok(Vec::new());
     }
@@ -95,7 +95,7 @@ fn write_save(value: &[u8], _: bool) -> FormLines {
     FormLines { lines, forced: true }
 }
 
-fn oom_scores(words: &[&[u8]]) -> Result<Vec<u8>, String> {
+fn oom_scores(words: &[&[u8]]) -> Result<Vec<u8>, DirectiveError> {
     if words.len() != 3 {
         return Err("wrong number of arguments".into());
     }
@@ -135,7 +135,7 @@ pub(crate) fn event_bits(letters: &[u8]) -> Option<u16> {
     })
 }
 
-fn events(words: &[&[u8]]) -> Result<Vec<u8>, String> {
+fn events(words: &[&[u8]]) -> Result<Vec<u8>, DirectiveError> {
     let word = words.first().copied().unwrap_or_default();
     let bits = event_bits(word).ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
     let mut out = Vec::new();
@@ -151,7 +151,7 @@ fn events(words: &[&[u8]]) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
-fn replica_of(words: &[&[u8]]) -> Result<Vec<u8>, String> {
+fn replica_of(words: &[&[u8]]) -> Result<Vec<u8>, DirectiveError> {
     let [host, port] = words else { return Err("wrong number of arguments".into()) };
     if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
         return Ok(Vec::new());

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use crate::acl::Catalog;
 pub use crate::front::config::{ConfigError, FrontSettings, OutputLimit, Permission};
-use crate::front::config::{Directives, FRONT_DIRECTIVES, Schema, Values};
+use crate::front::config::{DirectiveError, Directives, FRONT_DIRECTIVES, Schema, Values};
 pub use settings::{DisklessLoad, Fsync, PropagationError, Settings};
 
 /// The configuration of a server.
@@ -45,7 +45,7 @@ impl Schema for ServerSchema {
         super::table::table()
     }
 
-    fn read_line(_: &mut Config, name: &str, words: &[Vec<u8>]) -> Result<(), String> {
+    fn read_line(_: &mut Config, name: &str, words: &[Vec<u8>]) -> Result<(), DirectiveError> {
         match (name, words) {
             ("loadmodule", [_, ..]) => Err("Modules are not supported. Remove this line.".into()),
             ("sentinel", [_, ..]) => Err("sentinel directive while not in sentinel mode".into()),
@@ -53,7 +53,7 @@ impl Schema for ServerSchema {
         }
     }
 
-    fn check(config: &Config) -> Result<(), String> {
+    fn check(config: &Config) -> Result<(), DirectiveError> {
         if config.settings().replicaof.is_some() && config.get("cluster-enabled") == Some(b"yes") {
             return Err("replicaof directive not allowed in cluster mode".into());
         }

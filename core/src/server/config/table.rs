@@ -229,7 +229,7 @@ pub(super) static SERVER_DIRECTIVES: &[Directive] = &[
     directive("rdbcompression", "", Kind::Bool, "yes", NONE),
     directive("repl-backlog-size", "", Kind::Number(1, i64::MAX, Unit::Memory), "1048576", NONE),
     directive("repl-backlog-ttl", "", Kind::Number(0, i64::MAX, Unit::Plain), "3600", NONE),
-    directive("repl-disable-tcp-nodelay", "", Kind::Bool, "no", NONE),
+    directive("repl-disable-tcp-nodelay", "", Kind::Bool, "no", NO_EFFECT),
     directive("repl-diskless-load", "", Kind::Choice(&REPL_DISKLESS_LOAD), "disabled", NONE),
     directive("repl-diskless-sync", "", Kind::Bool, "yes", NONE),
     directive(
@@ -283,7 +283,7 @@ pub(super) static SERVER_DIRECTIVES: &[Directive] = &[
     directive("set-max-intset-entries", "", Kind::Number(0, i64::MAX, Unit::Plain), "512", NONE),
     directive("set-max-listpack-entries", "", Kind::Number(0, i64::MAX, Unit::Plain), "128", NONE),
     directive("set-max-listpack-value", "", Kind::Number(0, i64::MAX, Unit::Plain), "64", NONE),
-    directive("set-proc-title", "", Kind::Bool, "yes", IMMUTABLE),
+    directive("set-proc-title", "", Kind::Bool, "yes", IMMUTABLE | NO_EFFECT),
     directive("shutdown-timeout", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "10", NONE),
     directive("stop-writes-on-bgsave-error", "", Kind::Bool, "yes", NONE),
     directive("stream-node-max-bytes", "", Kind::Number(0, i64::MAX, Unit::Memory), "4096", NONE),

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::front::VERSION;
-use crate::front::config::Kind;
 use crate::front::config::rewrite::{RewriteScope, rewrite};
+use crate::front::config::{Directive, Kind};
 
 #[test]
 fn every_directive_is_found_by_each_of_its_names() {
@@ -164,5 +164,48 @@ fn a_rewritten_file_parses_to_the_same_configuration() {
                 assert_eq!(config.get(name), read.get(name), "{name}");
             }
         }
+    }
+}
+
+/// Directives without a typed value that have an effect, and others of which the reverse is true.
+const UNUSUAL: [(&str, &str); 2] = [
+    ("sanitize-dump-payload", "payloads are always checked to the last byte, whatever it says"),
+    ("tls-port", "nothing listens there, but a node of a cluster tells the others of it"),
+];
+
+/// A value that a directive does not have in `config`.
+fn another_value(config: &Config, directive: &Directive) -> Vec<u8> {
+    let now = get(config, directive.name);
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let candidates = match directive.kind {
+        Kind::Bool => words(&["yes", "no"]),
+        Kind::Text | Kind::TextIf(_) | Kind::Dir => words(&["x"]),
+        Kind::Choice(allowed) | Kind::Choices(allowed) => words(allowed),
+        Kind::Number(..) => vec![now.parse().map_or(1, |n: i64| n + 1).to_string(), "1".into()],
+        Kind::OutputLimits => words(&["normal 1 2 3"]),
+        Kind::Bind => words(&["127.0.0.1"]),
+        Kind::Percentiles => words(&["1"]),
+        Kind::Custom(_) => words(&["7 7", "1 2 3", "KEA"]),
+    };
+    let mut other = config.clone();
+    let mut is_another = |value: &&String| {
+        other.set(directive.name, value.as_bytes()).is_ok() && get(&other, directive.name) != now
+    };
+    let found = candidates.iter().find(&mut is_another);
+    found.unwrap_or_else(|| panic!("no value of {}", directive.name)).clone().into_bytes()
+}
+
+#[test]
+fn a_directive_has_a_typed_value_unless_it_has_no_effect() {
+    let mut config = Config::default();
+    // Without it, the next directive's values are of no interest.
+    config.set("oom-score-adj", b"absolute").expect("a value");
+    let typed = |config: &Config| format!("{:?} {:?}", config.front(), config.settings());
+    for directive in ServerSchema::directives().all() {
+        let mut changed = config.clone();
+        changed.set(directive.name, &another_value(&config, directive)).expect("a value");
+        let is_unusual = UNUSUAL.iter().any(|(name, _)| *name == directive.name);
+        let is_typed = typed(&changed) != typed(&config);
+        assert_eq!(is_typed, directive.has_no_effect() == is_unusual, "{}", directive.name);
     }
 }

@@ -157,6 +157,8 @@ impl fmt::Display for SyntaxError {
     }
 }
 
+impl core::error::Error for SyntaxError {}
+
 /// The maximum nesting depth of commands.
 const DEPTH: u32 = 60;
 
