@@ -30,7 +30,7 @@ pub fn keys(meta: &Meta, args: Args<'_>) -> Option<Vec<(usize, u32)>> {
             found.push((at, flags));
         }
     }
-    if meta.name == "sort" {
+    if meta.is(special::SORT) {
         found.extend(sort_destination(args).map(|at| (at, key::OW | key::UPDATE)));
     }
     Some(found)

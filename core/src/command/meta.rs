@@ -227,6 +227,8 @@ pub mod special {
     pub const MIGRATE: u32 = 1 << 8;
     /// Callable only where `enable-debug-command` allows it.
     pub const DEBUG: u32 = 1 << 9;
+    /// SORT: its option STORE, which names a key, may stand anywhere.
+    pub const SORT: u32 = 1 << 10;
 }
 
 /// A key specification: where keys are among the arguments.

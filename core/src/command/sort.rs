@@ -5,7 +5,7 @@ use core::cmp::Ordering;
 use core::ops::Range;
 
 use super::collection::lenient_double;
-use super::meta::{acl, flag, key};
+use super::meta::{acl, flag, key, special};
 use super::sets::store_result;
 use super::{Class, CommandError, Ctx, Group, Handler, KeySpec, Row};
 use crate::resp::number::parse_i64;
@@ -15,6 +15,7 @@ use crate::store::{Collection, DbMut, Value, ValueRef};
 /// The rows of the sort commands.
 pub static ROWS: &[Row<Handler>] = &[
     row("sort", -2, sort)
+        .special(special::SORT)
         .flags(flag::WRITE | flag::DENYOOM | flag::MOVABLEKEYS)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS), KeySpec::unknown(key::RO | key::ACCESS).notes("For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the content of the key we sort"), KeySpec::unknown(key::OW | key::UPDATE).notes("For the optional STORE keyword. It is marked 'unknown' because the keyword can appear anywhere in the argument array")])
         .complexity("O(N + M*log(M)), N being the number of elements and M the number of those given.")

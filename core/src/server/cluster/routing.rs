@@ -28,6 +28,27 @@ pub(in crate::server) fn is_redirection(error: &CommandError) -> bool {
     matches!(code, b"MOVED" | b"ASK" | b"TRYAGAIN" | b"CROSSSLOT" | b"CLUSTERDOWN")
 }
 
+/// The keys of a command, or of all commands that EXEC would execute.
+pub(super) fn keys_of_request<'k>(
+    client: &'k Client,
+    command: &Command,
+    args: Args<'k>,
+) -> Vec<&'k [u8]> {
+    let mut keys = Vec::new();
+    let mut add = |command: &Command, args: Args<'k>| {
+        let places = find_keys::keys(command.meta, args).unwrap_or_default();
+        keys.extend(places.into_iter().map(|(at, _)| args.at(at)));
+    };
+    match &client.state.transaction {
+        Some(transaction) if command.meta.is(special::EXEC) => {
+            transaction.commands().for_each(|(command, args)| add(command, args));
+        }
+        None if command.meta.is(special::EXEC) => {}
+        _ => add(command, args),
+    }
+    keys
+}
+
 impl Server {
     /// Whether the keys of a command on data are certainly served here, so that the fast path may
     /// execute it. Uncertain cases are left to the dispatch.
@@ -66,14 +87,14 @@ impl Server {
         if !exec && command.meta.keys.is_empty() && !command.meta.is(special::MIGRATE) {
             return None;
         }
-        let keys = self.keys_of_request(client, command, args);
+        let keys = keys_of_request(client, command, args);
         if keys.is_empty() {
             return None;
         }
-        let slot = match Cluster::slot_of(keys.iter().map(Vec::as_slice)) {
+        let slot = match Cluster::slot_of(keys.iter().copied()) {
             Ok(slot) => slot?,
             Err(several) => {
-                return redirection(self.cluster_state()?.refusal_of(&keys[0], several));
+                return redirection(self.cluster_state()?.refusal_of(keys[0], several));
             }
         };
         let queued = match &client.state.transaction {
@@ -95,7 +116,7 @@ impl Server {
         let presence = || {
             // An expired key counts as missing, even if it has not been deleted yet.
             let now = self.now.1.as_millis();
-            let lives = |key: &&Vec<u8>| {
+            let lives = |key: &&&[u8]| {
                 let entry = self.service.keyspace.peek(0, key);
                 entry.is_some_and(|entry| entry.expire().is_none_or(|at| now <= at))
             };
@@ -113,8 +134,8 @@ impl Server {
         command: &'static Command,
         args: Args<'_>,
     ) -> Option<Slot> {
-        let keys = self.keys_of_request(client, command, args);
-        Cluster::slot_of(keys.iter().map(Vec::as_slice)).ok().flatten()
+        let keys = keys_of_request(client, command, args);
+        Cluster::slot_of(keys.into_iter()).ok().flatten()
     }
 
     /// Whether a command has to wait because its slot is about to change hands.
@@ -127,30 +148,8 @@ impl Server {
         let Some(closed) = self.cluster_state().and_then(Cluster::closed_slots) else {
             return false;
         };
-        let keys = self.keys_of_request(client, command, args);
+        let keys = keys_of_request(client, command, args);
         keys.iter().any(|key| closed.contains(Slot::of(key)))
-    }
-
-    /// The keys of a command, or of all commands that EXEC would execute.
-    pub(in crate::server) fn keys_of_request(
-        &self,
-        client: &Client,
-        command: &Command,
-        args: Args<'_>,
-    ) -> Vec<Vec<u8>> {
-        let mut keys = Vec::new();
-        let mut add = |command: &Command, args: Args<'_>| {
-            let places = find_keys::keys(command.meta, args).unwrap_or_default();
-            keys.extend(places.into_iter().map(|(at, _)| args.at(at).to_vec()));
-        };
-        match &client.state.transaction {
-            Some(transaction) if command.meta.is(special::EXEC) => {
-                transaction.commands().for_each(|(command, args)| add(command, args));
-            }
-            None if command.meta.is(special::EXEC) => {}
-            _ => add(command, args),
-        }
-        keys
     }
 
     /// Redirects clients blocked on keys whose slots are now served elsewhere.

@@ -1,6 +1,7 @@
 //! The target of a slot migration: keys arrive as commands of one client, and belong to the source
 //! until the takeover.
 
+use super::super::routing::keys_of_request;
 use super::{Handover, Record, UncertainSlots};
 use crate::cluster::{Cluster, NodeId, SlotSet};
 use crate::command::CommandError;
@@ -136,12 +137,12 @@ impl Server {
         args: Args<'_>,
     ) -> Option<CommandError> {
         let mono = self.now.0;
-        let keys = self.keys_of_request(client, command, args);
+        let keys = keys_of_request(client, command, args);
         let Some(import) = self.import_of(client.id) else {
             return Some(CommandError::text("ERR The migration of these slots was aborted"));
         };
         import.heard = mono;
-        let foreign = |key: &Vec<u8>| !import.record.slots.contains(Slot::of(key));
+        let foreign = |key: &&[u8]| !import.record.slots.contains(Slot::of(key));
         keys.iter()
             .any(foreign)
             .then_some(CommandError::text("ERR The key is in none of the slots that are moving"))
