@@ -304,8 +304,7 @@ pub fn limpid_seek(to: &str) -> Result<(), String> {
 #[wasm_bindgen]
 pub fn limpid_speed(there: &str) -> Result<(), String> {
     let page = page()?;
-    let speed = Speed::nearest(moment(there)?);
-    page.change(Topic::Time, |view| view.speed = speed);
+    page.set_speed(Speed::nearest(moment(there)?));
     Ok(())
 }
 

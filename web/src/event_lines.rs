@@ -4,11 +4,10 @@ use limpid_core::client::Session;
 use limpid_core::lab::CLI;
 use limpid_core::machine::{LogLevel, NetError};
 use limpid_core::sim::{Action, ActionError, Event, EventKind, HostId, ProcId};
-use limpid_core::sorted::sort_by_key;
+use limpid_core::sorted::{SortedMap, SortedSet, sort_by_key};
 
 use crate::i18n::{Locale, Text};
 use crate::lab::{Lab, is_typing};
-use crate::units::Unit;
 
 /// A line of the list of events.
 #[derive(Clone, PartialEq, Debug)]
@@ -59,12 +58,13 @@ impl Lab {
     /// The list of events, oldest first.
     pub(crate) fn event_lines(&self, locale: Locale) -> Vec<EventLine> {
         let world = self.world();
+        let names = Names::of(self);
         let mut lines = Vec::new();
         let mut number = world.events().next();
         for event in world.events().iter().rev() {
             number -= 1;
             let is_action = matches!(event.kind, EventKind::Action(_));
-            if let Some((kind, text)) = self.tell(locale, event) {
+            if let Some((kind, text)) = self.tell(locale, &names, event) {
                 lines.push(EventLine {
                     number,
                     at: event.at.0,
@@ -81,7 +81,7 @@ impl Lab {
         let each = (4 * LINES / world.procs().count().max(1)).max(LOG_LINES);
         for proc in world.procs() {
             let Some(log) = world.log(proc.id) else { continue };
-            let name = self.proc_name(proc.id);
+            let name = names.of_proc(proc.id);
             let mut number = log.next();
             for line in log.iter().rev().take(each) {
                 number -= 1;
@@ -103,10 +103,10 @@ impl Lab {
     }
 
     /// The text of an event, if it is worth a line.
-    fn tell(&self, locale: Locale, event: &Event) -> Option<(LineKind, String)> {
+    fn tell(&self, locale: Locale, names: &Names<'_>, event: &Event) -> Option<(LineKind, String)> {
         use LineKind::{Command, Fault, News};
-        let host = |id: HostId| self.host_name(id);
-        let proc = |id: ProcId| self.proc_name(id);
+        let host = |id: HostId| names.of_host(id);
+        let proc = |id: ProcId| names.of_proc(id);
         let say = |text: Text, name: &str| locale.fill(text, &[("name", name)]);
         Some(match &event.kind {
             EventKind::Action(Action::Type { process, line }) => {
@@ -161,29 +161,51 @@ impl Lab {
         })
     }
 
-    fn host_name(&self, id: HostId) -> String {
-        self.world().host(id).map_or_else(|| "?".to_owned(), |host| host.name.to_owned())
+    /// Whether a process is a terminal, whose start and end are not listed.
+    fn is_quiet(&self, id: ProcId) -> bool {
+        self.world().proc(id).is_none_or(|proc| proc.program == CLI)
+    }
+}
+
+/// What hosts and processes are called in the list of events.
+struct Names<'l> {
+    lab: &'l Lab,
+    /// Hosts that have had servers at several ports.
+    shared: SortedSet<HostId>,
+}
+
+impl<'l> Names<'l> {
+    fn of(lab: &'l Lab) -> Self {
+        let (world, units) = (lab.world(), lab.units());
+        let mut ports = SortedMap::new();
+        let mut shared = SortedSet::new();
+        for proc in world.procs() {
+            let Some(port) = units.port(world, &proc) else { continue };
+            if ports.insert(proc.host, port).is_some_and(|other| other != port) {
+                shared.insert(proc.host);
+            }
+        }
+        Names { lab, shared }
+    }
+
+    fn of_host(&self, id: HostId) -> String {
+        self.lab.world().host(id).map_or_else(|| "?".to_owned(), |host| host.name.to_owned())
     }
 
     /// The name of a process: that of its body on the map. Of several servers that a host has had,
     /// one without a body, or one that had the host to itself later, is named by its port.
-    fn proc_name(&self, id: ProcId) -> String {
-        let (world, units) = (self.world(), self.units());
+    fn of_proc(&self, id: ProcId) -> String {
+        let (world, units) = (self.lab.world(), self.lab.units());
         let Some(proc) = world.proc(id) else { return "?".to_owned() };
-        let has_name = |unit: &Unit| unit.process() == Some(id) && unit.shares;
         let unit = units.of_process(&proc).and_then(|body| units.get(body));
-        if let Some(port) = units.port(world, &proc).filter(|_| !unit.is_some_and(has_name)) {
-            let mut others = world.procs().filter(|other| other.host == proc.host);
-            if others.any(|other| units.port(world, &other).is_some_and(|other| other != port)) {
-                return format!("{}:{port}", self.host_name(proc.host));
-            }
+        let has_name = unit.is_some_and(|unit| unit.process() == Some(id) && unit.shares);
+        if !has_name
+            && self.shared.contains(&proc.host)
+            && let Some(port) = units.port(world, &proc)
+        {
+            return format!("{}:{port}", self.of_host(proc.host));
         }
         unit.map_or("?", |unit| &unit.name).to_owned()
-    }
-
-    /// Whether a process is a terminal, whose start and end are not listed.
-    fn is_quiet(&self, id: ProcId) -> bool {
-        self.world().proc(id).is_none_or(|proc| proc.program == CLI)
     }
 }
 

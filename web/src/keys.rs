@@ -68,7 +68,7 @@ fn press(page: &Page, event: &KeyboardEvent) -> bool {
             return false;
         }
         "f" => full_screen(),
-        "v" => page.change(Topic::Open, |view| view.table = !view.table),
+        "v" => page.toggle_table(),
         "w" => {
             let open = page.view().side == Side::Ledger;
             page.show_ledger(!open);
@@ -122,10 +122,8 @@ fn arrow(page: &Page, seconds: f64) {
 }
 
 fn faster(page: &Page, step: i16) {
-    page.change(Topic::Time, |view| {
-        let index = i16::from(view.speed.index()) + step;
-        view.speed = Speed::step(u8::try_from(index.max(0)).unwrap_or(0));
-    });
+    let index = i16::from(page.view().speed.index()) + step;
+    page.set_speed(Speed::step(u8::try_from(index.max(0)).unwrap_or(0)));
 }
 
 fn full_screen() {

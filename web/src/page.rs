@@ -12,6 +12,7 @@ use yew::prelude::*;
 
 use crate::embed;
 use crate::event_lines::refusal;
+use crate::figures::Speed;
 use crate::i18n::{Locale, Text};
 use crate::inspector::files;
 use crate::lab::{Lab, Topology};
@@ -455,6 +456,17 @@ impl Page {
         self.change(Topic::Time, |view| view.playing = on);
         self.notify(Topic::Terminals);
         embed::notify(self);
+    }
+
+    /// Sets how fast time runs.
+    pub(crate) fn set_speed(&self, speed: Speed) {
+        self.change(Topic::Time, |view| view.speed = speed);
+        embed::notify(self);
+    }
+
+    /// Shows the table in place of the map, or the map again.
+    pub(crate) fn toggle_table(&self) {
+        self.change(Topic::Open, |view| view.table = !view.table);
     }
 
     /// Takes the position of the pointer, which only the painter reads.

@@ -75,7 +75,8 @@ pub(crate) fn ask(page: &Page, question: &'static Question) {
     crate::lesson::leave(page, question.topology(), "question", question.name);
     page.open_lab(Lab::fresh(question.topology()));
     if let Some(speed) = question.speed() {
-        page.change(Topic::Time, |view| view.speed = view.embedding.speed(speed));
+        let speed = page.view().embedding.speed(speed);
+        page.set_speed(speed);
     }
     page.act(question.actions());
     page.change(Topic::Open, |view| view.asked = Some(question));

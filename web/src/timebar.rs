@@ -43,9 +43,7 @@ fn draw_time_bar(page: &Page) -> Html {
         let page = page.clone();
         Callback::from(move |event: InputEvent| {
             let input: HtmlInputElement = event.target_unchecked_into();
-            page.change(Topic::Time, |view| {
-                view.speed = Speed::step(input.value_as_number() as u8);
-            });
+            page.set_speed(Speed::step(input.value_as_number() as u8));
         })
     };
     let there = figures::duration(view.speed.a_second());

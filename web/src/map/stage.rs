@@ -238,7 +238,7 @@ pub(crate) fn Stage() -> Html {
                         if view.table { Icon::Map } else { Icon::Table },
                         if view.table { words::MAP_VIEW } else { words::TABLE_VIEW },
                         "table",
-                        on(|page| page.change(Topic::Open, |view| view.table = !view.table)),
+                        on(Page::toggle_table),
                     ) }
                 </div>
                 if !view.table {

@@ -136,7 +136,7 @@ fn carry_out(page: &Page, meta: Meta) -> (String, bool) {
         }
         Meta::Speed(there) => {
             let speed = Speed::nearest(there);
-            page.change(Topic::Time, |view| view.speed = speed);
+            page.set_speed(speed);
             let there = figures::duration(speed.a_second());
             let means = locale.fill(common::SPEED_MEANS, &[("there", &there)]);
             (format!("{} · {means}", speed.pace(locale)), false)
