@@ -1,7 +1,7 @@
 //! Worlds with a cluster of 6 to 40 nodes under traffic, in which slots move and replicas take over
 //! during random faults of hosts, links, clocks and processes, and their invariants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long the nodes may take to agree after all faults have ended: TCP connections time out,
 /// votes are delayed, and the tool has to close open slots, possibly in several runs.
 const RECOVERY: Duration = Duration::from_secs(180);
+
+/// How long a node that was told to end, and goes on meanwhile, may take to do so.
+const ENDED_WITHIN: Duration = Duration::from_secs(30);
 
 /// How many replies each client must get in the end, and how soon.
 const SERVED: u64 = 5;
@@ -170,6 +173,9 @@ struct Trial {
     hosts: Vec<String>,
     nodes: Vec<ProcId>,
     clients: Vec<ProcId>,
+    /// Hosts whose node was told to end and has not been started since.
+    ending: BTreeSet<String>,
+
     /// The number of tool runs so far.
     tools: u64,
     /// How long each slot has been served by two masters.
@@ -197,6 +203,7 @@ impl Trial {
             served: vec![SlotSet::new(); nodes.len()],
             nodes,
             clients: ["app-1", "plain-1"].iter().flat_map(|name| named(name)).collect(),
+            ending: BTreeSet::new(),
             tools: 0,
             shared: BTreeMap::new(),
             failovers: 0,
@@ -229,7 +236,14 @@ impl Trial {
             println!("{} {line}", self.seconds());
         }
         // A refused action, such as killing a process that does not run, is no failure.
-        let _ = self.world.apply(&action);
+        if self.world.apply(&action).is_ok() {
+            match action {
+                Action::Stop { target } => drop(self.ending.insert(target)),
+                Action::Start { target } => drop(self.ending.remove(&target)),
+                Action::Restart { host, .. } => drop(self.ending.remove(&host)),
+                _ => {}
+            }
+        }
         Ok(())
     }
 
@@ -367,6 +381,7 @@ impl Trial {
         }
         // A process that is shutting down must end before it can be started again.
         self.run_for(Duration::from_secs(10))?;
+        self.wait_for_ends()?;
         for host in self.hosts.clone() {
             let on = self.world.host_named(&host).is_some_and(|host| host.on);
             self.act(&format!("{} {host}", if on { "start" } else { "restart" }))?;
@@ -375,6 +390,26 @@ impl Trial {
             self.act(&line)?;
         }
         Ok(())
+    }
+
+    /// Waits until the nodes that were told to end have ended, so that they can be started: one that is frozen
+    /// hears of it when it goes on, and a primary gives its replicas time first (`shutdown-timeout`).
+    fn wait_for_ends(&mut self) -> Result<(), String> {
+        let end = self.world.now() + ENDED_WITHIN;
+        while let Some(host) = self.ending.iter().find(|host| self.runs_on(host)) {
+            if self.world.now() >= end {
+                return Err(format!("{host} has not ended {ENDED_WITHIN:?} after it was told to"));
+            }
+            self.run_for(LOOK)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the node of a host runs.
+    fn runs_on(&self, host: &str) -> bool {
+        self.hosts.iter().zip(&self.nodes).any(|(name, id)| {
+            name == host && self.world.proc(*id).is_some_and(|p| p.state == ProcState::Running)
+        })
     }
 
     /// Waits until all nodes agree. The tool's `fix` closes open slots and assigns slots without an
@@ -505,7 +540,8 @@ impl Trial {
         let end = self.world.now() + SERVED_WITHIN;
         let is_served = |trial: &Self| {
             let now = replies(trial);
-            now.len() >= 2 && now.iter().zip(&before).all(|(now, before)| now - before >= SERVED)
+            let served = |(now, before): (&u64, &u64)| *now >= before + SERVED;
+            now.len() >= 2 && now.iter().zip(&before).all(served)
         };
         while !is_served(self) {
             if self.world.now() >= end {
