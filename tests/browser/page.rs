@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use limpid_tests::process::{PATIENCE, free_port};
@@ -227,11 +227,13 @@ impl Chromedriver {
             .spawn()
             .context("cannot start chromedriver; `cargo xtask test` installs it on Debian")?;
         let driver = Chromedriver { child, url: format!("http://127.0.0.1:{port}") };
-        let deadline = Instant::now() + PATIENCE;
-        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            ensure!(Instant::now() < deadline, "chromedriver did not listen on port {port}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let listens = async {
+            while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, listens).await.is_ok();
+        ensure!(in_time, "chromedriver did not listen on port {port}");
         Ok(driver)
     }
 }

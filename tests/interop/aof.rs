@@ -6,8 +6,9 @@ use std::process::{Command, Stdio};
 
 use limpid_core::resp::value::Value;
 use limpid_core::rng::Rng;
-use limpid_tests::client::Client;
+use limpid_tests::client::{Client, field};
 use limpid_tests::process::{Process, binary};
+use limpid_tests::wait::{until, until_some};
 use tempfile::TempDir;
 
 const DEBUG: [&str; 6] = ["--enable-debug-command", "yes", "--appendonly", "yes", "--save", ""];
@@ -30,15 +31,16 @@ fn digest(client: &mut Client) -> Value {
 fn rewritten(client: &mut Client) {
     let begun = client.call(&["BGREWRITEAOF"]);
     assert!(!begun.is_error(), "{begun:?}");
-    loop {
-        let info = client.call(&["INFO", "persistence"]);
-        let text = String::from_utf8_lossy(info.bytes().unwrap_or_default()).into_owned();
-        if text.contains("aof_rewrite_in_progress:0") && text.contains("aof_rewrite_scheduled:0") {
-            assert!(text.contains("aof_last_bgrewrite_status:ok"), "{text}");
-            return;
-        }
-        std::thread::yield_now();
-    }
+    let info = until_some(
+        || "the rewrite does not end".into(),
+        || {
+            let info = client.info("persistence");
+            let is = |name| field(&info, name) == "0";
+            let ended = is("aof_rewrite_in_progress") && is("aof_rewrite_scheduled");
+            ended.then_some(info)
+        },
+    );
+    assert_eq!(field(&info, "aof_last_bgrewrite_status"), "ok");
 }
 
 /// Writes keys of every type, some of them large, in two databases.
@@ -332,11 +334,14 @@ fn a_process_that_is_killed_has_written_what_it_acknowledged() {
             .collect();
         // The moment of the kill is a number of writes, so that it does not depend on the machine's
         // speed.
-        let (mut watcher, until) = (Client::new(server.connect()), 1 + rng.below(2_000));
-        while !matches!(watcher.call(&["HLEN", "writer:0"]), Value::Integer(n) if n as u64 * 8 >= until)
-        {
-            std::thread::yield_now();
-        }
+        let (mut watcher, writes) = (Client::new(server.connect()), 1 + rng.below(2_000));
+        until(
+            || format!("the clients do not write {writes} times, round {round}"),
+            || {
+                let written = watcher.call(&["HLEN", "writer:0"]);
+                matches!(written, Value::Integer(n) if n as u64 * 8 >= writes)
+            },
+        );
         // SIGKILL
         drop(server);
         let acknowledged: Vec<u64> =

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use limpid_core::resp::value::Value;
-use limpid_tests::client::Client;
+use limpid_tests::client::{self, Client, field};
 use limpid_tests::process::Kind::{self, Limpid, Redis};
 use limpid_tests::process::Process;
 use limpid_tests::wait::until;
@@ -50,8 +50,7 @@ impl Pair {
     }
 
     fn info(&self, of: &Process) -> String {
-        let reply = Client::new(of.connect()).call(&["INFO", "replication"]);
-        String::from_utf8_lossy(reply.bytes().unwrap_or_default()).into_owned()
+        Client::new(of.connect()).info("replication")
     }
 
     /// A field of the primary's INFO.
@@ -138,17 +137,7 @@ impl Pair {
 
 /// A reply as text.
 fn text(reply: &Value) -> String {
-    match reply {
-        Value::Simple(text) | Value::Error(text) | Value::Bulk(text) => {
-            String::from_utf8_lossy(text).into_owned()
-        }
-        other => format!("{other:?}"),
-    }
-}
-
-fn field(info: &str, name: &str) -> String {
-    let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    value.unwrap_or_default().trim().to_owned()
+    reply.bytes().map_or_else(|| format!("{reply:?}"), |_| client::text(reply))
 }
 
 /// Runs the same with both kinds, and compares the records.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use limpid_core::resp::value::Value;
-use limpid_tests::client::Client;
+use limpid_tests::client::{Client, field};
 use limpid_tests::process::Process;
 use limpid_tests::wait::{until, until_some};
 use tempfile::TempDir;
@@ -108,9 +108,7 @@ fn a_full_disk_refuses_writes_until_there_is_room_and_loses_none() {
         "{refusal}"
     );
     server.wait_for_line("No space left on device").expect("a line that says why");
-    let info = client.call(&["INFO", "persistence"]);
-    let info = String::from_utf8_lossy(info.bytes().unwrap_or_default()).into_owned();
-    assert!(info.contains("aof_last_write_status:err"), "{info}");
+    assert_eq!(field(&client.info("persistence"), "aof_last_write_status"), "err");
     // Reads are still served.
     assert_eq!(length(&mut client), acknowledged);
 

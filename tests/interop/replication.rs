@@ -2,7 +2,7 @@
 
 use limpid_core::resp::value::Value;
 use limpid_core::rng::Rng;
-use limpid_tests::client::Client;
+use limpid_tests::client::{self, Client};
 use limpid_tests::process::Process;
 use limpid_tests::replicas;
 use limpid_tests::wait::until;
@@ -145,16 +145,7 @@ pub(crate) fn agree(primary: &Process, replica: &Process) {
 }
 
 pub(crate) fn field(server: &Process, name: &str) -> String {
-    let text = text_of(&call(server, "info everything"));
-    let found = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:")));
-    found.unwrap_or_default().trim().to_owned()
-}
-
-fn text_of(value: &Value) -> String {
-    match value {
-        Value::Bulk(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        other => format!("{other:?}"),
-    }
+    client::field(&Client::new(server.connect()).info("everything"), name)
 }
 
 pub(crate) fn count(server: &Process, name: &str) -> u64 {

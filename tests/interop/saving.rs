@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use limpid_core::resp::value::Value;
-use limpid_tests::client::Client;
+use limpid_tests::client::{Client, field, text};
 use limpid_tests::process::{Process, free_port};
 use limpid_tests::wait::until;
 
@@ -48,14 +48,8 @@ fn digest(client: &mut Client) -> Value {
     call(client, "DEBUG DIGEST")
 }
 
-fn text(value: &Value) -> String {
-    String::from_utf8_lossy(value.bytes().unwrap_or_default()).into_owned()
-}
-
-fn info(client: &mut Client, field: &str) -> String {
-    let text = text(&call(client, "INFO persistence"));
-    let start = text.find(&format!("{field}:")).unwrap_or_else(|| panic!("{field} in {text}"));
-    text[start + field.len() + 1..].lines().next().unwrap_or_default().trim().to_owned()
+fn info(client: &mut Client, name: &str) -> String {
+    field(&client.info("persistence"), name)
 }
 
 fn wait_for_save(client: &mut Client) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use limpid_core::resp::value::Value;
-use limpid_tests::client::Client;
+use limpid_tests::client::{Client, text};
 use limpid_tests::process::Process;
 
 /// Commands, subcommands among them, by name.
@@ -251,8 +251,4 @@ fn sorted(value: &Value) -> Vec<String> {
 
 fn texts(value: &Value) -> Vec<String> {
     value.items().unwrap_or(&[]).iter().map(text).collect()
-}
-
-fn text(value: &Value) -> String {
-    String::from_utf8_lossy(value.bytes().unwrap_or_default()).into_owned()
 }

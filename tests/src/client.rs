@@ -103,9 +103,25 @@ impl Client {
         }
     }
 
+    /// What INFO says in a section. Panics if the connection is closed.
+    pub fn info(&mut self, section: &str) -> String {
+        text(&self.call(&["INFO", section]))
+    }
+
     /// Sends a command and returns its decoded reply. Panics if the connection is closed.
     pub fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Value {
         self.send(args);
         self.read().expect("a reply, not the end of the connection").value
     }
+}
+
+/// The text of a reply; empty if it is none, such as a number or an array.
+pub fn text(reply: &Value) -> String {
+    String::from_utf8_lossy(reply.bytes().unwrap_or_default()).into_owned()
+}
+
+/// The value of a field of INFO; empty if the text does not have it.
+pub fn field(info: &str, name: &str) -> String {
+    let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value.unwrap_or_default().trim().to_owned()
 }

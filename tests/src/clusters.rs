@@ -175,7 +175,6 @@ struct Trial {
     clients: Vec<ProcId>,
     /// Hosts whose node was told to end and has not been started since.
     ending: BTreeSet<String>,
-
     /// The number of tool runs so far.
     tools: u64,
     /// How long each slot has been served by two masters.

@@ -289,9 +289,8 @@ impl Soak {
     }
 
     fn field(&self, n: u8, section: &str, name: &str) -> String {
-        let text = self.server(n).map(|server| server.clone().info(&[section])).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:")));
-        line.unwrap_or_default().to_owned()
+        let text = self.server(n).map(|server| server.info(&[section])).unwrap_or_default();
+        crate::client::field(&text, name)
     }
 
     /// The last lines of the logs.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use limpid_core::resp::value::Value;
 use limpid_core::rng::Rng;
 
-use crate::client::Client;
+use crate::client::{Client, field};
 use crate::process::{Kind, PATIENCE, Process};
 use crate::proxy::Proxy;
 use crate::wait::within;
@@ -127,8 +127,8 @@ fn disturb(
 
 /// Adds the counters of the primary since its start.
 fn count(primary: &Process, outcome: &mut Outcome) {
-    let stats = info(&mut Client::new(primary.connect()), "stats");
-    let of = |name| field(&stats, name).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let stats = Client::new(primary.connect()).info("stats");
+    let of = |name| field(&stats, name).parse().unwrap_or(0);
     outcome.full += of("sync_full");
     outcome.partial += of("sync_partial_ok");
 }
@@ -138,11 +138,11 @@ fn agree(primary: &Process, replica: &Process, outcome: &mut Outcome) -> Result<
     let (mut ours, mut theirs) = (Client::new(primary.connect()), Client::new(replica.connect()));
     let mut apart = String::new();
     let agreed = within(3 * PATIENCE, || {
-        let (up, down) = (info(&mut ours, "replication"), info(&mut theirs, "replication"));
-        let linked = field(&down, "master_link_status").as_deref() == Some("up");
+        let (up, down) = (ours.info("replication"), theirs.info("replication"));
+        let linked = field(&down, "master_link_status") == "up";
         let offsets = (field(&up, "master_repl_offset"), field(&down, "slave_repl_offset"));
         let digests = (ours.call(&["DEBUG", "DIGEST"]), theirs.call(&["DEBUG", "DIGEST"]));
-        let sizes = (info(&mut ours, "keyspace"), info(&mut theirs, "keyspace"));
+        let sizes = (ours.info("keyspace"), theirs.info("keyspace"));
         if linked && offsets.0 == offsets.1 && digests.0 == digests.1 {
             if sizes.0.lines().count() < 2 {
                 return Some(Err("nothing is left to compare".into()));
@@ -156,16 +156,6 @@ fn agree(primary: &Process, replica: &Process, outcome: &mut Outcome) -> Result<
         None
     });
     agreed.unwrap_or(Err(apart))
-}
-
-fn info(client: &mut Client, section: &str) -> String {
-    let reply = client.call(&["INFO", section]);
-    String::from_utf8_lossy(reply.bytes().unwrap_or_default()).into_owned()
-}
-
-fn field(info: &str, name: &str) -> Option<String> {
-    let values = info.lines().filter_map(|line| line.split_once(':'));
-    values.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value.trim().to_owned())
 }
 
 fn tail(text: &str) -> &str {

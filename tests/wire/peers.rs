@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 use limpid_core::resp::value::{Value, encode_command};
-use limpid_tests::client::Client;
+use limpid_tests::client::{Client, field, text};
 use limpid_tests::process::Process;
 use limpid_tests::wait::until;
 
@@ -63,11 +63,7 @@ fn clients_that_vanish_leave_nothing_behind() {
     let mut client = Client::new(server.connect());
     until(
         || "the clients that vanished are still counted".into(),
-        || {
-            let info = client.call(&["INFO", "clients"]);
-            let text = String::from_utf8_lossy(info.bytes().expect("a text")).into_owned();
-            text.lines().any(|line| line == "connected_clients:1")
-        },
+        || field(&client.info("clients"), "connected_clients") == "1",
     );
     assert_eq!(client.call(&["GET", "k"]), Value::Null);
 }
@@ -85,10 +81,7 @@ fn a_client_that_never_reads_is_cut_off_and_others_are_served() {
     let _ = greedy.write_all(&b"GET big\r\n".repeat(200));
     until(
         || "the greedy client is still there".into(),
-        || {
-            let list = client.call(&["CLIENT", "LIST"]);
-            String::from_utf8_lossy(list.bytes().expect("a text")).lines().count() == 1
-        },
+        || text(&client.call(&["CLIENT", "LIST"])).lines().count() == 1,
     );
     assert_eq!(client.call(&["PING"]), Value::Simple(b"PONG".to_vec()));
 }

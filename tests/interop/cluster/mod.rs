@@ -12,7 +12,7 @@ use std::process::Command;
 use std::thread;
 
 use limpid_core::resp::value::Value;
-use limpid_tests::client::Client;
+use limpid_tests::client::{self, Client};
 use limpid_tests::process::Kind::{self, Limpid, Redis};
 use limpid_tests::process::{Process, binary, free_bus_port};
 use limpid_tests::wait::{until, until_some};
@@ -151,7 +151,7 @@ fn error(text: &str) -> Value {
 }
 
 pub(crate) fn text(node: &Process, line: &str) -> String {
-    String::from_utf8_lossy(call(node, line).bytes().unwrap_or_default()).into_owned()
+    client::text(&call(node, line))
 }
 
 /// Runs Debian's redis-cli. Returns its output.

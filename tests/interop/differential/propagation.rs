@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use limpid_core::resp::value::Value;
 use limpid_core::rng::Rng;
-use limpid_tests::client::Client;
+use limpid_tests::client::{Client, text};
 use limpid_tests::process::Process;
 
 use super::{COMMON, GROUPS, Group, Shape, own_rng, quoted, sequence, shapes};
@@ -85,8 +85,4 @@ fn contents(client: &mut Client) -> (Value, BTreeMap<(String, String), Value>) {
     }
     client.call(&["SELECT", "0"]);
     (digest, expiries)
-}
-
-fn text(value: &Value) -> String {
-    String::from_utf8_lossy(value.bytes().unwrap_or_default()).into_owned()
 }

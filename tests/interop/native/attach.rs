@@ -64,8 +64,7 @@ fn from_one_sentinel_all_nodes_are_found_and_a_dead_one_is_told() {
     // It only reads: all commands that it sent were logins and queries.
     let mut client = Client::new(primary.connect());
     client.call(&["AUTH", "secret"]);
-    let stats = client.call(&["INFO", "commandstats"]);
-    let stats = String::from_utf8_lossy(stats.bytes().unwrap_or_default()).into_owned();
+    let stats = client.info("commandstats");
     let calls: BTreeMap<&str, &str> =
         stats.lines().filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(':')).collect();
     for command in ["set", "config|set", "client|kill", "keys", "scan"] {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use limpid_core::resp::value::Value;
+use limpid_tests::client::text;
 use limpid_tests::process::binary;
 
 use super::{Program, client, ports, redis, until};
@@ -18,10 +19,6 @@ fn named(
     let path = dir.path().join(name);
     std::os::unix::fs::symlink(binary(), &path).expect("a link");
     (Program::start(&path, args, files, port), dir)
-}
-
-pub(super) fn text(value: &Value) -> String {
-    String::from_utf8_lossy(value.bytes().unwrap_or_default()).into_owned()
 }
 
 #[test]

@@ -5,10 +5,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use limpid_core::resp::value::Value;
+use limpid_tests::client::text;
 use limpid_tests::process::{Kind, Process, binary};
 use limpid_tests::wait::until;
 
-use super::course::{Groups, text};
+use super::course::Groups;
 use super::crowd::Crowd;
 use super::{Program, client, ports, redis};
 use crate::cluster::{self, Cluster};

@@ -23,6 +23,7 @@ use limpid_core::rng::Rng;
 use limpid_core::sim::ProcState;
 use limpid_core::time::Mono;
 
+use crate::client::field;
 use ledger::{Owed, Policy};
 use site::{ADMIN, Site, Start, WRITERS};
 use writer::Write;
@@ -297,9 +298,7 @@ impl Course {
             self.answered(&typed);
         }
         let Some(info) = self.site.persistence() else { return };
-        let is = |name: &str, value: &str| {
-            info.lines().any(|line| line.split_once(':') == Some((name, value)))
-        };
+        let is = |name: &str, value: &str| field(&info, name) == value;
         let rewritten = is("aof_rewrite_in_progress", "0")
             && is("aof_rewrite_scheduled", "0")
             && is("aof_last_bgrewrite_status", "ok");

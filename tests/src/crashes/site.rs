@@ -119,7 +119,7 @@ impl Site {
 
     /// The text of `INFO persistence`.
     pub(super) fn persistence(&self) -> Option<String> {
-        self.server().map(|server| server.clone().info(&["persistence"]))
+        self.server().map(|server| server.info(&["persistence"]))
     }
 
     /// The value of a directive in the configuration file.
