@@ -291,7 +291,7 @@ pub enum Output {
     Write {
         /// The stream.
         stream: Stream,
-        /// What.
+        /// The bytes.
         bytes: Vec<u8>,
     },
     /// Close a stream. Not answered.

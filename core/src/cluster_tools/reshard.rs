@@ -104,7 +104,7 @@ impl ClusterManager {
     }
 
     async fn sources(&self, target: usize) -> Outcome<Vec<usize>> {
-        let everybody = || {
+        let all_others = || {
             let mut masters = self.masters();
             masters.retain(|index| *index != target);
             masters
@@ -113,7 +113,7 @@ impl ClusterManager {
         if let Some(from) = &self.options.from {
             for id in from.split(',') {
                 if id == "all" {
-                    return Ok(everybody());
+                    return Ok(all_others());
                 }
                 if let Some(source) = self.source_named(id, target)? {
                     sources.push(source);
@@ -133,7 +133,7 @@ impl ClusterManager {
             match answer.as_str() {
                 "" => {}
                 "done" => return Ok(sources),
-                "all" => return Ok(everybody()),
+                "all" => return Ok(all_others()),
                 id => match self.source_named(id, target) {
                     Ok(source) => sources.extend(source),
                     Err(_) if self.io.dialect() == Dialect::Trib => {}

@@ -81,7 +81,7 @@ impl<S: Service> Rows<S> {
                 .complexity(
                     "O(N), N being the number of channels that have subscribers; more for long patterns.",
                 )
-                .summary("The channels to which somebody listens.")
+                .summary("The channels that have subscribers.")
                 .syntax("[pattern]"),
             row(Group::Pubsub, "numsub", -2, |s, c| numsub(s, c, ChannelKind::Channel))
                 .flags(ASKING)
@@ -94,14 +94,14 @@ impl<S: Service> Rows<S> {
             row(Group::Pubsub, "numpat", 2, numpat)
                 .flags(ASKING)
                 .since("2.8.0")
-                .summary("How many patterns somebody listens to."),
+                .summary("How many patterns have subscribers."),
             row(Group::Pubsub, "shardchannels", -2, |s, c| channels(s, c, ChannelKind::Shard))
                 .flags(ASKING)
                 .since("7.0.0")
                 .complexity(
                     "O(N), N being the number of channels that have subscribers; more for long patterns.",
                 )
-                .summary("The shard channels to which somebody listens.")
+                .summary("The shard channels that have subscribers.")
                 .syntax("[pattern]"),
             row(Group::Pubsub, "shardnumsub", -2, |s, c| numsub(s, c, ChannelKind::Shard))
                 .flags(ASKING)
@@ -490,13 +490,13 @@ fn help<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), Comm
         "PUBSUB",
         &[
             "CHANNELS [<pattern>]",
-            "    The channels to which somebody listens, all or those that match the pattern.",
+            "    The channels that have subscribers, all or those that match the pattern.",
             "NUMPAT",
-            "    How many patterns somebody listens to.",
+            "    How many patterns have subscribers.",
             "NUMSUB [<channel> ...]",
             "    How many listen to each of the channels, patterns left aside.",
             "SHARDCHANNELS [<pattern>]",
-            "    The shard channels to which somebody listens.",
+            "    The shard channels that have subscribers.",
             "SHARDNUMSUB [<shardchannel> ...]",
             "    How many listen to each of the shard channels.",
         ],

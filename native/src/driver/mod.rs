@@ -136,7 +136,7 @@ pub(crate) struct Driver<M, L> {
     again: Vec<Slot>,
     /// Connections that may have something to write.
     dirty: Vec<Slot>,
-    /// Connections for which messages are being gathered, until the next turn of the loop.
+    /// Connections for which messages are being gathered, until the next iteration of the loop.
     gathering: Vec<Slot>,
     /// Events that writing caused, to be given to the machine.
     notices: Vec<Notice>,

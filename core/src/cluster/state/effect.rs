@@ -39,9 +39,9 @@ pub enum Effect {
     },
     /// Send these bytes. Ignored if the link is gone.
     Send {
-        /// On which link.
+        /// The link.
         link: LinkId,
-        /// What.
+        /// The message.
         bytes: Arc<[u8]>,
     },
     /// Close a link. The state machine has already forgotten it.

@@ -71,7 +71,7 @@ impl Servers {
     }
 
     pub(super) fn field(&self, n: u8, name: &str) -> String {
-        let text = self.server(n).clone().info(&["everything"]);
+        let text = self.server(n).info(&["everything"]);
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:")));
         line.unwrap_or_default().to_owned()
     }
@@ -249,6 +249,6 @@ fn the_watchdog_reports_a_full_resync_that_loads_slowly() {
         servers.ask(2, "replicaof redis-1 6379");
         servers.until("the link is up", |s| s.field(2, "master_link_status") == "up");
         assert_eq!(servers.says(2, "WATCHDOG TIMER EXPIRED"), wanted, "{period}");
-        assert_eq!(servers.says(2, "Data is being loaded, and nobody was served for"), wanted);
+        assert_eq!(servers.says(2, "Data is being loaded, and no client was served for"), wanted);
     }
 }

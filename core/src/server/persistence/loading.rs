@@ -170,7 +170,7 @@ impl Server {
         {
             let took = took / 1_000_000;
             self.log_watchdog(format!(
-                "Data is being loaded, and nobody was served for {took} ms."
+                "Data is being loaded, and no client was served for {took} ms."
             ));
         }
     }

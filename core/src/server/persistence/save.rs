@@ -26,7 +26,7 @@ pub(in crate::server) static ROWS: &[Row<Handler>] = &[
     row(Group::Server, "save", 1, save)
         .flags(flag::ADMIN | flag::NOSCRIPT | flag::NO_ASYNC_LOADING | flag::NO_MULTI)
         .complexity("O(N), N being the number of keys in all databases.")
-        .summary("Saves the data to disk; everybody waits for it."),
+        .summary("Saves the data to disk; all clients wait for it."),
 ];
 
 /// Seconds until a failed save is retried: Redis's `CONFIG_BGSAVE_RETRY_DELAY`.

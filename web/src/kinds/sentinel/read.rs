@@ -16,7 +16,7 @@ pub(super) fn node(lab: &Lab, unit: &Unit) -> NodeView {
 
 /// The text of INFO. A clone of the machine answers, so that reading changes nothing.
 pub(super) fn info(lab: &Lab, unit: &Unit) -> Option<String> {
-    Some(lab.machine::<SentinelServer>(unit)?.clone().info(&[]))
+    Some(lab.machine::<SentinelServer>(unit)?.info(&[]))
 }
 
 impl Lab {
