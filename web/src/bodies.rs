@@ -160,11 +160,7 @@ impl Lab {
                 b,
                 latency: spec.latency.max(other.latency),
                 loss_ppm: spec.loss_ppm.max(other.loss_ppm),
-                changed: spec.latency != usual.latency
-                    || other.latency != usual.latency
-                    || spec.loss_ppm != usual.loss_ppm
-                    || other.loss_ppm != usual.loss_ppm
-                    || spec.bandwidth != usual.bandwidth,
+                changed: spec != usual || other != usual,
                 cut: self.cut_between(a, b),
             }))
         };

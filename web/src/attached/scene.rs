@@ -229,13 +229,40 @@ fn slots(deployment: &Deployment) -> Circle {
         let Some(role) = node.cluster.as_ref().filter(|_| !node.is_replica) else { continue };
         // A node that does not answer may have been replaced: then another has a higher epoch.
         for &(first, last) in &role.slots {
-            let taken = claims.iter().any(|claim| claim.first <= last && claim.last >= first);
-            if !taken {
-                let served = node.report.error.is_none();
+            let served = node.report.error.is_none();
+            for (first, last) in unclaimed(&claims, first, last) {
                 claims.push(Claim { first, last, owner: id(at), served, rival: None });
             }
         }
     }
     claims.sort_by_key(|claim| claim.first);
     Circle { claims, moving: Vec::new() }
+}
+
+/// The parts of a range of slots that no claim has yet.
+fn unclaimed(claims: &[Claim], first: u16, last: u16) -> Vec<(u16, u16)> {
+    let mut parts = vec![(first, last)];
+    for claim in claims {
+        let rest = parts.into_iter().flat_map(|(first, last)| {
+            let below = claim.first.checked_sub(1).map(|end| (first, last.min(end)));
+            let above = (first.max(claim.last.saturating_add(1)), last);
+            [below, Some(above)].into_iter().flatten().filter(|(first, last)| first <= last)
+        });
+        parts = rest.collect();
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_range_that_others_claim_in_part_the_rest_is_left() {
+        let claim = |first, last| Claim { first, last, owner: id(0), served: true, rival: None };
+        let claims = [claim(50, 60), claim(0, 9), claim(100, 16_383)];
+        assert_eq!(unclaimed(&claims, 5, 120), [(10, 49), (61, 99)]);
+        assert_eq!(unclaimed(&claims, 20, 30), [(20, 30)]);
+        assert!(unclaimed(&claims, 52, 58).is_empty());
+    }
 }
