@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::Mutex;
+use std::thread;
 
 use brotli::enc::BrotliEncoderParams;
 use flate2::{Compression, write::GzEncoder};
@@ -18,10 +20,26 @@ pub(crate) struct Packed {
 
 /// The compressed copies of all files that become smaller.
 pub(crate) fn all(site: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Packed> {
-    let packed = site.iter().map(|(name, bytes)| (name.clone(), pack(bytes)));
-    packed
-        .filter(|(name, packed)| packed.gzip.len().max(packed.brotli.len()) < site[name].len())
-        .collect()
+    let mut waiting: Vec<(&String, &Vec<u8>)> = site.iter().collect();
+    // From the end: the largest first, so that no processor has one left when the others are done.
+    waiting.sort_by_key(|(_, bytes)| bytes.len());
+    let waiting = Mutex::new(waiting);
+    let next = || waiting.lock().expect("no packer panics with it").pop();
+    let packer = || {
+        let mut packed = Vec::new();
+        while let Some((name, bytes)) = next() {
+            let forms = pack(bytes);
+            if forms.gzip.len().max(forms.brotli.len()) < bytes.len() {
+                packed.push((name.clone(), forms));
+            }
+        }
+        packed
+    };
+    let packers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let packers: Vec<_> = (0..packers).map(|_| scope.spawn(packer)).collect();
+        packers.into_iter().flat_map(|packer| packer.join().expect("memory to pack in")).collect()
+    })
 }
 
 fn pack(bytes: &[u8]) -> Packed {
