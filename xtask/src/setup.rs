@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace::{Workspace, on_path, run, step};
+use crate::workspace::{Workspace, on_path, run, say, step};
 
 /// The target that the page is compiled for.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
@@ -63,29 +63,33 @@ const TEST_PROGRAMS: [(&str, &str); 10] = [
 /// The part of Python that Debian has in a package of its own.
 const VENV: (&str, &str) = ("python3's venv", "python3-venv");
 
-/// Makes sure that the browser and the other programs that the tests need are installed.
+/// The Debian packages of the programs that the tests need and that are not installed.
 ///
-/// As root on Debian and its derivatives it installs what is missing; elsewhere it says what to
-/// install.
-pub(crate) fn test_programs() -> Result<()> {
+/// Where [`install`] cannot install them (not root, or not Debian) this fails, and says what to install.
+pub(crate) fn missing_test_programs() -> Result<Vec<&'static str>> {
     let mut missing: Vec<_> = TEST_PROGRAMS.iter().filter(|(p, _)| on_path(p).is_none()).collect();
     if !has_venv() {
         missing.push(&VENV);
     }
-    if missing.is_empty() {
-        return Ok(());
-    }
     let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
     packages.dedup();
-    let programs = missing.iter().map(|(p, _)| *p).collect::<Vec<_>>().join(", ");
-    let packages_text = packages.join(" ");
-    if on_path("apt-get").is_none() || !is_root() {
+    if !packages.is_empty() && (on_path("apt-get").is_none() || !is_root()) {
+        let programs = missing.iter().map(|(p, _)| *p).collect::<Vec<_>>().join(", ");
+        let packages = packages.join(" ");
         bail!(
             "the tests need programs that are not here: {programs}. On Debian: \
-             `sudo apt-get install {packages_text}`; elsewhere, install them as your system does."
+             `sudo apt-get install {packages}`; elsewhere, install them as your system does."
         );
     }
-    step(&format!("apt-get install {packages_text} (the tests need {programs})"));
+    Ok(packages)
+}
+
+/// Installs packages, as root on Debian and its descendants.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    step(&format!("apt-get install {}", packages.join(" ")));
     let apt = || {
         let mut command = Command::new("apt-get");
         command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
@@ -93,10 +97,10 @@ pub(crate) fn test_programs() -> Result<()> {
     };
     // If updating the lists fails, the present ones may suffice.
     if let Err(error) = run(apt().args(["update", "-qq"])) {
-        eprintln!("{error}; going on with the package lists that are there");
+        say(format!("{error}; going on with the package lists that are there\n").as_bytes());
     }
-    run(apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(&packages))
-        .with_context(|| format!("the tests need {programs}"))
+    run(apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages))
+        .context("the tests need programs of these packages")
 }
 
 fn has_venv() -> bool {

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use wasm_bindgen_cli_support::Bindgen;
@@ -39,14 +40,35 @@ pub(crate) struct Args {
 /// Builds the page. Returns its folder.
 pub(crate) fn build(ws: &Workspace, args: &Args) -> Result<PathBuf> {
     setup::wasm_target(ws)?;
-    // A development build has only the whole program, which also serves as the first one.
+    let programs = programs(ws, args)?;
+    // They need the core once more, for this machine.
+    let posters = if args.dev { Site::new() } else { posters(ws, None)? };
+    finish(ws, args, programs, posters)
+}
+
+/// The page's programs. While one works on the page one is built, which serves as both.
+pub(crate) struct Programs {
+    first: Option<Bindings>,
+    whole: Bindings,
+}
+
+/// Compiles the page's programs. This is by far the most of the work, and each is linked on one
+/// processor, so that other things may be done meanwhile.
+pub(crate) fn programs(ws: &Workspace, args: &Args) -> Result<Programs> {
     let first = match args.dev {
         true => None,
         false => Some(program(ws, Program::First, args)?),
     };
-    let whole = program(ws, Program::Whole, args)?;
-    // The posters need the core compiled for this machine.
-    let posters = if args.dev { Site::new() } else { posters(ws)? };
+    Ok(Programs { first, whole: program(ws, Program::Whole, args)? })
+}
+
+/// Puts the page together from its parts and gives the folder in which it lies.
+pub(crate) fn finish(
+    ws: &Workspace,
+    args: &Args,
+    Programs { first, whole }: Programs,
+    posters: Site,
+) -> Result<PathBuf> {
     step("Writing dist/");
     let mut site = site(&ws.root().join("static"), first, whole)?;
     site.extend(posters);
@@ -95,17 +117,24 @@ fn program(ws: &Workspace, program: Program, args: &Args) -> Result<Bindings> {
     bindings(ws, program, &compiled, args)
 }
 
-/// The posters of embedded labs: each scenario and each lesson at its first moment.
-fn posters(ws: &Workspace) -> Result<Site> {
+/// The posters of embedded labs: each scenario and each lesson at its first moment. `drawer` is the
+/// program that draws them, if it has been built.
+pub(crate) fn posters(ws: &Workspace, drawer: Option<&Path>) -> Result<Site> {
     step("Drawing posters");
     let out = ws.target().join("xtask").join("posters");
     if out.exists() {
         std::fs::remove_dir_all(&out)?;
     }
-    let mut cargo = ws.cargo();
-    cargo.args(["run", "--quiet", "--locked", "-p", "limpid-web", "--bin", "posters"]);
-    cargo.args(["--features", "whole", "--"]);
-    run(cargo.arg(ws.root().join("static/lessons")).arg(&out))?;
+    let mut command = match drawer {
+        Some(drawer) => Command::new(drawer),
+        None => {
+            let mut cargo = ws.cargo();
+            cargo.args(["run", "--quiet", "--locked", "-p", "limpid-web", "--bin", "posters"]);
+            cargo.args(["--features", "whole", "--"]);
+            cargo
+        }
+    };
+    run(command.arg(ws.root().join("static/lessons")).arg(&out))?;
     let mut posters = Site::new();
     collect(&out, &out, &mut posters)?;
     Ok(posters.into_iter().map(|(file, bytes)| (format!("posters/{file}"), bytes)).collect())

@@ -1,7 +1,10 @@
 //! The cargo workspace: its folders, and running programs in it.
 
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{PipeReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -52,9 +55,37 @@ impl Workspace {
     }
 }
 
-/// Runs a command, showing its output, and fails if it does.
+thread_local! {
+    /// Where what this thread says is kept, if it is to be heard later.
+    static KEPT: RefCell<Option<File>> = const { RefCell::new(None) };
+}
+
+/// Does something while other work is on the screen. What it says (its steps, and what the commands
+/// print that it runs) is kept in a file.
+pub(crate) fn unheard<T>(file: File, work: impl FnOnce() -> T) -> T {
+    KEPT.set(Some(file));
+    let result = work();
+    KEPT.set(None);
+    result
+}
+
+/// Shows a piece of the output of a command, or keeps it.
+pub(crate) fn say(text: &[u8]) {
+    // A screen or a disk that is full is no reason to stop.
+    let _ = KEPT.with_borrow_mut(|kept| match kept {
+        Some(file) => file.write_all(text),
+        None => std::io::stdout().write_all(text),
+    });
+}
+
+/// Runs a command to its end with its output shown, and fails if it does.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = describe(command);
+    KEPT.with_borrow(|kept| {
+        let Some(file) = kept else { return Ok(()) };
+        command.stdout(file.try_clone()?).stderr(file.try_clone()?).stdin(Stdio::null());
+        std::io::Result::Ok(())
+    })?;
     let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
     if !status.success() {
         bail!("`{shown}` failed ({status})");
@@ -62,9 +93,23 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Prints what is being done, so that a long build is never silent.
+/// Starts a command and gives all that it prints, standard output and standard error in their order.
+pub(crate) fn listen(command: &mut Command) -> std::io::Result<(PipeReader, Child)> {
+    let (output, into) = std::io::pipe()?;
+    command.stdout(into.try_clone()?).stderr(into).stdin(Stdio::null());
+    let child = command.spawn();
+    // The command holds this end of the pipe; it would never close.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    Ok((output, child?))
+}
+
+/// Says what is being done, so that a long build is never silent.
 pub(crate) fn step(what: &str) {
-    eprintln!("\n\x1b[1m== {what}\x1b[0m");
+    let line = format!("\n\x1b[1m== {what}\x1b[0m\n");
+    match KEPT.with_borrow(Option::is_some) {
+        true => say(line.as_bytes()),
+        false => eprint!("{line}"),
+    }
 }
 
 /// Finds a program on the PATH.
