@@ -313,9 +313,11 @@ pub fn free_port() -> u16 {
 /// A free port of 127.0.0.1 whose bus port, 10,000 above, is free, too; below the ephemeral ports.
 pub fn free_bus_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
+    /// How many slots there are. Tests that compare what tools print take the port out of it.
+    const SLOTS: u16 = 16_384;
     loop {
         let port = 15_000 + (first_of(6_000) + NEXT.fetch_add(1, Ordering::Relaxed)) % 6_000;
-        if is_free(port) && is_free(port + 10_000) {
+        if port != SLOTS && is_free(port) && is_free(port + 10_000) {
             return port;
         }
     }
