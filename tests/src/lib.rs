@@ -10,6 +10,7 @@ pub mod process;
 pub mod proxies;
 pub mod proxy;
 pub mod replicas;
+pub mod seeds;
 pub mod sentinels;
 pub mod soak;
 pub mod turns;
