@@ -50,10 +50,11 @@ pub(crate) fn all(ws: &Workspace, args: &Args) -> Result<()> {
 
         let page = page.end()?;
         summary.check_on("page", page.took, || {
+            let programs = page.result?;
             // It has been built with the tests, unless that failed.
             let drawer = ws.target().join("debug").join("posters");
             let posters = web::posters(ws, built.then_some(&*drawer))?;
-            web::finish(ws, &PAGE, page.result?, posters).map(drop)
+            web::finish(ws, &PAGE, programs, posters).map(drop)
         });
         let peers = peers.end()?;
         if summary.check_on("what the tests need", peers.took, || peers.result) {
