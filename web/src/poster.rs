@@ -97,7 +97,10 @@ fn styles(body: &str) -> String {
         let start = STYLES.find(from).map_or(STYLES.len(), |at| at + from.len());
         STYLES[start..].split(to).next().unwrap_or_default()
     };
-    let mut out = format!(":root{{{}", between(":root {", "/* The same once more"));
+    let themes = between(":root {", ":root[data-theme");
+    // Without the comment on the rule that ends them.
+    let themes = themes.rsplit_once("/*").map_or(themes, |(themes, _)| themes);
+    let mut out = format!(":root{{{themes}");
     out.push_str("svg{font:14px/1.5 var(--sans)}");
     for line in between("/* Stage", "\n.foot {").lines() {
         // A line has one rule or several.
