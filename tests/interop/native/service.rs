@@ -69,7 +69,7 @@ fn a_unit_file_and_its_directories_are_shown_written_listed_and_removed() {
     assert!(!root.join("etc/systemd/system/limpid_6380.service").exists());
     assert!(root.join("var/lib/limpid/6380").is_dir(), "data went without having been asked for");
     let done = service(root, &install);
-    assert!(said(&done).contains("stays as it is"), "{}", said(&done));
+    assert!(said(&done).contains("exists already and is kept"), "{}", said(&done));
     assert!(std::fs::read_to_string(&config).expect("a file").contains("# mine"));
 
     let purged = service(root, &["remove", "limpid_6380", "--purge"]);

@@ -58,7 +58,7 @@ fn takes_over(args: &[&str], name: &str, file: impl Fn(u16) -> String, bad: (&st
 
     // The same connection reaches the new server.
     change(&proxy, name, &file(b));
-    let taken = proxy.wait_for_line("take");
+    let taken = proxy.wait_for_line("reloaded");
     assert!(taken.is_ok(), "{taken:?}");
     until(
         || format!("the new server is not used:\n{}", proxy.output()),

@@ -587,7 +587,7 @@ impl Rule for Twemproxy {
         match config {
             Ok(config) => {
                 self.apply_config(engine, now, config);
-                engine.log(LogLevel::Notice, format!("configuration file '{file}' taken over"));
+                engine.log(LogLevel::Notice, format!("configuration file '{file}' reloaded"));
             }
             Err(error) => {
                 engine.log(LogLevel::Warning, error);
