@@ -217,8 +217,8 @@ fn a_long_reply_is_passed_on_while_it_arrives_and_waits_for_its_client() {
     assert_eq!(first + second, whole + format!("${whole}\r\n\r\n").len());
 }
 
-#[test]
-fn a_client_that_does_not_read_does_not_block_others_for_ever() {
+/// A proxy whose client has a reply of 8 MB, 2.5 MiB of which have arrived.
+fn with_long_reply() -> Fixture {
     let mut fixture = Fixture::new(CONFIG);
     let (a, _) = keys();
     fixture.send(CLIENT, get(&a).as_bytes());
@@ -227,6 +227,12 @@ fn a_client_that_does_not_read_does_not_block_others_for_ever() {
     for _ in 0..40 {
         fixture.send(to_a, &[b'v'; 64 << 10]);
     }
+    fixture
+}
+
+#[test]
+fn a_client_that_does_not_read_does_not_block_others_for_ever() {
+    let mut fixture = with_long_reply();
     fixture.wake(Duration::from_millis(399));
     assert_eq!(fixture.closed, []);
     fixture.wake(engine::STALL_TIMEOUT);
@@ -235,14 +241,7 @@ fn a_client_that_does_not_read_does_not_block_others_for_ever() {
 
 #[test]
 fn a_client_that_reads_slowly_but_steadily_keeps_its_connection() {
-    let mut fixture = Fixture::new(CONFIG);
-    let (a, _) = keys();
-    fixture.send(CLIENT, get(&a).as_bytes());
-    let to_a = fixture.link(11);
-    fixture.send(to_a, b"$8000000\r\n");
-    for _ in 0..40 {
-        fixture.send(to_a, &[b'v'; 64 << 10]);
-    }
+    let mut fixture = with_long_reply();
     for _ in 0..5 {
         fixture.proxy.outbox(CLIENT).expect("the client's outbox").consume(1_000);
         fixture.wake(engine::STALL_TIMEOUT);
