@@ -8,12 +8,11 @@ pub fn count(usual: u64) -> u64 {
     std::env::var("LIMPID_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
 }
 
-/// Runs the Worlds of these seeds, each on one processor, and gives what came of them.
+/// Runs the Worlds of these seeds, each on one processor, and returns their outcomes.
 ///
 /// # Panics
 ///
-/// If one of them fails, with its seed and what did not hold. Those that have not begun by then are
-/// left out.
+/// If one of them fails, with its seed and error. Worlds that have not started by then are skipped.
 pub fn each<T: Send>(
     seeds: impl IntoIterator<Item = u64>,
     run: impl Fn(u64) -> Result<T, String> + Sync,

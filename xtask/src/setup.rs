@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace::{Workspace, on_path, run, say, step};
+use crate::workspace::{Workspace, on_path, print, run, step};
 
 /// The target that the page is compiled for.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
@@ -97,7 +97,7 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     };
     // If updating the lists fails, the present ones may suffice.
     if let Err(error) = run(apt().args(["update", "-qq"])) {
-        say(format!("{error}; going on with the package lists that are there\n").as_bytes());
+        print(format!("{error}; going on with the package lists that are there\n").as_bytes());
     }
     run(apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages))
         .context("the tests need programs of these packages")

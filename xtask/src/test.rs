@@ -1,8 +1,7 @@
 //! `cargo xtask test`: everything that must hold before a change is taken, with one summary.
 //!
-//! What needs a processor and what needs time go on side by side: the page's programs are compiled
-//! beside the checks and the build of the tests, and tests that only compute fill the time that
-//! others wait for real servers and a browser.
+//! Parts run in parallel: the page's programs are compiled during the checks and the test build, and
+//! tests that only compute run at low priority during those that wait for real servers and a browser.
 
 mod programs;
 mod summary;
@@ -16,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::lessons::course;
-use crate::workspace::{Workspace, run, say, unheard};
+use crate::workspace::{Workspace, print, run, with_output_to};
 use crate::{rooms, setup, web};
 use programs::{Priority, Program};
 use summary::{Failed, Ran, Summary};
@@ -27,7 +26,7 @@ pub(crate) struct Args {
     pub(crate) filter: Option<String>,
 }
 
-/// The page as it is tested: the one that people get.
+/// The tests use the page as it is deployed, not a development build.
 const PAGE: web::Args = web::Args { dev: false };
 
 /// Sets up, checks, tests, and tells.
@@ -37,8 +36,8 @@ pub(crate) fn all(ws: &Workspace, args: &Args) -> Result<()> {
 
     let mut summary = Summary::default();
     thread::scope(|scope| {
-        let page = Beside::start(ws, scope, "page", || web::programs(ws, &PAGE))?;
-        let peers = Beside::start(ws, scope, "peers", || {
+        let page = Background::start(ws, scope, "page", || web::programs(ws, &PAGE))?;
+        let peers = Background::start(ws, scope, "peers", || {
             setup::install(&missing)?;
             setup::client_libraries(ws)
         })?;
@@ -65,20 +64,20 @@ pub(crate) fn all(ws: &Workspace, args: &Args) -> Result<()> {
     summary.tell()
 }
 
-/// Work that goes on beside other work.
-struct Beside<'scope, T> {
-    thread: ScopedJoinHandle<'scope, Ended<T>>,
-    /// What it says, until it has ended.
-    said: PathBuf,
+/// Work in a background thread.
+struct Background<'scope, T> {
+    thread: ScopedJoinHandle<'scope, Finished<T>>,
+    /// The file with its output, which is shown when it has finished.
+    log: PathBuf,
 }
 
-/// Such work when it has ended.
-struct Ended<T> {
+/// The result of background work, and how long it took.
+struct Finished<T> {
     result: Result<T>,
     took: Duration,
 }
 
-impl<'scope, T: Send + 'scope> Beside<'scope, T> {
+impl<'scope, T: Send + 'scope> Background<'scope, T> {
     fn start(
         ws: &Workspace,
         scope: &'scope Scope<'scope, '_>,
@@ -87,21 +86,21 @@ impl<'scope, T: Send + 'scope> Beside<'scope, T> {
     ) -> Result<Self> {
         let folder = ws.target().join("xtask");
         std::fs::create_dir_all(&folder)?;
-        let said = folder.join(format!("{name}.log"));
-        let file = File::create(&said)?;
-        eprintln!("Meanwhile: {name} (see {})", said.display());
+        let log = folder.join(format!("{name}.log"));
+        let file = File::create(&log)?;
+        eprintln!("Meanwhile: {name} (see {})", log.display());
         let thread = scope.spawn(|| {
             let start = Instant::now();
-            let result = unheard(file, work);
-            Ended { result, took: start.elapsed() }
+            let result = with_output_to(file, work);
+            Finished { result, took: start.elapsed() }
         });
-        Ok(Beside { thread, said })
+        Ok(Background { thread, log })
     }
 
-    /// Waits for the end, and shows what the work has said.
-    fn end(self) -> Result<Ended<T>> {
+    /// Waits until the work has finished, and shows its output.
+    fn end(self) -> Result<Finished<T>> {
         let ended = self.thread.join().unwrap_or_else(|why| resume_unwind(why));
-        say(&std::fs::read(&self.said)?);
+        print(&std::fs::read(&self.log)?);
         Ok(ended)
     }
 }
@@ -139,7 +138,7 @@ fn tests(ws: &Workspace, args: &Args, programs: &[Program], summary: &mut Summar
         Ok(all)
     };
     let mut ran = thread::scope(|scope| {
-        let computing = Beside::start(ws, scope, "computing", || {
+        let computing = Background::start(ws, scope, "computing", || {
             let mut ran = run_all(&computing, Priority::Low)?;
             ran.add(programs::documentation(ws, filter, Priority::Low)?);
             Ok(ran)
@@ -157,7 +156,7 @@ fn tests(ws: &Workspace, args: &Args, programs: &[Program], summary: &mut Summar
 const REPEATED: usize = 3;
 
 /// Runs those of the failed tests once more, alone, that depend on the speed of the machine. A
-/// test that then passes counts as passed, and the summary names it: it is to be mended.
+/// test that then passes counts as passed, and the summary names it as a test to fix.
 fn repeat(ws: &Workspace, programs: &[Program], ran: &mut Ran) -> Result<()> {
     let program =
         |test: &Failed| programs.iter().find(|p| p.is_in_real_time() && p.name() == test.program);

@@ -56,23 +56,23 @@ impl Workspace {
 }
 
 thread_local! {
-    /// Where what this thread says is kept, if it is to be heard later.
-    static KEPT: RefCell<Option<File>> = const { RefCell::new(None) };
+    /// The file for the output of this thread, if it is not shown at once.
+    static OUTPUT_FILE: RefCell<Option<File>> = const { RefCell::new(None) };
 }
 
-/// Does something while other work is on the screen. What it says (its steps, and what the commands
-/// print that it runs) is kept in a file.
-pub(crate) fn unheard<T>(file: File, work: impl FnOnce() -> T) -> T {
-    KEPT.set(Some(file));
+/// Does something whose output (its steps, and the output of its commands) goes to a file, since
+/// other work is on the screen.
+pub(crate) fn with_output_to<T>(file: File, work: impl FnOnce() -> T) -> T {
+    OUTPUT_FILE.set(Some(file));
     let result = work();
-    KEPT.set(None);
+    OUTPUT_FILE.set(None);
     result
 }
 
-/// Shows a piece of the output of a command, or keeps it.
-pub(crate) fn say(text: &[u8]) {
+/// Prints text to standard output, or to the file of [`with_output_to`].
+pub(crate) fn print(text: &[u8]) {
     // A screen or a disk that is full is no reason to stop.
-    let _ = KEPT.with_borrow_mut(|kept| match kept {
+    let _ = OUTPUT_FILE.with_borrow_mut(|kept| match kept {
         Some(file) => file.write_all(text),
         None => std::io::stdout().write_all(text),
     });
@@ -81,7 +81,7 @@ pub(crate) fn say(text: &[u8]) {
 /// Runs a command to its end with its output shown, and fails if it does.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = describe(command);
-    KEPT.with_borrow(|kept| {
+    OUTPUT_FILE.with_borrow(|kept| {
         let Some(file) = kept else { return Ok(()) };
         command.stdout(file.try_clone()?).stderr(file.try_clone()?).stdin(Stdio::null());
         std::io::Result::Ok(())
@@ -93,8 +93,8 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Starts a command and gives all that it prints, standard output and standard error in their order.
-pub(crate) fn listen(command: &mut Command) -> std::io::Result<(PipeReader, Child)> {
+/// Starts a command. Returns a pipe with its standard output and standard error, in their order.
+pub(crate) fn spawn_piped(command: &mut Command) -> std::io::Result<(PipeReader, Child)> {
     let (output, into) = std::io::pipe()?;
     command.stdout(into.try_clone()?).stderr(into).stdin(Stdio::null());
     let child = command.spawn();
@@ -106,8 +106,8 @@ pub(crate) fn listen(command: &mut Command) -> std::io::Result<(PipeReader, Chil
 /// Says what is being done, so that a long build is never silent.
 pub(crate) fn step(what: &str) {
     let line = format!("\n\x1b[1m== {what}\x1b[0m\n");
-    match KEPT.with_borrow(Option::is_some) {
-        true => say(line.as_bytes()),
+    match OUTPUT_FILE.with_borrow(Option::is_some) {
+        true => print(line.as_bytes()),
         false => eprint!("{line}"),
     }
 }

@@ -10,13 +10,13 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::summary::{Count, Ran};
-use crate::workspace::{Workspace, listen, say, step};
+use crate::workspace::{Workspace, print, spawn_piped, step};
 
 /// This command has been compiled already, with features of its dependencies that differ from those
 /// that the rest of the workspace asks for; together they would be compiled again.
 const REST: [&str; 5] = ["--workspace", "--exclude", "xtask", "--features", "limpid-web/whole"];
 
-/// Test programs that touch nothing outside themselves, so that it is of no matter how fast they are.
+/// Test programs that only compute, so that their results do not depend on their speed.
 const COMPUTING: [&str; 10] = [
     "parity/main.rs",
     "lessons/main.rs",
@@ -30,15 +30,15 @@ const COMPUTING: [&str; 10] = [
     "documentation",
 ];
 
-/// Test programs whose tests run real servers, or a browser, against the clock, several at a time. They
-/// come last: what is started beside them runs longest.
+/// Test programs whose tests run real servers or a browser in real time, several in parallel. They are
+/// the longest, and run last.
 const IN_REAL_TIME: [&str; 2] = ["interop/main.rs", "browser/main.rs"];
 
-/// Of these the one whose tests mostly wait for servers, and how many of them run at a time for each
-/// processor. (A browser is busy: there it is one.)
+/// The program whose tests mostly wait for servers, and how many of them run in parallel for each
+/// processor. (Of browser tests, which need the processor, it is one.)
 const WAITING: (&str, usize) = ("interop/main.rs", 2);
 
-/// How many tests of a program run at a time, if it is not one for each processor.
+/// The environment variable with the number of tests that a program runs in parallel.
 const THREADS: &str = "RUST_TEST_THREADS";
 
 /// A program that holds tests.
@@ -52,12 +52,12 @@ pub(super) struct Program {
     folder: PathBuf,
 }
 
-/// What goes first when there are more programs than processors.
+/// The scheduling priority of a test program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Priority {
-    /// What works against the clock.
+    /// For programs in real time.
     Usual,
-    /// What takes what the others leave.
+    /// For programs that only use idle processor time (`nice`).
     Low,
 }
 
@@ -187,13 +187,14 @@ fn counted(name: &str, command: &mut Command) -> Result<Ran> {
     step(&format!("Tests: {name}"));
     command.env("CARGO_TERM_COLOR", "never");
     let start = Instant::now();
-    let (output, mut child) = listen(command).with_context(|| format!("cannot start {name}"))?;
+    let (output, mut child) =
+        spawn_piped(command).with_context(|| format!("cannot start {name}"))?;
     let mut count = Count::new(name);
     for line in BufReader::new(output).split(b'\n') {
         let mut line = line?;
         count.line(&String::from_utf8_lossy(&line));
         line.push(b'\n');
-        say(&line);
+        print(&line);
     }
     Ok(count.end(child.wait()?, start.elapsed()))
 }
