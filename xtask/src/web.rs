@@ -158,7 +158,10 @@ fn compile(ws: &Workspace, program: Program, args: &Args) -> Result<PathBuf> {
     if program == Program::Whole {
         cargo.args(["--features", "whole"]);
     }
-    if !args.dev {
+    if args.dev {
+        // In builds for this machine the crate is not optimised: there it only draws for tests.
+        cargo.args(["--config", "profile.dev.package.limpid-web.opt-level=1"]);
+    } else {
         cargo.env("CARGO_ENCODED_RUSTFLAGS", rustflags(ws)?);
     }
     run(&mut cargo)?;
