@@ -564,7 +564,8 @@ impl Reader<'_> {
         Token { kind: Kind::Simple(lua.string(&out)), at: start }
     }
 
-    /// Decodes a `\u` escape of four hexadecimal digits, or a surrogate pair of them. Returns whether it was valid.
+    /// Decodes a `\u` escape of four hexadecimal digits, or a surrogate pair of them. Returns whether
+    /// it was valid.
     fn unicode(&mut self, out: &mut Vec<u8>) -> bool {
         let Some(mut code) = self.code_unit(self.at) else { return false };
         let mut used = 6;
