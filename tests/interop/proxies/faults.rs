@@ -127,15 +127,16 @@ fn replies_of_predixy_are_their_clients_own_while_sentinels_replace_primaries() 
     crowd.end();
 }
 
-/// Starts predixy in front of a cluster, and its clients.
-fn before(cluster: &Cluster) -> (Program, Crowd) {
+/// Starts predixy in front of a cluster, with this `ServerTimeout` in seconds, and its clients.
+fn before(cluster: &Cluster, timeout_s: u32) -> (Program, Crowd) {
     let [listen] = ports();
     let servers: String = cluster.nodes[..3]
         .iter()
         .map(|node| format!("        + 127.0.0.1:{}\n", node.port()))
         .collect();
     let pool = format!(
-        "ClusterServerPool {{\n    RefreshInterval 1\n    ServerTimeout 3\n    Servers {{\n{servers}    }}\n}}\n"
+        "ClusterServerPool {{\n    RefreshInterval 1\n    ServerTimeout {timeout_s}\n    \
+         Servers {{\n{servers}    }}\n}}\n"
     );
     let proxy = predixy(listen, &pool);
     let mut probe = client(listen);
@@ -152,7 +153,8 @@ fn clients_of_predixy_do_not_notice_that_slots_move_and_roles_are_exchanged() {
     use Kind::{Limpid, Redis};
     let cluster =
         Cluster::create_with(&[Limpid, Redis, Limpid, Redis, Limpid, Redis], cluster::PATIENT);
-    let (_proxy, crowd) = before(&cluster);
+    // A primary holds writes back for up to ten seconds for a manual failover that does not succeed.
+    let (_proxy, crowd) = before(&cluster, 20);
     for (from, to) in [(0, 1), (1, 2), (2, 0)] {
         cluster.reshard(from, to, 1_500);
         crowd.is_served();
@@ -190,7 +192,7 @@ fn takes_over(replica: &Process, how: &str) {
 fn replies_of_predixy_are_their_clients_own_while_nodes_of_a_cluster_fail() {
     use Kind::{Limpid, Redis};
     let mut cluster = Cluster::create(&[Limpid, Redis, Limpid, Redis, Limpid, Redis]);
-    let (_proxy, crowd) = before(&cluster);
+    let (_proxy, crowd) = before(&cluster, 3);
     crowd.may_forget();
     cluster.nodes[0].kill();
     is_replaced(&cluster, 0);
